@@ -1,0 +1,103 @@
+"""Every error that zoo raises on purpose.
+
+    ZooError
+    ├── UnknownName        no model, layer, regularizer or option of that name
+    ├── ManifestError      a manifest (registry.toml) that does not follow its schema
+    ├── PluginError        a plugin that is broken, or two that clash
+    ├── WeightsError       weights that do not fit, or a file that is not what it says
+    │   ├── HashMismatch   the bytes are not the pinned ones
+    │   ├── NotCached      offline, and the file is not here
+    │   └── SourceError    the source does not answer, or has no such file
+    ├── FreezeError        nothing to freeze, or a cut that cannot be made
+    ├── DataError          images or labels that cannot be used
+    ├── RecipeError        arguments of a fine-tune that make no sense together
+    └── PublishError       a push that must not or cannot happen
+
+A message says what, where, the closest right thing, and what to do next. `hint` is that last part; the command line
+prints it on a line of its own.
+"""
+
+import difflib
+from collections.abc import Iterable
+
+
+class ZooError(Exception):
+    """Base of all errors that zoo raises on purpose."""
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.hint}".strip()
+
+    def __reduce__(self) -> tuple:
+        return _rebuild, (type(self), self.message, self.hint)
+
+
+def _rebuild(kind: type[ZooError], message: str, hint: str) -> ZooError:
+    return kind(message, hint=hint)
+
+
+class UnknownName(ZooError):
+    """Raised when no model, layer, regularizer or option has the given name."""
+
+
+class ManifestError(ZooError):
+    """Raised when a manifest does not follow the schema."""
+
+
+class PluginError(ZooError):
+    """Raised when a plugin is broken, or when two plugins offer the same name."""
+
+
+class WeightsError(ZooError):
+    """Raised when weights do not fit the model, or a file is not a weights file."""
+
+
+class HashMismatch(WeightsError):
+    """Raised when the bytes of a file do not have the pinned sha256."""
+
+
+class NotCached(WeightsError):
+    """Raised when zoo is offline and the file is not in the cache."""
+
+
+class SourceError(WeightsError):
+    """Raised when a weight source does not answer or does not have the file."""
+
+
+class FreezeError(ZooError):
+    """Raised when there is nothing to freeze, or when the cut cannot be made."""
+
+
+class DataError(ZooError):
+    """Raised when images or labels cannot be used."""
+
+
+class RecipeError(ZooError):
+    """Raised when the arguments of a fine-tune make no sense together."""
+
+
+class PublishError(ZooError):
+    """Raised when a push must not or cannot happen."""
+
+
+def closest(name: str, names: Iterable[str], count: int = 3) -> list[str]:
+    """Up to `count` of `names` that look most like `name`, best first.
+
+    >>> closest("resnet81", ["resnet18", "alexnet", "lenet5"])
+    ['resnet18']
+    """
+    return difflib.get_close_matches(name, sorted(names), n=count, cutoff=0.5)
+
+
+def did_you_mean(name: str, names: Iterable[str]) -> str:
+    """`Closest: "a", "b".`, or nothing when no name is close.
+
+    >>> did_you_mean("heed", ["head", "layer4"])
+    'Closest: "head".'
+    """
+    found = ", ".join(f'"{other}"' for other in closest(name, names))
+    return f"Closest: {found}." if found else ""

@@ -1,0 +1,177 @@
+"""The records that plugins and core exchange. Frozen, plain, and free of torch: listing the zoo imports none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from zoo_core.regularize import Regularizer
+
+Step = "str | Callable[[nn.Module, Tensor], Tensor]"
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One named step of a forward pass.
+
+    `run`: dotted attribute paths, called with the result of the one before, or module-level functions
+    `(model, x) -> x`. `owns`: prefixes of the parameters and buffers of the stage; by default the paths in `run`.
+
+    >>> Stage("layer1", run=("layer1",)).owns
+    ('layer1',)
+    """
+
+    name: str
+    run: tuple[str | Callable[[Any, Any], Any], ...]
+    owns: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.owns:
+            paths = tuple(step for step in self.run if isinstance(step, str))
+            object.__setattr__(self, "owns", paths)
+
+    def has(self, name: str) -> bool:
+        """Whether the parameter, buffer or module `name` (dotted) belongs to this stage."""
+        return any(name == prefix or name.startswith(prefix + ".") for prefix in self.owns)
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A family of networks that a plugin can build.
+
+    `build(*, num_classes, in_chans, **config)` returns the module, `stages(model)` its chain, and
+    `adapt(state_dict, model)` turns a checkpoint of another layout into one that fits.
+    """
+
+    name: str
+    build: Callable[..., nn.Module]
+    stages: Callable[[Any], list[Stage]]
+    summary: str = ""
+    paper: str = ""
+    adapt: Callable[[dict[str, Any], Any], dict[str, Any]] | None = None
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    """What a set of weights wants to see: pixels in [0, 1], resized, cropped, then (x - mean) / std per channel.
+
+    `size`: (channels, height, width). `crop`: the share of the resized picture that the crop keeps, in (0, 1].
+    `flip`: whether the mirror image of a picture means the same (false for digits: a mirrored digit is another sign).
+    """
+
+    size: tuple[int, int, int] = (3, 224, 224)
+    mean: tuple[float, ...] = (0.485, 0.456, 0.406)
+    std: tuple[float, ...] = (0.229, 0.224, 0.225)
+    interpolation: str = "bilinear"
+    crop: float = 0.875
+    flip: bool = True
+
+    def with_channels(self, channels: int) -> InputSpec:
+        """The same for another number of channels: the mean colour for one, colours repeated in turn for more."""
+        have = self.size[0]
+        if channels == have:
+            return self
+        if channels == 1:
+            mean, std = (sum(self.mean) / have,), (sum(self.std) / have,)
+        else:
+            mean = tuple(self.mean[i % have] for i in range(channels))
+            std = tuple(self.std[i % have] for i in range(channels))
+        size = (channels, *self.size[1:])
+        return InputSpec(size, mean, std, self.interpolation, self.crop, self.flip)
+
+
+@dataclass(frozen=True)
+class WeightsInfo:
+    """One trained set for a model: where it is, what it must hash to, and what was measured of it.
+
+    `labels`: the name of a label set (`"imagenet-1k"`) or the class names in order.
+    """
+
+    tag: str
+    source: str
+    sha256: str | None = None
+    license: str | None = None
+    labels: str | tuple[str, ...] | None = None
+    num_classes: int | None = None
+    input: InputSpec = InputSpec()
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    default: bool = False
+    recipe: str | None = None
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """A named variant of an architecture, with its weights; static facts only."""
+
+    name: str
+    architecture: str
+    config: Mapping[str, Any] = field(default_factory=dict)
+    default: bool = False
+    params: int | None = None
+    gmacs: float | None = None
+    paper: str | None = None
+    summary: str = ""
+    num_classes: int = 1000
+    input: InputSpec = InputSpec()
+    weights: Mapping[str, WeightsInfo] = field(default_factory=dict)
+    plugin: str = ""
+    distribution: str = ""
+    official: bool = False
+
+    @property
+    def default_weights(self) -> WeightsInfo | None:
+        """The weights that `pretrained=True` brings, or None when the model has none."""
+        return next((w for w in self.weights.values() if w.default), None)
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """A local file that a source produced, and what the source itself states about it."""
+
+    path: Path
+    sha256: str | None = None
+    revision: str | None = None
+
+
+class Fetch(Protocol):
+    """How a weight source is called: `reference` is all after the scheme."""
+
+    def __call__(
+        self, reference: str, filename: str | None, *, cache: Path, offline: bool, progress: bool
+    ) -> Fetched: ...
+
+
+@dataclass(frozen=True)
+class WeightSource:
+    """A place where weight bytes come from, by the scheme of its references (`hf`, `https`, `file`, `pkg`)."""
+
+    scheme: str
+    fetch: Fetch
+    summary: str = ""
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option of a regularizer: its default and its meaning. No default means that it must be given."""
+
+    name: str
+    default: Any
+    meaning: str
+
+
+@dataclass(frozen=True)
+class RegularizerSpec:
+    """A regularizer by name. `value` names the option that `"name=0.01"` sets."""
+
+    name: str
+    factory: Callable[..., Regularizer]
+    options: tuple[Option, ...] = ()
+    value: str | None = None
+    acts: str = ""
+    summary: str = ""
+    paper: str = ""
