@@ -1,0 +1,174 @@
+"""Manifests: static facts about models and weights, in TOML, or in generated JSON of the same schema.
+
+The reader is strict: an unknown key, a wrong type or a bad hash is an error that names file, table and the closest
+valid key. It imports no torch.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from zoo_core.errors import ManifestError, did_you_mean
+from zoo_core.types import InputSpec, ModelInfo, WeightsInfo
+
+SCHEMA = 1
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_/-]*")
+_TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_SOURCE = re.compile(r"(hf|https|pkg|[a-z][a-z0-9+-]*)://.+|file:.+")
+
+Scalar = str | int | float | bool
+
+
+class _Input(msgspec.Struct, forbid_unknown_fields=True):
+    size: tuple[int, int, int] = (3, 224, 224)
+    mean: tuple[float, ...] = (0.485, 0.456, 0.406)
+    std: tuple[float, ...] = (0.229, 0.224, 0.225)
+    interpolation: str = "bilinear"
+    crop: float = 0.875
+    flip: bool = True
+
+
+class _Weights(msgspec.Struct, forbid_unknown_fields=True):
+    source: str
+    default: bool = False
+    sha256: str | None = None
+    license: str | None = None
+    labels: str | list[str] | None = None
+    num_classes: int | None = None
+    input: _Input | None = None
+    metrics: dict[str, float] = {}  # noqa: RUF012  (msgspec copies it for each struct)
+    recipe: str | None = None
+
+
+class _Model(msgspec.Struct, forbid_unknown_fields=True):
+    architecture: str
+    default: bool = False
+    config: dict[str, Scalar | list[Scalar]] = {}  # noqa: RUF012
+    params: int | None = None
+    gmacs: float | None = None
+    paper: str | None = None
+    summary: str = ""
+    num_classes: int = 1000
+    input: _Input | None = None
+    weights: dict[str, Any] = {}  # noqa: RUF012
+
+
+def read_manifest(path: Path) -> list[ModelInfo]:
+    """All models of one manifest file, in its order.
+
+    Raises ManifestError with file, table and fault. Neither plugin nor distribution is known here.
+    """
+    data = _parse(path)
+    schema = data.pop("schema", None)
+    if schema != SCHEMA:
+        raise ManifestError(
+            f"{path}: schema is {schema!r}, this version of zoo reads schema {SCHEMA}.",
+            hint=f"Write schema = {SCHEMA} at the top, or upgrade zoo-core.",
+        )
+    models = data.pop("models", {})
+    if data:
+        key = next(iter(data))
+        raise ManifestError(f'{path}: unknown key "{key}". {did_you_mean(key, ["schema", "models"])}')
+    if not isinstance(models, dict):
+        raise ManifestError(f"{path}: models must be tables, such as [models.resnet50].")
+    return [_model(path, name, table) for name, table in models.items()]
+
+
+def _parse(path: Path) -> dict[str, Any]:
+    try:
+        text = path.read_text(encoding="utf-8")
+        data = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
+    except OSError as error:
+        raise ManifestError(f"{path}: cannot be read: {error.strerror}.") from error
+    except ValueError as error:  # UnicodeDecodeError, TOMLDecodeError and JSONDecodeError are ValueErrors
+        raise ManifestError(f"{path}: not valid {path.suffix[1:].upper()}: {error}.") from error
+    if not isinstance(data, dict):
+        raise ManifestError(f"{path}: the top level must be a table.")
+    return data
+
+
+def _model(path: Path, name: str, table: Any) -> ModelInfo:
+    where = f"{path}, [models.{name}]"
+    _check_name(where, "model", name, _NAME)
+    raw = _convert(where, table, _Model)
+    own = _input(where, raw.input) if raw.input else None
+    weights = {tag: _weights(path, name, tag, t, own) for tag, t in raw.weights.items()}
+    defaults = [tag for tag, w in weights.items() if w.default]
+    if len(defaults) > 1:
+        raise ManifestError(f"{where}: more than one default weights: {', '.join(defaults)}.")
+    if own is None:
+        first = next((w for w in weights.values() if w.default), None)
+        own = first.input if first else InputSpec()
+    return ModelInfo(
+        name=name,
+        architecture=raw.architecture,
+        config=raw.config,
+        default=raw.default,
+        params=raw.params,
+        gmacs=raw.gmacs,
+        paper=raw.paper,
+        summary=raw.summary,
+        num_classes=raw.num_classes,
+        input=own,
+        weights=weights,
+    )
+
+
+def _weights(path: Path, model: str, tag: str, table: Any, own: InputSpec | None) -> WeightsInfo:
+    where = f"{path}, [models.{model}.weights.{tag}]"
+    _check_name(where, "weights", tag, _TAG)
+    raw = _convert(where, table, _Weights)
+    if raw.sha256 is not None and not _SHA256.fullmatch(raw.sha256):
+        raise ManifestError(f"{where}: sha256 must be 64 lower-case hex digits: {raw.sha256!r}.")
+    if not _SOURCE.fullmatch(raw.source):
+        raise ManifestError(
+            f"{where}: source {raw.source!r} has no scheme.",
+            hint="Write hf://owner/name@revision/file, https://…, file:PATH or pkg://package/path.",
+        )
+    return WeightsInfo(
+        tag=tag,
+        source=raw.source,
+        sha256=raw.sha256,
+        license=raw.license,
+        labels=tuple(raw.labels) if isinstance(raw.labels, list) else raw.labels,
+        num_classes=raw.num_classes or (len(raw.labels) if isinstance(raw.labels, list) else None),
+        input=_input(where, raw.input) if raw.input else (own or InputSpec()),
+        metrics=raw.metrics,
+        default=raw.default,
+        recipe=raw.recipe,
+    )
+
+
+def _input(where: str, raw: _Input) -> InputSpec:
+    channels = raw.size[0]
+    if min(raw.size) < 1 or not 0 < raw.crop <= 1:
+        raise ManifestError(f"{where}: input sizes must be positive and crop in (0, 1].")
+    if len(raw.mean) != channels or len(raw.std) != channels or min(raw.std) <= 0:
+        raise ManifestError(f"{where}: input needs {channels} numbers in mean, and {channels} > 0 in std.")
+    return InputSpec(raw.size, raw.mean, raw.std, raw.interpolation, raw.crop, raw.flip)
+
+
+def _check_name(where: str, what: str, name: str, pattern: re.Pattern[str]) -> None:
+    if not pattern.fullmatch(name):
+        raise ManifestError(f'{where}: "{name}" is no {what} name: letters, digits, "_" and "-" only.')
+
+
+def _convert(where: str, table: Any, kind: Any) -> Any:
+    if isinstance(table, dict):
+        fields = kind.__struct_fields__
+        for key in table:
+            if key not in fields:
+                valid = did_you_mean(key, fields) or f"Valid: {', '.join(fields)}."
+                raise ManifestError(f'{where}: unknown key "{key}". {valid}')
+    try:
+        return msgspec.convert(table, kind)
+    except msgspec.ValidationError as error:
+        text = str(error).replace(" - at `$.", ", at `").replace("`", '"')
+        raise ManifestError(f"{where}: {text}.") from error

@@ -1,0 +1,158 @@
+"""Entry points -> a pluggy manager, one plugin at a time: a broken plugin is recorded, never fatal.
+
+`ZOO_PLUGINS=a,b` loads only those third-party entry points (empty: none); the built-ins, known by their distribution,
+always load. `ZOO_STRICT=1` raises the first failure instead of recording it.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+import traceback
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+import pluggy
+
+from zoo_core import hookspecs
+from zoo_core.errors import PluginError, did_you_mean
+
+GROUP = "zoo_core"
+BUILT_IN = "zoo-core"
+HOOKS = tuple(sorted(name for name in vars(hookspecs) if name.startswith("zoo_")))
+
+
+@dataclass
+class Plugin:
+    """One installed plugin, loaded or broken. `seconds`: the time that importing it took."""
+
+    name: str
+    distribution: str
+    version: str
+    seconds: float = 0.0
+    hooks: tuple[str, ...] = ()
+    faults: list[str] = field(default_factory=list)
+    traceback: str = ""
+
+    @property
+    def built_in(self) -> bool:
+        return self.distribution == BUILT_IN
+
+    @property
+    def broken(self) -> bool:
+        return bool(self.faults)
+
+    def title(self) -> str:
+        """`name (distribution version)`, as messages say it."""
+        return f"{self.name} ({self.distribution} {self.version})"
+
+
+class Plugins:
+    """The plugins of one process, and the only way to call their hooks."""
+
+    def __init__(self, *, strict: bool = False) -> None:
+        self.strict = strict
+        self.all: list[Plugin] = []
+        self._manager = pluggy.PluginManager("zoo")
+        self._manager.add_hookspecs(hookspecs)
+
+    @property
+    def broken(self) -> list[Plugin]:
+        return [plugin for plugin in self.all if plugin.broken]
+
+    def register(self, module: object, plugin: Plugin) -> None:
+        """Add one plugin: a module or any object with hook implementations."""
+        self.all.append(plugin)
+        try:
+            self._manager.register(module, name=plugin.name)
+        except Exception as error:
+            self.fault(plugin, f"cannot be registered: {error}", error)
+            return
+        callers = self._manager.get_hookcallers(module) or []
+        plugin.hooks = tuple(sorted(caller.name for caller in callers if caller.has_spec()))
+        for caller in callers:
+            if not caller.has_spec():
+                hint = did_you_mean(caller.name, HOOKS)
+                self.fault(plugin, f'declares a hook "{caller.name}" that does not exist. {hint}')
+
+    def fault(self, plugin: Plugin, message: str, error: BaseException | None = None) -> None:
+        """Record what is wrong with a plugin, or raise it where ZOO_STRICT asks for that."""
+        plugin.faults.append(message.strip())
+        if error is not None and not plugin.traceback:
+            plugin.traceback = "".join(traceback.format_exception(error))
+        if self.strict:
+            raise PluginError(f"Plugin {plugin.title()} {message}".strip()) from error
+
+    def results(self, hook: str, kind: type, **arguments: Any) -> Iterator[tuple[Plugin, Any]]:
+        """Every item that every plugin returns for `hook`, by plugin name; items of the wrong type are faults."""
+        for plugin, returned in self._call(hook, arguments):
+            if returned is None:
+                continue
+            if not isinstance(returned, Iterable) or isinstance(returned, (str, bytes)):
+                self.fault(plugin, f"returns {type(returned).__name__} from {hook}, not a list.")
+                continue
+            for item in returned:
+                if isinstance(item, kind):
+                    yield plugin, item
+                else:
+                    wrong = f"returns a {type(item).__name__} from {hook}, not a {kind.__name__}."
+                    self.fault(plugin, wrong)
+
+    def run(self, hook: str, **arguments: Any) -> None:
+        """Call a hook that returns nothing, each plugin on its own."""
+        for _ in self._call(hook, arguments):
+            pass
+
+    def _call(self, hook: str, arguments: dict[str, Any]) -> Iterator[tuple[Plugin, Any]]:
+        by_name = {plugin.name: plugin for plugin in self.all}
+        caller = getattr(self._manager.hook, hook)
+        for implementation in sorted(caller.get_hookimpls(), key=lambda i: i.plugin_name):
+            plugin = by_name[implementation.plugin_name]
+            try:
+                wanted = [arguments[name] for name in implementation.argnames]
+                yield plugin, implementation.function(*wanted)
+            except (Exception, SystemExit) as error:
+                self.fault(plugin, f"fails in {hook}: {_one_line(error)}", error)
+
+
+def load_plugins(*, only: Iterable[str] | None = None, strict: bool | None = None) -> Plugins:
+    """Load every installed plugin, each on its own, and return a fresh object.
+
+    `only`: the names of the third-party entry points to load (default: ZOO_PLUGINS, else all).
+    """
+    if only is None and "ZOO_PLUGINS" in os.environ:
+        only = [name for name in os.environ["ZOO_PLUGINS"].split(",") if name]
+    if strict is None:
+        strict = os.environ.get("ZOO_STRICT", "") not in ("", "0")
+    plugins = Plugins(strict=strict)
+    for entry in sorted(entry_points(group=GROUP), key=lambda e: (not _built_in(e), e.name)):
+        if _built_in(entry) or only is None or entry.name in only:
+            _load(plugins, entry)
+    return plugins
+
+
+def _load(plugins: Plugins, entry: EntryPoint) -> None:
+    distribution = entry.dist.name if entry.dist else "unknown"
+    version = entry.dist.version if entry.dist else "?"
+    plugin = Plugin(entry.name, distribution, version)
+    start = time.perf_counter()
+    try:
+        module = entry.load()
+    except (Exception, SystemExit) as error:
+        plugins.all.append(plugin)
+        plugins.fault(plugin, f"does not import: {_one_line(error)}", error)
+        return
+    finally:
+        plugin.seconds = time.perf_counter() - start
+    plugins.register(module, plugin)
+
+
+def _built_in(entry: EntryPoint) -> bool:
+    return entry.dist is not None and entry.dist.name == BUILT_IN
+
+
+def _one_line(error: BaseException) -> str:
+    text = " ".join(str(error).split()) or "no message"
+    return f"{type(error).__name__}: {text}"
