@@ -1,0 +1,81 @@
+"""A model as an ordered chain of named stages: composing them all is the forward pass."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from zoo_core.errors import PluginError, UnknownName, did_you_mean
+from zoo_core.types import Stage
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+
+def make_chain(stages: Iterable[Stage], architecture: str) -> dict[str, Stage]:
+    """The stages by name, in order. Raises PluginError when names repeat or the last one is not `head`."""
+    listed = list(stages)
+    chain = {stage.name: stage for stage in listed}
+    if len(chain) != len(listed) or not listed or listed[-1].name != "head":
+        names = ", ".join(stage.name for stage in listed)
+        raise PluginError(
+            f'The stages of "{architecture}" must have different names and end with "head": {names}.'
+        )
+    return chain
+
+
+def run_stages(model: nn.Module, stages: Iterable[Stage], x: Tensor) -> Tensor:
+    """Put `x` through some stages in order; the result is the boundary after the last of them."""
+    for stage in stages:
+        for step in stage.run:
+            x = model.get_submodule(step)(x) if isinstance(step, str) else step(model, x)
+    return x
+
+
+def before(chain: Mapping[str, Stage], name: str) -> list[Stage]:
+    """The stages before `name`. Raises UnknownName with the stages in order."""
+    names = list(chain)
+    if name not in chain:
+        raise unknown_stage(chain, name)
+    return [chain[other] for other in names[: names.index(name)]]
+
+
+def unknown_stage(chain: Mapping[str, Stage], name: str) -> UnknownName:
+    """The error for a stage that is not there."""
+    order = " ".join(chain)
+    return UnknownName(f'No stage "{name}". {did_you_mean(name, chain)}'.strip(), hint=f"In order: {order}.")
+
+
+def owner(chain: Mapping[str, Stage], name: str) -> str | None:
+    """The name of the stage that owns a parameter, buffer or module, or None."""
+    return next((stage.name for stage in chain.values() if stage.has(name)), None)
+
+
+def stage_rows(model: Any) -> list[dict[str, Any]]:
+    """One row per stage: its name, output shape without the batch, parameters, how many train, and whether it is frozen.
+
+    Runs one picture of zeros through the stages, in eval mode.
+    """
+    import torch
+
+    from zoo_core.transfer import evaluating
+
+    first = next(model.parameters())
+    x = torch.zeros(1, *model.input.size, device=first.device, dtype=first.dtype)
+    rows = []
+    frozen = set(model.frozen)
+    with evaluating(model), torch.no_grad():
+        for stage in model.chain.values():
+            x = run_stages(model, [stage], x)
+            own = {n: p for n, p in model.named_parameters() if stage.has(n)}
+            trainable = sum(p.numel() for p in own.values() if p.requires_grad)
+            rows.append(
+                {
+                    "stage": stage.name,
+                    "output": list(x.shape[1:]),
+                    "params": sum(p.numel() for p in own.values()),
+                    "trainable": trainable,
+                    "frozen": bool(own) and trainable == 0 and any(n in frozen for n in own),
+                }
+            )
+    return rows
