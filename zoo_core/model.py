@@ -49,7 +49,7 @@ class ZooModel(Freezable):
 
         >>> import torch, zoo_core as zoo
         >>> zoo.create("lenet5").forward_until(torch.zeros(2, 1, 32, 32), "fc1").shape
-        torch.Size([2, 400])
+        torch.Size([2, 16, 5, 5])
         """
         return run_stages(self, before(self.chain, stage), x)
 

@@ -1,0 +1,35 @@
+"""LeNet-5, the network that read bank cheques: LeCun, Bottou, Bengio and Haffner, 1998."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from zoo_core.hookspecs import hookimpl
+from zoo_core.types import Architecture, Stage
+
+if TYPE_CHECKING:
+    from torch import nn
+
+PAPER = "http://yann.lecun.com/exdb/publis/pdf/lecun-98.pdf"
+
+
+@hookimpl
+def zoo_architectures() -> list[Architecture]:
+    summary = "two convolutions with pooling and three fully connected layers, for 32x32 digits"
+    return [Architecture("lenet", build, stages, summary=summary, paper=PAPER)]
+
+
+def build(*, num_classes: int = 10, in_chans: int = 1) -> nn.Module:
+    from zoo_lenet.lenet import LeNet5
+
+    return LeNet5(num_classes=num_classes, in_chans=in_chans)
+
+
+def stages(model: nn.Module) -> list[Stage]:
+    return [
+        Stage("conv1", run=("conv1", "act1", "pool1")),
+        Stage("conv2", run=("conv2", "act2", "pool2")),
+        Stage("fc1", run=("flatten", "fc1", "act3")),
+        Stage("fc2", run=("fc2", "act4")),
+        Stage("head", run=("head",)),
+    ]
