@@ -14,9 +14,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from zoo_core.building import create as create
     from zoo_core.catalogue import info as info
     from zoo_core.catalogue import list_models as list_models
-    from zoo_core.building import create as create
     from zoo_core.errors import DataError as DataError
     from zoo_core.errors import FreezeError as FreezeError
     from zoo_core.errors import HashMismatch as HashMismatch
@@ -30,11 +30,11 @@ if TYPE_CHECKING:
     from zoo_core.errors import WeightsError as WeightsError
     from zoo_core.errors import ZooError as ZooError
     from zoo_core.evaluation import evaluate as evaluate
-    from zoo_core.training import finetune as finetune
     from zoo_core.hookspecs import hookimpl as hookimpl
     from zoo_core.prediction import predict as predict
     from zoo_core.regularize import Regularizer as Regularizer
     from zoo_core.regularize import regularizers as regularizers
+    from zoo_core.training import finetune as finetune
     from zoo_core.transfer import freeze_until as freeze_until
     from zoo_core.types import Architecture as Architecture
     from zoo_core.types import Fetched as Fetched
@@ -76,7 +76,7 @@ _HOME = {
     "ZooError": "errors",
 }
 
-__all__ = sorted(_HOME)  # noqa: PLE0605
+__all__ = sorted(_HOME)
 
 
 def __getattr__(name: str) -> Any:

@@ -43,21 +43,21 @@ class _Weights(msgspec.Struct, forbid_unknown_fields=True):
     labels: str | list[str] | None = None
     num_classes: int | None = None
     input: _Input | None = None
-    metrics: dict[str, float] = {}  # noqa: RUF012  (msgspec copies it for each struct)
+    metrics: dict[str, float] = {}
     recipe: str | None = None
 
 
 class _Model(msgspec.Struct, forbid_unknown_fields=True):
     architecture: str
     default: bool = False
-    config: dict[str, Scalar | list[Scalar]] = {}  # noqa: RUF012
+    config: dict[str, Scalar | list[Scalar]] = {}
     params: int | None = None
     gmacs: float | None = None
     paper: str | None = None
     summary: str = ""
     num_classes: int = 1000
     input: _Input | None = None
-    weights: dict[str, Any] = {}  # noqa: RUF012
+    weights: dict[str, Any] = {}
 
 
 def read_manifest(path: Path) -> list[ModelInfo]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import nn
 
     from zoo_core.regularize import Regularizer
 

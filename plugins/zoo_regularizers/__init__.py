@@ -1,3 +1,5 @@
 from zoo_core.hookspecs import hookimpl
+
+
 @hookimpl
 def zoo_regularizers(): return []
