@@ -283,7 +283,7 @@ def stratified(targets: Sequence[int], count: int, *, seed: int) -> tuple[list[i
     Every class with two pictures or more is in both. Raises DataError where that cannot be.
 
     >>> stratified([0, 0, 0, 0, 1, 1, 1, 1], 2, seed=0)
-    ([0, 1, 3, 4, 6, 7], [2, 5])
+    ([1, 2, 3, 5, 6, 7], [0, 4])
     """
     generator = torch.Generator().manual_seed(seed)
     by_class: dict[int, list[int]] = {}

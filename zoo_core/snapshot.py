@@ -1,0 +1,33 @@
+"""A copy of what training changes: the weights that train, and buffers outside frozen modules."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+class Snapshot:
+    """The tensors of a model that can move, as they are now. Frozen ones do not move, so they are not copied."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self.tensors = {name: tensor.detach().clone() for name, tensor in moving(model).items()}
+
+    @torch.no_grad()
+    def restore(self, model: nn.Module) -> None:
+        """Write the tensors back into the model, in place."""
+        state = model.state_dict()
+        for name, tensor in self.tensors.items():
+            state[name].copy_(tensor)
+
+
+def moving(model: nn.Module) -> dict[str, Tensor]:
+    """The state-dict entries that training can change, by name."""
+    trained = {name for name, p in model.named_parameters(remove_duplicate=False) if p.requires_grad}
+    parameters = {name for name, _ in model.named_parameters(remove_duplicate=False)}
+    held = getattr(model, "_freezing", None)
+    still = set(held.modules) if held is not None else set()
+    return {
+        name: tensor
+        for name, tensor in model.state_dict().items()
+        if name in trained or (name not in parameters and name.rpartition(".")[0] not in still)
+    }
