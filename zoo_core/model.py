@@ -19,7 +19,10 @@ from zoo_core.types import InputSpec, ModelInfo, Stage
 
 @dataclass(frozen=True)
 class Origin:
-    """What create() needs to build a model again. `weights`: the `pretrained` that brings its weights, or None."""
+    """What create() needs to build a model again. `weights`: the `pretrained` that brings its weights, or None.
+
+    `new_head`: whether the head is random as yet, unlike the weights before it.
+    """
 
     reference: str
     config: Mapping[str, Any]
@@ -27,6 +30,7 @@ class Origin:
     sha256: str | None
     num_classes: int
     in_chans: int
+    new_head: bool = False
 
 
 class ZooModel(Freezable):
@@ -70,7 +74,7 @@ class ZooModel(Freezable):
             raise ZooError(f"{len(names)} labels do not fit {num_classes} classes.")
         _replace_head(self, num_classes)
         self.labels = names
-        self.origin = replace(self.origin, num_classes=num_classes)
+        self.origin = replace(self.origin, num_classes=num_classes, new_head=True)
         if hasattr(self, "num_classes"):  # the original class's own record, which timm's tools read
             self.num_classes = num_classes
         return self

@@ -36,7 +36,7 @@ def zoo_regularizers() -> list[RegularizerSpec]:
             value="strength",
             acts="on gradients",
             summary="keep weights small",
-            paper="https://proceedings.neurips.cc/paper/1991/hash/8eefcfdf5990e441f0fb6f3fad709e21",
+            paper="https://proceedings.neurips.cc/paper/1991/hash/8eefcfdf5990e441f0fb6f3fad709e21-Abstract.html",
         ),
         RegularizerSpec(
             "l2-sp",

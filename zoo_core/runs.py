@@ -1,0 +1,232 @@
+"""A run: the result of one fine-tune, in memory and as a folder.
+
+    recipe.toml         everything that repeats it, and what came out
+    metrics.jsonl       one line per epoch
+    best.safetensors    the best weights: only tensors that differ from the pretrained ones, where those are pinned
+
+Files are written whole beside their place and then renamed, so that a stopped process leaves no half file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import tempfile
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from zoo_core.errors import RecipeError, WeightsError
+from zoo_core.model import ZooModel
+from zoo_core.snapshot import moving
+from zoo_core.types import InputSpec
+from zoo_core.weights import read_tensors
+
+SCHEMA = 1
+RECIPE, METRICS, BEST = "recipe.toml", "metrics.jsonl", "best.safetensors"
+
+
+@dataclass
+class Run:
+    """One fine-tune: the model with its best weights, the recipe, a row per epoch, and the folder (None: in memory).
+
+    `best`: the row of the epoch whose weights the model has.
+    """
+
+    model: ZooModel
+    recipe: dict[str, Any]
+    history: list[dict[str, Any]] = field(default_factory=list)
+    best: dict[str, Any] = field(default_factory=dict)
+    path: Path | None = None
+
+    @property
+    def accuracy(self) -> float | None:
+        """The validation accuracy of the best epoch in [0, 1], or None without validation."""
+        return self.best.get("val_accuracy")
+
+    def __repr__(self) -> str:
+        accuracy = "" if self.accuracy is None else f", {self.accuracy:.1%} on validation"
+        return f"Run({self.recipe['model']['reference']}, epoch {self.best.get('epoch', 0)}{accuracy}, {self.path})"
+
+
+class RunFolder:
+    """Where a run is written. Raises RecipeError where it cannot be, before any work is done."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            taken = next(path.iterdir(), None)
+            if taken is None:
+                (path / RECIPE).touch()
+                (path / RECIPE).unlink()
+        except OSError as error:
+            raise RecipeError(
+                f"The run folder {path} cannot be written: {error.strerror}.", hint="Choose another with out=."
+            ) from error
+        if taken is not None:
+            raise RecipeError(f"{path} is not empty.", hint="Choose another run folder with out=, or remove it.")
+
+    def write_recipe(self, recipe: Mapping[str, Any]) -> None:
+        with written(self.path / RECIPE) as temporary:
+            temporary.write_text(tomli_w.dumps(_without_none(recipe)), encoding="utf-8")
+
+    def add_metrics(self, row: Mapping[str, Any]) -> None:
+        with (self.path / METRICS).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
+
+    def write_best(self, tensors: Mapping[str, Tensor], metadata: dict[str, str]) -> None:
+        with written(self.path / BEST) as temporary:
+            whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+            save_file(whole, temporary, metadata={"format": "pt", **metadata})
+
+
+def new_folder(model: str, data: str) -> Path:
+    """`runs/MODEL-DATA-1`, or the next number that is free."""
+    word = "".join(c if c.isalnum() else "-" for c in data.rstrip("/").rpartition("/")[2]).strip("-") or "data"
+    number = 1
+    while (path := Path("runs") / f"{model.replace('/', '-')}-{word}-{number}").exists():
+        number += 1
+    return path
+
+
+@contextlib.contextmanager
+def written(path: Path) -> Iterator[Path]:
+    """A temporary path beside `path`, renamed to it when all went well and removed when not."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    except OSError as error:
+        raise RecipeError(f"{path} cannot be written: {error.strerror or error}.") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _without_none(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _without_none(item) for key, item in value.items() if item is not None}
+    return [_without_none(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+# --- which tensors -----------------------------------------------------------------------------------------------------
+
+
+def saved_names(model: ZooModel, pretrained: Callable[[], ZooModel | None]) -> tuple[str, ...]:
+    """What a run must hold: all that training can change, and all that differs from the pretrained weights already.
+
+    `pretrained` builds the model with its pinned weights; None means that there are none, and everything is held.
+    """
+    state = model.state_dict()
+    base = pretrained()
+    if base is None:
+        return tuple(state)
+    theirs = base.state_dict()
+    held = set(moving(model))
+    return tuple(
+        name for name, tensor in state.items() if name in held or not _same(tensor, theirs.get(name))
+    )
+
+
+def _same(ours: Tensor, theirs: Tensor | None) -> bool:
+    return theirs is not None and ours.shape == theirs.shape and torch.equal(ours.cpu(), theirs.to(ours.dtype))
+
+
+def base_of(model: ZooModel) -> ZooModel | None:
+    """The model with its pretrained weights as they were, or None where those are not pinned by a hash."""
+    from zoo_core.building import create
+
+    origin = model.origin
+    if origin.weights is None or origin.sha256 is None:
+        return None
+    return create(origin.reference, pretrained=origin.weights, in_chans=origin.in_chans, **origin.config)
+
+
+# --- recipes -----------------------------------------------------------------------------------------------------------
+
+
+def model_recipe(model: ZooModel, complete: bool) -> dict[str, Any]:
+    """What rebuilds the model; `complete`: the run holds every tensor and needs no pretrained weights."""
+    origin = model.origin
+    return {
+        "reference": origin.reference,
+        "config": dict(origin.config),
+        "weights": None if complete else origin.weights,
+        "sha256": None if complete else origin.sha256,
+        "num_classes": origin.num_classes,
+        "in_chans": origin.in_chans,
+        "labels": list(model.labels) if model.labels else None,
+        "input": asdict(model.input),
+    }
+
+
+def read_recipe(folder: Path) -> dict[str, Any]:
+    """The recipe of a run. Raises RecipeError where it is none, or of a newer zoo."""
+    path = folder / RECIPE
+    try:
+        recipe = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RecipeError(f"{folder} is no run: {RECIPE} cannot be read: {error.strerror}.") from error
+    except ValueError as error:
+        raise RecipeError(f"{path} is not valid TOML: {error}.") from error
+    if recipe.get("schema") != SCHEMA or not isinstance(recipe.get("model"), dict):
+        raise RecipeError(f"{path} is no recipe of schema {SCHEMA}.", hint="It may be of another version of zoo.")
+    return recipe
+
+
+def load_run(folder: Path) -> ZooModel:
+    """The model of a run, with its best weights. Raises RecipeError, WeightsError."""
+    from zoo_core.building import create
+
+    recipe = read_recipe(folder)["model"]
+    if not (folder / BEST).exists():
+        raise WeightsError(f"{folder} has no {BEST}: the run was stopped before its first epoch ended.")
+    try:
+        model = create(
+            recipe["reference"],
+            pretrained=recipe.get("weights", False),
+            in_chans=recipe["in_chans"],
+            **recipe.get("config", {}),
+        )
+        spec = InputSpec(**{k: tuple(v) if isinstance(v, list) else v for k, v in recipe["input"].items()})
+        count, labels = recipe["num_classes"], recipe.get("labels")
+    except (KeyError, TypeError) as error:
+        raise RecipeError(f"{folder / RECIPE} lacks something in [model]: {error}.") from error
+    _same_base(model, recipe.get("sha256"), folder)
+    if count != model.num_outputs:
+        model.reset_head(count)
+    model.labels, model.input = (tuple(labels) if labels else None), spec
+    model.origin = replace(model.origin, new_head=False)
+    _put(model, read_tensors(folder / BEST), folder, complete="weights" not in recipe)
+    return model
+
+
+def _same_base(model: ZooModel, expected: str | None, folder: Path) -> None:
+    if expected is not None and model.origin.sha256 != expected:
+        raise WeightsError(
+            f"{folder} stands on weights with sha256 {expected}, and {model.origin.reference}."
+            f"{model.origin.weights} now has {model.origin.sha256}.",
+            hint="Install the version of zoo that the recipe names.",
+        )
+
+
+@torch.no_grad()
+def _put(model: ZooModel, tensors: Mapping[str, Tensor], folder: Path, *, complete: bool) -> None:
+    state = model.state_dict()
+    wrong = [n for n, t in tensors.items() if n not in state or state[n].shape != t.shape]
+    wrong += [name for name in state if complete and name not in tensors]
+    if wrong:
+        raise WeightsError(f"{folder / BEST} does not fit its recipe: {', '.join(wrong[:3])}.")
+    for name, tensor in tensors.items():
+        state[name].copy_(tensor)
