@@ -1,0 +1,34 @@
+# Each target makes .venv first, where there is none or where the packages to install have changed.
+
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: help demo test lint bench docs
+
+help:
+	@echo "make demo    LeNet-5 from MNIST to scanned digits: what transfer learning buys, in two minutes"
+	@echo "make test    all tests"
+	@echo "make lint    ruff and mypy"
+	@echo "make bench   zoo against its peers, into docs/benchmarks.md"
+	@echo "make docs    run every code block and example of the documentation"
+
+demo: .venv/.installed
+	$(BIN)/zoo demo
+
+test: .venv/.installed
+	$(BIN)/python -m pytest
+
+lint: .venv/.installed
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+bench: .venv/.installed
+	$(BIN)/python -m benchmarks
+
+docs: .venv/.installed
+	$(BIN)/python -m pytest tests/test_docs.py tests/test_docstrings.py
+
+.venv/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install -c constraints.txt -e '.[demo,test]'
+	touch $@
