@@ -1,0 +1,61 @@
+"""All benchmarks in turn; prints each table and writes them to docs/benchmarks.md."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import platform
+from importlib.metadata import version
+from pathlib import Path
+
+from benchmarks import commands, creating, forward, freezing, listing, memory
+from benchmarks.measure import Row, Skipped, as_table, show
+
+PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
+ALL = (listing, creating, memory, commands, forward, freezing)
+
+
+def main() -> None:
+    results: list[Row | Skipped] = []
+    for benchmark in ALL:
+        title = (benchmark.__doc__ or "").partition("\n")[0]
+        print(f"\n{title}", flush=True)
+        found = benchmark.measure()
+        show(found)
+        results += found
+    PAGE.write_text(page(results), encoding="utf-8")
+    print(f"\nWritten to {PAGE.relative_to(Path.cwd()) if PAGE.is_relative_to(Path.cwd()) else PAGE}")
+
+
+def page(results: list[Row | Skipped]) -> str:
+    rows = [result for result in results if isinstance(result, Row)]
+    skipped = [f"- Not measured: {r.what}: {r.why}" for r in results if isinstance(r, Skipped)]
+    parts = [
+        "# Benchmarks",
+        "`make bench` writes this page. zoo and its peer are measured in turn in one run, after a round that does not "
+        "count, and medians are given. The ratios are what matters: absolute times depend on the machine, and this one "
+        "is shared.",
+        machine(),
+        as_table(rows),
+        *(["\n".join(skipped)] if skipped else []),
+        "What exactly is measured is said at the top of each file in `benchmarks/`.",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def machine() -> str:
+    today = datetime.datetime.now(datetime.UTC).date().isoformat()
+    names = ("zoo-core", "torch", "timm", "safetensors")
+    versions = ", ".join(f"{name} {version(name)}" for name in names)
+    return f"{today}; {cpu()}, {os.cpu_count()} cores; Python {platform.python_version()}, {versions}."
+
+
+def cpu() -> str:
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,23 @@
+"""Listing the models there are, in a new process: zoo reads facts, and imports neither torch nor timm."""
+
+from __future__ import annotations
+
+import sys
+
+from benchmarks.measure import ZOO, Row, Skipped, at_least, ms, processes, show
+
+
+def measure() -> list[Row | Skipped]:
+    ours = [ZOO, "list"]
+    peer = [sys.executable, "-c", "import timm; timm.list_models()"]
+    what = "`zoo list` against `timm.list_models()`, new process"
+    try:
+        seconds = processes({"ours": ours, "peer": peer}, rounds=5)
+    except RuntimeError as error:
+        return [Skipped(what, str(error))]
+    ratio = seconds["peer"] / seconds["ours"]
+    return [at_least(what, ms(seconds["ours"]), ms(seconds["peer"]), ratio, 20)]
+
+
+if __name__ == "__main__":
+    show(measure())
