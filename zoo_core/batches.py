@@ -39,7 +39,7 @@ class Samples(Dataset[Any]):
 
     def hold(self) -> bool:
         """Preprocess everything once where nothing is random and it fits in memory; whether it is held."""
-        if self.random or self._held is not None or not len(self):
+        if self.random or not self.pictures.fixed or self._held is not None:
             return self._held is not None
         first = self._sample((0, 0))
         if first.numel() * first.element_size() * len(self) <= MEMORY:
@@ -60,13 +60,14 @@ class Samples(Dataset[Any]):
 
     def _sample(self, key: Key) -> Tensor:
         epoch, index = key
-        item = self.pictures.read(index)
-        if isinstance(item, Tensor):
-            return item
-        if not self.random:
-            return self.transform(item)
+        if self.pictures.fixed and not self.random:
+            return self._read(index)
         with seeded(self.seed, epoch, index):
-            return self.transform(item)
+            return self._read(index)
+
+    def _read(self, index: int) -> Tensor:
+        item = self.pictures.read(index)
+        return item if isinstance(item, Tensor) else self.transform(item)
 
 
 def _stack(tensors: list[Tensor]) -> Tensor:

@@ -31,16 +31,24 @@ PARTS = ("train", "test")
 class Pictures(Dataset[tuple[Any, int]]):
     """What a spec opens to: pictures by index, with `targets` (class numbers) and `classes` (names, or None).
 
-    `read(i)` gives a PIL picture, or a tensor that counts as preprocessed.
+    `read(i)` gives a PIL picture, or a tensor that counts as preprocessed. `fixed`: the same one each time; a dataset
+    that zoo did not open may have an augmentation of its own.
     """
 
     def __init__(
-        self, name: str, read: Callable[[int], Any], targets: Sequence[int], classes: Sequence[str] | None
+        self,
+        name: str,
+        read: Callable[[int], Any],
+        targets: Sequence[int],
+        classes: Sequence[str] | None,
+        *,
+        fixed: bool = True,
     ) -> None:
         self.name = name
         self.read = read
         self.targets = [int(t) for t in targets]
         self.classes = tuple(classes) if classes is not None else None
+        self.fixed = fixed
 
     def __len__(self) -> int:
         return len(self.targets)
@@ -51,7 +59,14 @@ class Pictures(Dataset[tuple[Any, int]]):
     def subset(self, indices: Sequence[int]) -> Pictures:
         """The pictures at `indices`, in that order."""
         chosen = [int(i) for i in indices]
-        return Pictures(self.name, _Chosen(self.read, chosen), [self.targets[i] for i in chosen], self.classes)
+        targets = [self.targets[i] for i in chosen]
+        return Pictures(self.name, _Chosen(self.read, chosen), targets, self.classes, fixed=self.fixed)
+
+    def renamed(self, classes: Sequence[str]) -> Pictures:
+        """The same pictures with class numbers that count in `classes`, which has all of the names there are."""
+        assert self.classes is not None
+        number = [classes.index(name) for name in self.classes]
+        return Pictures(self.name, self.read, [number[t] for t in self.targets], classes, fixed=self.fixed)
 
     @property
     def num_classes(self) -> int:
@@ -118,7 +133,8 @@ def _open_dataset(data: Any) -> Pictures:
     targets = getattr(data, "targets", None)
     if targets is None or len(targets) != len(data):
         targets = [_target(data, i) for i in range(len(data))]
-    return Pictures(type(data).__name__, _First(data), [int(t) for t in targets], list(classes) if classes else None)
+    names = list(classes) if classes else None
+    return Pictures(type(data).__name__, _First(data), [int(t) for t in targets], names, fixed=False)
 
 
 def _target(data: Any, index: int) -> int:

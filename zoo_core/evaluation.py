@@ -80,8 +80,7 @@ def matched(pictures: Pictures, labels: tuple[str, ...] | None, outputs: int) ->
                 f'{pictures.name} has a class "{unknown[0]}" that the model does not know.',
                 hint=f"It knows: {', '.join(labels[:5])}{', …' if len(labels) > 5 else ''}.",
             )
-        number = [labels.index(name) for name in pictures.classes]
-        return Pictures(pictures.name, pictures.read, [number[t] for t in pictures.targets], labels)
+        return pictures.renamed(labels)
     if max(pictures.targets) >= outputs or min(pictures.targets) < 0:
         raise DataError(f"{pictures.name} has class number {max(pictures.targets)}; the model has {outputs} classes.")
     return pictures

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ def zoo_regularizers() -> list[RegularizerSpec]:
     return [
         RegularizerSpec(
             "early-stopping",
-            early_stopping,
+            _lazy("early_stopping", "EarlyStopping"),
             (
                 Option("patience", 5, "validations without improvement before it stops"),
                 Option("min_delta", 1e-4, "share of the best value by which a better one must be lower"),
@@ -31,7 +32,7 @@ def zoo_regularizers() -> list[RegularizerSpec]:
         ),
         RegularizerSpec(
             "l2",
-            l2,
+            _lazy("l2", "L2"),
             (Option("strength", 1e-4, "λ in λΣw²; equals weight_decay=2λ of plain SGD"),),
             value="strength",
             acts="on gradients",
@@ -40,7 +41,7 @@ def zoo_regularizers() -> list[RegularizerSpec]:
         ),
         RegularizerSpec(
             "l2-sp",
-            l2_sp,
+            _lazy("l2_sp", "L2SP"),
             (
                 Option("strength", 0.01, "α in α/2 Σ(w-w₀)², on weights that were pretrained"),
                 Option("new", 0.01, "β in β/2 Σw², on weights that are new: the head"),
@@ -53,13 +54,11 @@ def zoo_regularizers() -> list[RegularizerSpec]:
     ]
 
 
-def early_stopping(**options: Any) -> Regularizer:
-    return import_module("zoo_regularizers.early_stopping").EarlyStopping(**options)
 
+def _lazy(file: str, name: str) -> Callable[..., Regularizer]:
+    """A factory that imports the class, and torch with it, when it is first used."""
 
-def l2(**options: Any) -> Regularizer:
-    return import_module("zoo_regularizers.l2").L2(**options)
+    def make(**options: Any) -> Regularizer:
+        return getattr(import_module(f"zoo_regularizers.{file}"), name)(**options)
 
-
-def l2_sp(**options: Any) -> Regularizer:
-    return import_module("zoo_regularizers.l2_sp").L2SP(**options)
+    return make

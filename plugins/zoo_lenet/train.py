@@ -1,0 +1,105 @@
+"""How the weights that ship with zoo were made, and are made again.
+
+    python -m zoo_lenet.train mnist5k OUT
+    python -m zoo_lenet.train fashion_mnist OUT [--data DIR]
+
+Trains LeNet-5 from scratch through zoo's public functions, measures it once on pictures that it has not seen, and
+writes OUT/lenet5.NAME.safetensors with its recipe beside it. Two minutes for mnist5k, a quarter of an hour for
+fashion_mnist, on two cores.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+import torch
+from safetensors.torch import save_file
+from torchvision.transforms import v2
+
+import zoo_core as zoo
+from zoo_core.data import Pictures, open_data
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What a set of weights is trained on: specs, the mean and spread of its grey, epochs, and the class names."""
+
+    train: str
+    test: str
+    mean: float
+    std: float
+    epochs: int
+    classes: tuple[str, ...]
+
+
+DIGITS = tuple("0123456789")
+CLOTHES = (
+    *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"),
+    *("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
+)
+
+LESSONS = {
+    "mnist5k": Lesson("mnist5k#train", "mnist5k#test", 0.1307, 0.3081, 80, DIGITS),
+    "fashion_mnist": Lesson("idx:{}#train", "idx:{}#test", 0.2860, 0.3530, 16, CLOTHES),
+}
+
+
+class Warped(torch.utils.data.Dataset[Any]):
+    """Pictures turned by up to 10 degrees and scaled by up to a tenth, anew each time: handwriting varies so."""
+
+    def __init__(self, pictures: Pictures) -> None:
+        self.pictures, self.targets = pictures, pictures.targets
+        self.warp = v2.RandomAffine(10, scale=(0.9, 1.1), interpolation=v2.InterpolationMode.BILINEAR)
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def __getitem__(self, index: int) -> Any:
+        picture, target = self.pictures[index]
+        return self.warp(picture), target
+
+
+def train(name: str, data: str, out: Path) -> None:
+    lesson = LESSONS[name]
+    torch.manual_seed(0)
+    model = zoo.create("lenet5")
+    model.labels = lesson.classes
+    model.input = replace(model.input, mean=(lesson.mean,), std=(lesson.std,))
+    pictures: Any = open_data(lesson.train.format(data))
+    if name == "mnist5k":
+        pictures = Warped(pictures)
+    phases = [(lesson.epochs, 1e-3), (lesson.epochs // 4, 1e-4)]
+    for epochs, rate in phases:
+        zoo.finetune(model, pictures, val=False, epochs=epochs, lr=rate, augment=True, out=False)
+    found = zoo.evaluate(model, lesson.test.format(data))
+    path = out / f"lenet5.{name}.safetensors"
+    save_file(model.state_dict(), path, metadata={"format": "pt"})
+    recipe = {
+        "command": f"python -m zoo_lenet.train {name} OUT",
+        "data": {"train": lesson.train.format("DIR"), "test": lesson.test.format("DIR")},
+        "phases": [{"epochs": epochs, "lr": rate} for epochs, rate in phases],
+        "result": {"accuracy": found["accuracy"], "loss": found["loss"], "count": found["count"]},
+        "versions": {"zoo": zoo.__version__, "torch": torch.__version__},
+    }
+    path.with_suffix(".toml").write_text(tomli_w.dumps(recipe))
+    print(f"{path}: {found['accuracy']:.2%} of {found['count']} pictures")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m zoo_lenet.train", description=__doc__.partition("\n")[0])
+    parser.add_argument("name", choices=sorted(LESSONS))
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--data", default="/usr/share/datasets/fashion-mnist", help="Fashion-MNIST's four files")
+    given = parser.parse_args()
+    given.out.mkdir(parents=True, exist_ok=True)
+    train(given.name, given.data, given.out)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
