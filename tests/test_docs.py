@@ -42,5 +42,5 @@ def environment(folder: Path) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("ZOO_", "HF_"))}
     path = os.pathsep.join([str(Path(sys.executable).parent), kept.get("PATH", "")])
     own = {"PATH": path, "ZOO_CACHE": str(folder / ".zoo-cache"), "ZOO_OFFLINE": "1", "HF_HUB_OFFLINE": "1"}
-    plain = {"COLUMNS": "120", "NO_COLOR": "1", "MPLBACKEND": "agg", "PYTHONWARNINGS": "error"}
+    plain = {"COLUMNS": "120", "NO_COLOR": "1", "MPLBACKEND": "agg"}
     return {**kept, **own, **plain}
