@@ -13,18 +13,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-FENCE = re.compile(r"^(?P<indent> *)(?P<marks>`{3,})(?P<kind>\S*).*$")
+FENCE = re.compile(r"^(?P<indent> *)(?P<marks>`{3,})(?P<kind>\S*)(?: +file=(?P<file>\S+))?.*$")
 CHECKER = doctest.OutputChecker()
 MATCHING = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block: its language, its text, and the line of the page where the text begins."""
+    """A fenced block: its language, its text, the line of the page where the text begins, and the file it is for."""
 
     kind: str
     text: str
     line: int
+    file: str | None
 
 
 def main(path: str) -> int:
@@ -48,7 +49,7 @@ def blocks(text: str) -> Iterator[Block]:
             if fence:
                 opened, start, lines = fence, number + 1, []
         elif fence and fence["marks"] == opened["marks"] and not fence["kind"]:
-            yield Block(opened["kind"], textwrap.dedent("\n".join(lines)) + "\n", start)
+            yield Block(opened["kind"], textwrap.dedent("\n".join(lines)) + "\n", start, opened["file"])
             opened = None
         else:
             lines.append(line)
@@ -57,11 +58,20 @@ def blocks(text: str) -> Iterator[Block]:
 
 
 def run(block: Block, page: Path, namespace: dict[str, Any]) -> str:
-    """Run one block; what is wrong, or nothing."""
+    """Run one block, or write it to its file; what is wrong, or nothing."""
+    if block.file is not None:
+        return write(block, block.file)
     if block.kind == "python":
         return run_examples(block, page, namespace) if ">>> " in block.text else run_python(block, page, namespace)
     if block.kind in ("console", "bash"):
         return run_shell(block)
+    return ""
+
+
+def write(block: Block, file: str) -> str:
+    path = Path(file)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(block.text, encoding="utf-8")
     return ""
 
 

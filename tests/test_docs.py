@@ -3,6 +3,7 @@
 - `python`: the blocks of one page share a namespace and run in order; blocks with `>>>` must give the output shown.
 - `console` and `bash`: lines after `$ ` run in a shell that finds `zoo`; the output that follows must match, where
   there is any (`...` stands for anything, in a line or for lines).
+- A block with `file=NAME` after its language is written to that file instead.
 - `text`, `toml` and the like are not run.
 
 All blocks of a page run in the order of the page, in one new process, in one empty folder.
