@@ -11,12 +11,17 @@ All blocks of a page run in the order of the page, in one new process, in one em
 
 from __future__ import annotations
 
+import inspect
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from zoo_core import hookspecs
+from zoo_core.plugins import HOOKS
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
@@ -42,6 +47,23 @@ def environment(folder: Path) -> dict[str, str]:
     """That of a person in a plain terminal, offline, whose `zoo` is this checkout's, with an empty cache."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("ZOO_", "HF_"))}
     path = os.pathsep.join([str(Path(sys.executable).parent), kept.get("PATH", "")])
+    installed = folder / ".installed"
+    installed.mkdir()
+    # "pip install ." goes to a folder of its own, and builds with what is here ("0" turns build isolation off)
+    pip = {"PIP_TARGET": str(installed), "PIP_NO_DEPS": "1", "PIP_NO_BUILD_ISOLATION": "0"}
+    pip["PYTHONPATH"] = str(installed)
     own = {"PATH": path, "ZOO_CACHE": str(folder / ".zoo-cache"), "ZOO_OFFLINE": "1", "HF_HUB_OFFLINE": "1"}
     plain = {"COLUMNS": "120", "NO_COLOR": "1", "MPLBACKEND": "agg"}
-    return {**kept, **own, **plain}
+    return {**kept, **own, **pip, **plain}
+
+
+@pytest.mark.parametrize("hook", HOOKS)
+def test_every_hook_is_documented_with_its_arguments(hook: str) -> None:
+    arguments = ", ".join(inspect.signature(getattr(hookspecs, hook)).parameters)
+    assert f"### {hook}({arguments})" in (ROOT / "docs" / "plugins.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_links_lead_somewhere(page: Path) -> None:
+    links = re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text(encoding="utf-8"))
+    assert [link for link in links if not (page.parent / link).exists()] == []
