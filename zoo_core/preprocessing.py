@@ -13,7 +13,7 @@ from torchvision.transforms import v2
 
 from zoo_core.types import InputSpec
 
-# The share of a picture's side that a random crop keeps at most: AlexNet's authors took 224 of 256 pixels.
+# The share of a (padded) picture's side that a random crop keeps at most: AlexNet's authors took 224 of 256 pixels.
 TRAIN_CROP = 0.875
 
 
@@ -59,11 +59,13 @@ def _middle_crop(spec: InputSpec) -> Any:
 
 
 def _random_crop(spec: InputSpec) -> Any:
+    """Crops at the scale that evaluation sees, so that things are as large as there; the margin comes by padding."""
     _, height, width = spec.size
-    side = math.floor(max(height, width) / min(spec.crop, TRAIN_CROP))
+    side = math.floor(min(height, width) / spec.crop)
+    margin = math.ceil(max(min(height, width) / TRAIN_CROP - side, 0) / 2)
     steps = [
         v2.Resize(side, v2.InterpolationMode(spec.interpolation)),
-        v2.RandomCrop((height, width)),
+        v2.RandomCrop((height, width), padding=margin, pad_if_needed=True, padding_mode="edge"),
         v2.RandomHorizontalFlip(0.5 if spec.flip else 0.0),
         v2.PILToTensor(),
     ]

@@ -1,0 +1,156 @@
+"""The chapter in one table: LeNet-5 goes from MNIST to digits that other people wrote and another scanner read.
+
+Few pictures per class want most of the network kept as it was; more of them pay for retraining deeper; starting from
+scratch loses throughout.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import json
+import math
+import os
+import statistics
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import zoo_core as zoo
+from zoo_core.data import Pictures, open_data, per_class
+from zoo_core.progress import Bar
+
+MODEL = "lenet5"
+PER_CLASS = (5, 10, 20, 50)
+SEEDS = (0, 1, 2)
+STEPS = 300
+BATCH = 64
+
+
+@dataclass(frozen=True)
+class Result:
+    """Rows {per_class, arm, mean, sd} in percent, the sentence that they say, and the folder with picture and run."""
+
+    rows: list[dict[str, Any]]
+    sentence: str
+    folder: Path
+
+
+def arms() -> list[str]:
+    """From scratch; head only; frozen until each stage, from the last to the second; everything."""
+    stages = list(zoo.create(MODEL).chain)
+    return ["scratch", *reversed(stages[1:]), "all"]
+
+
+def run_demo(folder: Path, *, progress: bool = True) -> Result:
+    """Run every arm for every number of pictures and every seed, and write table, picture and a run to `folder`."""
+    folder.mkdir(parents=True)
+    names = arms()
+    jobs = list(itertools.product(PER_CLASS, names, SEEDS))
+    scores: dict[tuple[int, str], list[float]] = {}
+    with workers() as pool, Bar(f"{len(jobs)} fine-tunes", total=len(jobs), shown=progress) as bar:
+        left = pool.submit(leave_a_run, folder / "run")
+        for (count, arm, _), score in zip(jobs, pool.map(accuracy, *zip(*jobs, strict=True)), strict=True):
+            scores.setdefault((count, arm), []).append(100 * score)
+            bar.step(f"{count} per class, {arm}: {100 * score:.1f}%")
+        left.result()
+    rows = [
+        {"per_class": count, "arm": arm, "mean": round(statistics.mean(s), 2), "sd": round(statistics.stdev(s), 2)}
+        for (count, arm), s in scores.items()
+    ]
+    (folder / "table.json").write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+    draw(rows, folder / "accuracy.png")
+    return Result(rows, sentence(rows), folder)
+
+
+def workers() -> ProcessPoolExecutor:
+    """A process per core with one thread each: LeNet's tensors are too small for two threads to share."""
+    count = min(os.cpu_count() or 1, 8)
+    return ProcessPoolExecutor(count, mp_context=get_context("spawn"), initializer=torch.set_num_threads, initargs=(1,))
+
+
+@functools.cache
+def prepared(spec: str) -> Pictures:
+    """The pictures as tensors, preprocessed once for all arms that a process trains."""
+    pictures = open_data(spec)
+    transform = zoo.create(MODEL, pretrained=True).transform()
+    tensors = [transform(pictures.read(i)) for i in range(len(pictures))]
+    return Pictures(pictures.name, tensors.__getitem__, pictures.targets, pictures.classes)
+
+
+def accuracy(count: int, arm: str, seed: int) -> float:
+    """The share of test pictures that one arm gets right, after training on `count` pictures per class."""
+    train, test = prepared("digits#train"), prepared("digits#test")
+    chosen = train.subset(per_class(train.targets, count, seed=seed))
+    torch.manual_seed(seed)
+    model = zoo.create(MODEL, pretrained=arm != "scratch")
+    model.reset_head(10, labels=train.classes)
+    zoo.finetune(
+        model,
+        chosen,
+        val=False,
+        epochs=math.ceil(STEPS / math.ceil(len(chosen) / BATCH)),
+        batch_size=BATCH,
+        freeze_until=None if arm in ("scratch", "all") else arm,
+        seed=seed,
+        out=False,
+        progress=False,
+    )
+    return zoo.evaluate(model, test, progress=False)["accuracy"]
+
+
+def leave_a_run(folder: Path) -> None:
+    """A small fine-tune as a folder, to be looked at and to predict with."""
+    digits = open_data("digits#train")
+    chosen = digits.subset(per_class(digits.targets, 20, seed=0))
+    zoo.finetune(MODEL, chosen, freeze_until="head", epochs=20, out=folder, progress=False)
+
+
+def sentence(rows: Sequence[dict[str, Any]]) -> str:
+    """What the table says, from its own numbers."""
+    few, many = PER_CLASS[0], PER_CLASS[-1]
+    table = {(row["per_class"], row["arm"]): row["mean"] for row in rows}
+    head, scratch = table[few, "head"], table[few, "scratch"]
+    best = max((row for row in rows if row["per_class"] == many), key=lambda row: row["mean"])
+    deeper = "everything" if best["arm"] == "all" else f"from {best['arm']} on"
+    return (
+        f"With {few} pictures per class, keeping what MNIST taught and training the head alone gets {head:.1f}% right, "
+        f"{head - scratch:.1f} points more than starting from scratch ({scratch:.1f}%); with {many} per class it pays "
+        f"to go deeper: training {deeper} gets {best['mean']:.1f}%, the head alone {table[many, 'head']:.1f}%."
+    )
+
+
+def draw(rows: Sequence[dict[str, Any]], path: Path) -> None:
+    """Accuracy over pictures per class, a line per arm."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7.5, 4.8), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    for arm in dict.fromkeys(row["arm"] for row in rows):
+        own = [row for row in rows if row["arm"] == arm]
+        x, y, sd = ([row[key] for row in own] for key in ("per_class", "mean", "sd"))
+        style = {"color": "0.45", "linestyle": "--"} if arm == "scratch" else {}
+        axes.errorbar(x, y, yerr=sd, label=_LEGEND.get(arm, f"from {arm} on"), marker="o", capsize=3, **style)
+    axes.set_xscale("log")
+    axes.set_xticks(PER_CLASS, [str(count) for count in PER_CLASS])
+    axes.minorticks_off()
+    axes.set(
+        xlabel="pictures per class",
+        ylabel="right of 797 test pictures (%)",
+        title="LeNet-5 from MNIST to other people's digits: what is trained",
+    )
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(axis="y", alpha=0.3)
+    axes.legend(frameon=False, loc="lower right")
+    figure.savefig(path, dpi=150)
+
+
+_LEGEND = {"scratch": "from scratch", "all": "everything", "head": "head only"}
+
