@@ -8,6 +8,7 @@ from zoo_core.hookspecs import hookimpl
 from zoo_core.types import Architecture, Stage
 
 if TYPE_CHECKING:
+    import click
     from torch import nn
 
 PAPER = "http://yann.lecun.com/exdb/publis/pdf/lecun-98.pdf"
@@ -17,6 +18,13 @@ PAPER = "http://yann.lecun.com/exdb/publis/pdf/lecun-98.pdf"
 def zoo_architectures() -> list[Architecture]:
     summary = "two convolutions with pooling and three fully connected layers, for 32x32 digits"
     return [Architecture("lenet", build, stages, summary=summary, paper=PAPER)]
+
+
+@hookimpl
+def zoo_commands(group: click.Group) -> None:
+    from zoo_lenet.command import demo
+
+    group.add_command(demo)
 
 
 def build(*, num_classes: int = 10, in_chans: int = 1) -> nn.Module:

@@ -48,8 +48,14 @@ def arms() -> list[str]:
 
 
 def run_demo(folder: Path, *, progress: bool = True) -> Result:
-    """Run every arm for every number of pictures and every seed, and write table, picture and a run to `folder`."""
-    folder.mkdir(parents=True)
+    """Run every arm for every number of pictures and every seed, and write table, picture and a run to `folder`.
+
+    Raises RecipeError where the folder is there already or cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True)
+    except OSError as error:
+        raise zoo.RecipeError(f"{folder} cannot be made: {error.strerror}.", hint="Choose a new folder.") from error
     names = arms()
     jobs = list(itertools.product(PER_CLASS, names, SEEDS))
     scores: dict[tuple[int, str], list[float]] = {}

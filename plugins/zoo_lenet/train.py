@@ -4,8 +4,8 @@
     python -m zoo_lenet.train fashion_mnist OUT [--data DIR]
 
 Trains LeNet-5 from scratch through zoo's public functions, measures it once on pictures that it has not seen, and
-writes OUT/lenet5.NAME.safetensors with its recipe beside it. Two minutes for mnist5k, a quarter of an hour for
-fashion_mnist, on two cores.
+writes OUT/lenet5.NAME.safetensors with its recipe beside it. A few minutes each on
+two cores.
 """
 
 from __future__ import annotations
@@ -27,7 +27,10 @@ from zoo_core.data import Pictures, open_data
 
 @dataclass(frozen=True)
 class Lesson:
-    """What a set of weights is trained on: specs, the mean and spread of its grey, epochs, and the class names."""
+    """What a set of weights is trained on: specs, the mean and spread of its grey, epochs, and the class names.
+
+    `augment`: whether pictures are warped and shifted; 4,000 digits need it, 60,000 clothes do worse with it.
+    """
 
     train: str
     test: str
@@ -35,6 +38,7 @@ class Lesson:
     std: float
     epochs: int
     classes: tuple[str, ...]
+    augment: bool
 
 
 DIGITS = tuple("0123456789")
@@ -44,8 +48,8 @@ CLOTHES = (
 )
 
 LESSONS = {
-    "mnist5k": Lesson("mnist5k#train", "mnist5k#test", 0.1307, 0.3081, 80, DIGITS),
-    "fashion_mnist": Lesson("idx:{}#train", "idx:{}#test", 0.2860, 0.3530, 16, CLOTHES),
+    "mnist5k": Lesson("mnist5k#train", "mnist5k#test", 0.1307, 0.3081, 80, DIGITS, augment=True),
+    "fashion_mnist": Lesson("idx:{}#train", "idx:{}#test", 0.2860, 0.3530, 10, CLOTHES, augment=False),
 }
 
 
@@ -71,14 +75,15 @@ def train(name: str, data: str, out: Path) -> None:
     model.labels = lesson.classes
     model.input = replace(model.input, mean=(lesson.mean,), std=(lesson.std,))
     pictures: Any = open_data(lesson.train.format(data))
-    if name == "mnist5k":
+    if lesson.augment:
         pictures = Warped(pictures)
-    phases = [(lesson.epochs, 1e-3), (lesson.epochs // 4, 1e-4)]
+    phases = [(lesson.epochs, 1e-3), (lesson.epochs // 5, 1e-4)]
     for epochs, rate in phases:
-        zoo.finetune(model, pictures, val=False, epochs=epochs, lr=rate, augment=True, out=False)
+        zoo.finetune(model, pictures, val=False, epochs=epochs, lr=rate, augment=lesson.augment, out=False)
     found = zoo.evaluate(model, lesson.test.format(data))
     path = out / f"lenet5.{name}.safetensors"
     save_file(model.state_dict(), path, metadata={"format": "pt"})
+    path.chmod(0o644)
     recipe = {
         "command": f"python -m zoo_lenet.train {name} OUT",
         "data": {"train": lesson.train.format("DIR"), "test": lesson.test.format("DIR")},
