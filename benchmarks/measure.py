@@ -67,12 +67,13 @@ def processes(commands: Mapping[str, Sequence[str]], rounds: int) -> dict[str, f
 
 
 def run(command: Sequence[str]) -> str:
-    """Run a command to its end and return what it printed; a failure is an error with its last words."""
+    """Run a command to its end and return what it printed; a failure is an error with what it said of it."""
     env = {**os.environ, "PYTHONWARNINGS": "ignore"}
     done = subprocess.run(command, capture_output=True, text=True, env=env, check=False)
     if done.returncode:
-        last = (done.stderr or done.stdout).strip().splitlines()[-1:] or ["no output"]
-        raise RuntimeError(f"{' '.join(command)} ended with {done.returncode}: {last[0]}")
+        lines = (done.stderr or done.stdout).strip().splitlines() or ["no output"]
+        said = next((line for line in lines if line.startswith("Error")), lines[-1])
+        raise RuntimeError(f"it ended with {done.returncode}: {said}")
     return done.stdout
 
 
