@@ -9,13 +9,17 @@ from __future__ import annotations
 import fnmatch
 import functools
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 from zoo_core.errors import ManifestError, PluginError, UnknownName, did_you_mean
 from zoo_core.manifest import read_manifest
 from zoo_core.plugins import BUILT_IN, Plugin, Plugins, load_plugins
 from zoo_core.types import Architecture, ModelInfo, RegularizerSpec, WeightsInfo, WeightSource
+
+Offer = TypeVar("Offer")
 
 
 @dataclass(frozen=True)
@@ -67,25 +71,62 @@ class Catalogue:
         self._models[key] = replace(model, plugin=plugin.name, distribution=plugin.distribution)
 
     def _record_clashes(self) -> None:
-        by_distribution = {plugin.distribution: plugin for plugin in self.plugins.all}
         for name in sorted({name for _, name in self._models}):
-            owners = [d for d, other in self._models if other == name]
-            if len(owners) < 2:
-                continue
+            owners = [distribution for distribution, other in self._models if other == name]
             for distribution in owners:
-                if distribution == BUILT_IN:
+                if len(owners) > 1 and distribution != BUILT_IN:
+                    others = " and ".join(owner for owner in owners if owner != distribution)
+                    self._fault(
+                        self._models[distribution, name],
+                        f'offers the model "{name}", which {others} offers too: write "{distribution}:{name}".',
+                    )
+
+    def _fault(self, model: ModelInfo, message: str) -> None:
+        """Record a fault of the plugin that a model came from."""
+        for plugin in self.plugins.all:
+            if (plugin.name, plugin.distribution) == (model.plugin, model.distribution):
+                self.plugins.fault(plugin, message)
+
+    def _named(self, what: str, offers: Iterable[tuple[Plugin, str, Offer]]) -> dict[str, Offer]:
+        """What plugins offer, by name: official names stay official, others that clash need their distribution."""
+        found: dict[str, dict[str, tuple[Plugin, Offer]]] = {}
+        for plugin, name, offer in offers:
+            owners = found.setdefault(name, {})
+            if plugin.distribution in owners:
+                self.plugins.fault(plugin, f'offers the {what} "{name}" twice.')
+            else:
+                owners[plugin.distribution] = (plugin, offer)
+        named: dict[str, Offer] = {}
+        for name, owners in found.items():
+            for distribution, (plugin, offer) in owners.items():
+                if len(owners) == 1 or distribution == BUILT_IN:
+                    named[name] = offer
                     continue
-                others = " and ".join(o for o in owners if o != distribution)
-                self.plugins.fault(
-                    by_distribution[distribution],
-                    f'offers "{name}", which {others} offers too: write "{distribution}:{name}".',
-                )
+                others = " and ".join(owner for owner in owners if owner != distribution)
+                self.plugins.fault(plugin, f'offers the {what} "{name}", which {others} offers too.')
+                named[f"{distribution}:{name}"] = offer
+        return dict(sorted(named.items()))
+
+    def examine(self) -> list[Plugin]:
+        """All plugins, after asking for what is else asked for only when needed: their faults are then complete."""
+        self.regularizers()
+        self.sources()
+        for model in self._models.values():
+            try:
+                self.architecture(model)
+            except PluginError as error:
+                self._fault(model, f"has a model that cannot be built: {error.message}")
+        return self.plugins.all
 
     # --- looking up ------------------------------------------------------------------------------------------------
 
     def models(self, pattern: str | None = None) -> list[ModelInfo]:
-        """Models whose name matches `pattern` (shell wildcards), in natural order; official ones and third parties'."""
-        found = [model for model in self._models.values() if _matches(self.bare(model), pattern)]
+        """Models that match `pattern`, official ones first, in natural order.
+
+        `pattern`: a name with shell wildcards, or an architecture. Names with a prefix (`timm/…`) match only a pattern
+        that has one.
+        """
+        found = [model for model in self._models.values() if _matches(model, self.bare(model), pattern)]
         return sorted(found, key=lambda m: (not m.official, natural(self.bare(m))))
 
     def bare(self, model: ModelInfo) -> str:
@@ -124,15 +165,19 @@ class Catalogue:
         return exact[0]
 
     def _unknown(self, name: str) -> UnknownName:
+        distribution, _, rest = name.rpartition(":")
         names = {self.bare(model) for model in self._models.values()}
         names |= {model.architecture for model in self._models.values() if model.default}
-        broken = "".join(
-            f" The plugin {plugin.title()} is broken and might have had it: run \"zoo plugins\"."
-            for plugin in self.plugins.broken
-            if not plugin.hooks
-        )
-        near = did_you_mean(name.partition(".")[0], names)
-        return UnknownName(f'No model "{name}". {near}'.strip() + broken, hint='Run "zoo list" for all of them.')
+        if distribution:
+            names |= {f"{model.distribution}:{model.name}" for model in self._models.values()}
+        wanted = name.removesuffix("." + rest.partition(".")[2])
+        message = [f'No model "{name}".', did_you_mean(wanted, names)]
+        for plugin in self.plugins.broken:
+            if not plugin.hooks or any(fault.startswith("has a broken manifest") for fault in plugin.faults):
+                message.append(f"The plugin {plugin.title()} is broken and might have had it.")
+        hint = 'Run "zoo list" for all models'
+        hint += ', "zoo plugins" for what is broken.' if len(message) > 2 else "."
+        return UnknownName(" ".join(part for part in message if part), hint=hint)
 
     def weights(self, model: ModelInfo, tag: str) -> WeightsInfo:
         """The weights `tag` of a model, or UnknownName with the tags there are."""
@@ -160,21 +205,27 @@ class Catalogue:
         )
 
     def regularizers(self) -> dict[str, RegularizerSpec]:
-        """All regularizers by name."""
-        found: dict[str, RegularizerSpec] = {}
-        for plugin, spec in self.plugins.results("zoo_regularizers", RegularizerSpec):
-            if spec.name in found:
-                self.plugins.fault(plugin, f'offers the regularizer "{spec.name}", which is taken.')
-            else:
-                found[spec.name] = spec
-        return dict(sorted(found.items()))
+        """All regularizers by name; one that two distributions offer is there as `distribution:name`."""
+        specs = self.plugins.results("zoo_regularizers", RegularizerSpec)
+        return self._named("regularizer", ((plugin, spec.name, spec) for plugin, spec in specs))
+
+    def sources(self) -> dict[str, WeightSource]:
+        """All weight sources by scheme."""
+        sources = self.plugins.results("zoo_weight_sources", WeightSource)
+        return self._named("weight source", ((plugin, source.scheme, source) for plugin, source in sources))
 
     def source(self, scheme: str) -> WeightSource:
-        """The source for a scheme such as `file`, or UnknownName with those there are."""
-        found = {s.scheme: s for _, s in reversed([*self.plugins.results("zoo_weight_sources", WeightSource)])}
+        """The source for a scheme such as `file`. Raises UnknownName with those there are, PluginError for a clash."""
+        found = self.sources()
         if scheme in found:
             return found[scheme]
-        have = ", ".join(f"{s}:" for s in sorted(found))
+        clash = [name.partition(":")[0] for name in found if name.endswith(f":{scheme}")]
+        if clash:
+            raise PluginError(
+                f'The weight source "{scheme}:" is offered by {" and ".join(clash)}.',
+                hint="Uninstall one of them, or name the plugins to load in ZOO_PLUGINS.",
+            )
+        have = ", ".join(f"{name}:" for name in found)
         raise UnknownName(f'No installed plugin fetches from "{scheme}:". Installed: {have}.')
 
 
@@ -185,7 +236,7 @@ def catalogue() -> Catalogue:
 
 
 def list_models(pattern: str | None = None) -> list[str]:
-    """Names of models that match `pattern` (shell wildcards; default: all but `timm/…`), official ones first.
+    """Names of models that match `pattern` (shell wildcards, or a family), official ones first; all but `timm/…` without.
 
     >>> list_models("resnet18*")
     ['resnet18', 'resnet18d']
@@ -220,7 +271,7 @@ def natural(name: str) -> list[tuple[int, int, str]]:
     return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in parts]
 
 
-def _matches(name: str, pattern: str | None) -> bool:
-    if pattern is None:
-        return not name.startswith("timm/")
-    return fnmatch.fnmatchcase(name, pattern)
+def _matches(model: ModelInfo, name: str, pattern: str | None) -> bool:
+    if "/" in name and "/" not in (pattern or ""):
+        return False
+    return pattern is None or pattern == model.architecture or fnmatch.fnmatchcase(name, pattern)

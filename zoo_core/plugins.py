@@ -55,6 +55,7 @@ class Plugins:
     def __init__(self, *, strict: bool = False) -> None:
         self.strict = strict
         self.all: list[Plugin] = []
+        self._registered: dict[str, Plugin] = {}  # by pluggy's name for it, since two may have one entry point's name
         self._manager = pluggy.PluginManager("zoo")
         self._manager.add_hookspecs(hookspecs)
 
@@ -65,12 +66,16 @@ class Plugins:
     def register(self, module: object, plugin: Plugin) -> None:
         """Add one plugin: a module or any object with hook implementations."""
         self.all.append(plugin)
+        key = f"{plugin.name} {plugin.distribution}"
         try:
-            self._manager.register(module, name=plugin.name)
+            self._manager.register(module, name=key)
         except Exception as error:
-            self.fault(plugin, f"cannot be registered: {error}", error)
+            self.fault(plugin, f"cannot be registered: {_one_line(error)}", error)
             return
+        self._registered[key] = plugin
         callers = self._manager.get_hookcallers(module) or []
+        if not callers:
+            self.fault(plugin, "adds nothing: none of its functions is a @hookimpl.")
         plugin.hooks = tuple(sorted(caller.name for caller in callers if caller.has_spec()))
         for caller in callers:
             if not caller.has_spec():
@@ -79,11 +84,13 @@ class Plugins:
 
     def fault(self, plugin: Plugin, message: str, error: BaseException | None = None) -> None:
         """Record what is wrong with a plugin, or raise it where ZOO_STRICT asks for that."""
-        plugin.faults.append(message.strip())
+        message = message.strip()
+        if message not in plugin.faults:  # a hook that is called twice fails twice
+            plugin.faults.append(message)
         if error is not None and not plugin.traceback:
             plugin.traceback = "".join(traceback.format_exception(error))
         if self.strict:
-            raise PluginError(f"Plugin {plugin.title()} {message}".strip()) from error
+            raise PluginError(f"Plugin {plugin.title()} {message}") from error
 
     def results(self, hook: str, kind: type, **arguments: Any) -> Iterator[tuple[Plugin, Any]]:
         """Every item that every plugin returns for `hook`, by plugin name; items of the wrong type are faults."""
@@ -106,15 +113,16 @@ class Plugins:
             pass
 
     def _call(self, hook: str, arguments: dict[str, Any]) -> Iterator[tuple[Plugin, Any]]:
-        by_name = {plugin.name: plugin for plugin in self.all}
         caller = getattr(self._manager.hook, hook)
         for implementation in sorted(caller.get_hookimpls(), key=lambda i: i.plugin_name):
-            plugin = by_name[implementation.plugin_name]
+            plugin = self._registered[implementation.plugin_name]
             try:
                 wanted = [arguments[name] for name in implementation.argnames]
-                yield plugin, implementation.function(*wanted)
+                returned = implementation.function(*wanted)
             except (Exception, SystemExit) as error:
                 self.fault(plugin, f"fails in {hook}: {_one_line(error)}", error)
+            else:
+                yield plugin, returned
 
 
 def load_plugins(*, only: Iterable[str] | None = None, strict: bool | None = None) -> Plugins:

@@ -1,0 +1,158 @@
+"""The command `zoo`: one file per command, imported when it is called, so that the others cost nothing.
+
+Exit codes: 0, 1 (the thing failed), 2 (wrong usage), 130 (Ctrl-C).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+import click
+
+from zoo_core import __version__
+from zoo_core.errors import PluginError, ZooError
+
+# name -> the module that holds it as `command`, and what it does in a line, so that help imports no command
+COMMANDS: dict[str, tuple[str, str]] = {
+    "list": ("zoo_core.cli.listing", "List the models."),
+    "show": ("zoo_core.cli.show", "Tell the facts about a model and its weights."),
+    "stages": ("zoo_core.cli.stages", "Show the stages of a model, and what a freeze leaves to train."),
+    "finetune": ("zoo_core.cli.finetune", "Fine-tune a model on your own pictures."),
+    "evaluate": ("zoo_core.cli.evaluate", "Measure a model on pictures with known classes."),
+    "predict": ("zoo_core.cli.predict", "Say what is in pictures."),
+    "regularizers": ("zoo_core.cli.regularizers", "List the regularizers, or explain one."),
+    "plugins": ("zoo_core.cli.plugins", "List the plugins, and what is broken."),
+    "doctor": ("zoo_core.cli.doctor", "Check this installation, and say how to mend it."),
+}
+
+
+class Zoo(click.Group):
+    """The group of all commands: those above, and those that plugins add."""
+
+    _asked_plugins = False
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        self._ask_plugins()
+        return [*COMMANDS, *sorted(self.commands)]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name in COMMANDS:
+            return _takes_debug(import_module(COMMANDS[cmd_name][0]).command)
+        self._ask_plugins()
+        return self.commands.get(cmd_name)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.NoSuchCommand as error:
+            raise click.NoSuchCommand(error.command_name, possibilities=self.list_commands(ctx), ctx=ctx) from None
+
+    def add_command(self, cmd: click.Command, name: str | None = None) -> None:
+        """Add a plugin's command. Raises PluginError where the name is taken: nobody replaces another's command."""
+        name = name or cmd.name
+        if name in COMMANDS or name in self.commands:
+            raise PluginError(f'the command "{name}" is taken')
+        super().add_command(_takes_debug(cmd), name)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        self._ask_plugins()
+        rows = [(name, line) for name, (_, line) in COMMANDS.items()]
+        rows += [(name, command.get_short_help_str(200)) for name, command in sorted(self.commands.items())]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[click.shell_completion.CompletionItem]:
+        """Names from the table: completing a command imports none."""
+        from click.shell_completion import CompletionItem
+
+        self._ask_plugins()
+        lines = {name: line for name, (_, line) in COMMANDS.items()}
+        lines |= {name: command.get_short_help_str() for name, command in sorted(self.commands.items())}
+        names = [CompletionItem(name, help=line) for name, line in lines.items() if name.startswith(incomplete)]
+        return names + click.Command.shell_complete(self, ctx, incomplete)
+
+    def _ask_plugins(self) -> None:
+        if not self._asked_plugins:
+            self._asked_plugins = True
+            from zoo_core.cli.output import known
+
+            known().plugins.run("zoo_commands", group=self)
+
+
+def _takes_debug(command: click.Command) -> click.Command:
+    """The command with `--debug`, which main() looks for: people add it at the end of what they typed."""
+    if not any("--debug" in parameter.opts for parameter in command.params):
+        command.params.append(click.Option(["--debug"], is_flag=True, expose_value=False, hidden=True))
+    if isinstance(command, click.Group):
+        for child in command.commands.values():
+            _takes_debug(child)
+    return command
+
+
+@click.command(
+    cls=Zoo,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    epilog="Start with: zoo list, zoo show resnet50. Each command has --help.",
+)
+@click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error (or set ZOO_DEBUG=1).")
+@click.version_option(__version__, message="%(prog)s %(version)s")
+def zoo() -> None:
+    """Vision models for transfer learning: keep the early layers, retrain the later ones on your own pictures."""
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code; every error is one line and a hint on stderr."""
+    words = list(sys.argv[1:] if args is None else args)
+    debug = "--debug" in words or os.environ.get("ZOO_DEBUG", "") not in ("", "0")
+    try:
+        code = zoo.main(words, prog_name="zoo", standalone_mode=False, obj={"debug": debug})
+        sys.stdout.flush()
+    except BrokenPipeError:
+        return _closed_pipe()
+    except (click.Abort, KeyboardInterrupt):
+        return 130
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except Exception as error:
+        return _failed(error, debug)
+    return code if isinstance(code, int) else 0
+
+
+def _closed_pipe() -> int:
+    """Nobody reads on, as in `zoo list | head -1`: keep Python from complaining about it at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
+def _failed(error: Exception, debug: bool) -> int:
+    if debug:
+        import traceback
+
+        traceback.print_exception(error)
+    message, hint = _explained(error, debug)
+    click.echo(f"Error: {message}", err=True)
+    if hint:
+        click.echo(hint, err=True)
+    return 1
+
+
+def _explained(error: Exception, debug: bool) -> tuple[str, str]:
+    """One line about an error, and what to do next."""
+    if isinstance(error, ZooError):
+        return _one_line(error.message), _one_line(error.hint)
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return f"{error.strerror}: {error.filename}", ""
+    text = f"unexpected {type(error).__name__}: {_one_line(str(error))}".rstrip(": ")
+    if "torchvision::nms" in text:
+        return text, 'torch and torchvision do not belong together here: run "zoo doctor".'
+    return text, "" if debug else "For the whole story, run again with --debug."
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())

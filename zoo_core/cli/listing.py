@@ -1,0 +1,86 @@
+"""`zoo list`: the models there are."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import click
+
+from zoo_core.cli.output import count, gmacs, known, note, note_broken, print_json, print_table, size
+from zoo_core.errors import did_you_mean
+from zoo_core.types import ModelInfo, WeightsInfo
+
+
+@click.command("list")
+@click.argument("pattern", required=False)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(pattern: str | None, as_json: bool) -> None:
+    """List the models, with the accuracy of their default weights.
+
+    PATTERN is a name with shell wildcards ("resnet*"), or a family (resnet). Models of timm that are not official ones
+    are listed when it names them: "timm/convnext*".
+    """
+    catalogue = known()
+    models = catalogue.models(pattern)
+    if as_json:
+        print_json([_record(catalogue.bare(model), model) for model in models])
+    elif models:
+        _print(models)
+    else:
+        names = [catalogue.bare(model) for model in catalogue.models()]
+        note(" ".join([f'No model matches "{pattern}".', did_you_mean(pattern or "", names)]).strip())
+    note_broken()
+
+
+def _print(models: list[ModelInfo]) -> None:
+    header = ["name", "params", "GMACs", "top-1", "on", "input", "weights", "licence"]
+    rows = [_row(model) for model in models]
+    if any(not model.official for model in models):
+        header.append("from")
+        rows = [[*row, model.distribution] for row, model in zip(rows, models, strict=True)]
+    print_table(header, rows, right=("params", "GMACs", "top-1"))
+    if sys.stdout.isatty():
+        note(f'\n{len(models)} model{"s" if len(models) > 1 else ""}. Run "zoo show NAME" for one of them.')
+
+
+def _row(model: ModelInfo) -> list[str]:
+    weights = model.default_weights
+    score, data = top1(weights)
+    return [
+        known().bare(model),
+        count(model.params),
+        gmacs(model.gmacs),
+        score,
+        data,
+        size(model.input.size),
+        weights.tag if weights else "-",
+        (weights.license if weights else None) or "-",
+    ]
+
+
+def top1(weights: WeightsInfo | None) -> tuple[str, str]:
+    """The top-1 accuracy of weights, and the data that it was measured on."""
+    for name, value in (weights.metrics if weights else {}).items():
+        data, _, metric = name.rpartition(".")
+        if metric == "top1":
+            return f"{value:.2f}", data
+    return "-", "-"
+
+
+def _record(name: str, model: ModelInfo) -> dict[str, Any]:
+    weights = model.default_weights
+    return {
+        "name": name,
+        "architecture": model.architecture,
+        "params": model.params,
+        "gmacs": model.gmacs,
+        "input": list(model.input.size),
+        "weights": list(model.weights),
+        "default_weights": weights.tag if weights else None,
+        "license": weights.license if weights else None,
+        "metrics": dict(weights.metrics) if weights else {},
+        "summary": model.summary,
+        "distribution": model.distribution,
+        "official": model.official,
+    }

@@ -1,0 +1,27 @@
+"""The type of NAME arguments: completes the names of models, and their weights after a dot."""
+
+from __future__ import annotations
+
+import click
+from click.shell_completion import CompletionItem
+
+from zoo_core.cli.output import known
+
+
+class ModelName(click.ParamType):
+    """A model's name; any text, since what it means is the catalogue's business."""
+
+    name = "name"
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        catalogue = known()
+        models = catalogue.models("timm/*" if incomplete.startswith("timm/") else None)
+        names = {catalogue.bare(model): model for model in models}
+        base, dot, _ = incomplete.partition(".")
+        if dot and base in names:
+            references = [f"{base}.{tag}" for tag in names[base].weights]
+            return [CompletionItem(reference) for reference in references if reference.startswith(incomplete)]
+        return [CompletionItem(name, help=m.summary) for name, m in names.items() if name.startswith(incomplete)]
+
+
+MODEL = ModelName()

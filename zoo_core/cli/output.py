@@ -1,0 +1,115 @@
+"""What commands share: tables and JSON. Plain aligned lines where stdout is no terminal; nothing is ever cut off."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from zoo_core.catalogue import Catalogue
+
+
+def known() -> Catalogue:
+    """The catalogue; what a plugin prints while it loads goes to stderr, so that stdout stays valid JSON."""
+    from zoo_core.catalogue import catalogue
+
+    with contextlib.redirect_stdout(sys.stderr):
+        return catalogue()
+
+
+def print_json(value: Any) -> None:
+    """JSON and nothing else, on stdout. Records and mappings become objects."""
+    import json
+
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False, default=_plain))
+
+
+def print_table(header: Sequence[str], rows: Iterable[Sequence[str]], *, right: Iterable[str] = ()) -> None:
+    """A table of text; the columns named in `right` are aligned to the right."""
+    listed = [[str(cell) for cell in row] for row in rows]
+    at_right = set(right)
+    if sys.stdout.isatty():
+        _print_rich(header, listed, at_right)
+    else:
+        for line in aligned([list(header), *listed], [name in at_right for name in header]):
+            click.echo(line)
+
+
+def aligned(rows: Sequence[Sequence[str]], right: Sequence[bool]) -> list[str]:
+    """Rows as lines with columns two spaces apart.
+
+    >>> aligned([["name", "params"], ["lenet5", "61,706"]], [False, True])
+    ['name    params', 'lenet5  61,706']
+    """
+    wide = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(
+            cell.rjust(width) if to_right else cell.ljust(width)
+            for cell, width, to_right in zip(row, wide, right, strict=True)
+        ).rstrip()
+        for row in rows
+    ]
+
+
+def count(number: float | None) -> str:
+    """A number with commas, or a dash where it is not known."""
+    return "-" if number is None else f"{number:,}"
+
+
+def gmacs(number: float | None) -> str:
+    """Billions of multiply-adds: two decimals, or two digits where those would be none.
+
+    >>> gmacs(4.09), gmacs(1.5), gmacs(0.00042)
+    ('4.09', '1.50', '0.00042')
+    """
+    if number is None:
+        return "-"
+    return f"{number:.2f}" if number >= 0.1 else f"{number:.2g}"
+
+
+def size(shape: Sequence[int]) -> str:
+    """A shape as `3x224x224`."""
+    return "x".join(str(n) for n in shape)
+
+
+def note(text: str) -> None:
+    """A remark on stderr, where it is in nobody's way."""
+    click.echo(text, err=True)
+
+
+def note_broken() -> None:
+    """Say that a plugin is broken, where one is."""
+    broken = known().plugins.broken
+    if broken:
+        names = ", ".join(plugin.title() for plugin in broken)
+        note(f'Broken plugin{"s" if len(broken) > 1 else ""}: {names}. Run "zoo plugins" to see what is wrong.')
+
+
+def _print_rich(header: Sequence[str], rows: list[list[str]], right: set[str]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for number, name in enumerate(header):
+        table.add_column(
+            name, justify="right" if name in right else "left", overflow="fold", style="" if number else "cyan"
+        )
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    Console().print(table)
+
+
+def _plain(value: Any) -> Any:
+    from collections.abc import Mapping
+    from dataclasses import fields, is_dataclass
+
+    if isinstance(value, Mapping):
+        return dict(value)
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field.name: getattr(value, field.name) for field in fields(value)}
+    return str(value)

