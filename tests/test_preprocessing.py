@@ -105,7 +105,8 @@ def test_a_dataset_with_an_augmentation_of_its_own_is_read_anew_each_epoch():
 
 def test_order_covers_everything_once_and_differs_by_epoch():
     digits = open_data("digits").subset(range(50))
-    batches = loader(Samples(digits, zoo.create("lenet5").transform(), random=False, seed=0), 16, shuffle=True, workers=0)
+    samples = Samples(digits, zoo.create("lenet5").transform(), random=False, seed=0)
+    batches = loader(samples, 16, shuffle=True, workers=0)
     order = batches.batch_sampler
     order.epoch = 1
     first = [index for batch in order for _, index in batch]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import platform
+import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -268,6 +269,10 @@ class Session:
                 if verdict is Verdict.STOP:
                     break
             self.stack.detach()
+        except KeyboardInterrupt:
+            if self.folder and record.best and self.progress:
+                print(f"Stopped. The best weights so far are in {self.folder.path}.", file=sys.stderr)
+            raise
         finally:
             best.restore(model)
             self.accelerator.unwrap_model(self.forward, keep_fp32_wrapper=False)

@@ -1,0 +1,25 @@
+"""Arguments that several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from zoo_core.cli.names import MODEL
+
+
+def model_argument() -> Callable[[Any], Any]:
+    """The argument that names a model or a run's folder."""
+    return click.argument("model", metavar="MODEL", type=MODEL)
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+def name_or_path(model: str) -> str | Path:
+    """A folder that is there is a path, also without ./ in front; all else is a name."""
+    path = Path(model).expanduser()
+    return path if path.is_dir() else model
