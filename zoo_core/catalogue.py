@@ -150,8 +150,7 @@ class Catalogue:
         candidates = [
             model
             for (owner, _), model in self._models.items()
-            if distribution in ("", owner)
-            and (model.name == base or (model.default and model.architecture == base))
+            if distribution in ("", owner) and (model.name == base or (model.default and model.architecture == base))
         ]
         exact = [model for model in candidates if model.name == base] or candidates
         official = [model for model in exact if model.official]
@@ -236,7 +235,7 @@ def catalogue() -> Catalogue:
 
 
 def list_models(pattern: str | None = None) -> list[str]:
-    """Names of models that match `pattern` (shell wildcards, or a family), official ones first; all but `timm/…` without.
+    """Names of models that match `pattern` (shell wildcards, or a family), official ones first. None: all but `timm/…`.
 
     >>> list_models("resnet18*")
     ['resnet18', 'resnet18d']

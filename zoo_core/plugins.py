@@ -7,6 +7,7 @@ always load. `ZOO_STRICT=1` raises the first failure instead of recording it.
 from __future__ import annotations
 
 import os
+import re
 import time
 import traceback
 from collections.abc import Iterable, Iterator
@@ -104,7 +105,7 @@ class Plugins:
                 if isinstance(item, kind):
                     yield plugin, item
                 else:
-                    wrong = f"returns a {type(item).__name__} from {hook}, not a {kind.__name__}."
+                    wrong = f"returns a list with {type(item).__name__} from {hook}, not {kind.__name__}."
                     self.fault(plugin, wrong)
 
     def run(self, hook: str, **arguments: Any) -> None:
@@ -131,20 +132,24 @@ def load_plugins(*, only: Iterable[str] | None = None, strict: bool | None = Non
     `only`: the names of the third-party entry points to load (default: ZOO_PLUGINS, else all).
     """
     if only is None and "ZOO_PLUGINS" in os.environ:
-        only = [name for name in os.environ["ZOO_PLUGINS"].split(",") if name]
+        only = [name.strip() for name in os.environ["ZOO_PLUGINS"].split(",") if name.strip()]
     if strict is None:
         strict = os.environ.get("ZOO_STRICT", "") not in ("", "0")
     plugins = Plugins(strict=strict)
-    for entry in sorted(entry_points(group=GROUP), key=lambda e: (not _built_in(e), e.name)):
+    entries = sorted(entry_points(group=GROUP), key=lambda entry: (not _built_in(entry), entry.name, _owner(entry)))
+    for entry in entries:
         if _built_in(entry) or only is None or entry.name in only:
             _load(plugins, entry)
+    for name in only or ():
+        if name not in [plugin.name for plugin in plugins.all]:
+            plugins.all.append(Plugin(name, "-", "-"))
+            near = did_you_mean(name, [entry.name for entry in entries])
+            plugins.fault(plugins.all[-1], f"is named in ZOO_PLUGINS, but no such plugin is installed. {near}")
     return plugins
 
 
 def _load(plugins: Plugins, entry: EntryPoint) -> None:
-    distribution = entry.dist.name if entry.dist else "unknown"
-    version = entry.dist.version if entry.dist else "?"
-    plugin = Plugin(entry.name, distribution, version)
+    plugin = Plugin(entry.name, _owner(entry), entry.dist.version if entry.dist else "?")
     start = time.perf_counter()
     try:
         module = entry.load()
@@ -157,8 +162,13 @@ def _load(plugins: Plugins, entry: EntryPoint) -> None:
     plugins.register(module, plugin)
 
 
+def _owner(entry: EntryPoint) -> str:
+    """The distribution that an entry point came with, by its normalized name."""
+    return re.sub(r"[-_.]+", "-", entry.dist.name).lower() if entry.dist else "unknown"
+
+
 def _built_in(entry: EntryPoint) -> bool:
-    return entry.dist is not None and entry.dist.name == BUILT_IN
+    return _owner(entry) == BUILT_IN
 
 
 def _one_line(error: BaseException) -> str:

@@ -76,11 +76,9 @@ class InputSpec:
         have = self.size[0]
         if channels == have:
             return self
-        if channels == 1:
-            mean, std = (sum(self.mean) / have,), (sum(self.std) / have,)
-        else:
-            mean = tuple(self.mean[i % have] for i in range(channels))
-            std = tuple(self.std[i % have] for i in range(channels))
+        index = [i % have for i in range(channels)]
+        mean = tuple(self.mean[i] for i in index) if channels > 1 else (sum(self.mean) / have,)
+        std = tuple(self.std[i] for i in index) if channels > 1 else (sum(self.std) / have,)
         size = (channels, *self.size[1:])
         return InputSpec(size, mean, std, self.interpolation, self.crop, self.flip)
 
