@@ -18,6 +18,7 @@ from zoo_core.errors import ManifestError, did_you_mean
 from zoo_core.types import InputSpec, ModelInfo, WeightsInfo
 
 SCHEMA = 1
+INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos", "box", "hamming")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_/-]*")
 _TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -75,7 +76,7 @@ def read_manifest(path: Path) -> list[ModelInfo]:
     models = data.pop("models", {})
     if data:
         key = next(iter(data))
-        raise ManifestError(f'{path}: unknown key "{key}". {did_you_mean(key, ["schema", "models"])}')
+        raise ManifestError(f"{path}: {_unknown_key(key, ('schema', 'models'))}")
     if not isinstance(models, dict):
         raise ManifestError(f"{path}: models must be tables, such as [models.resnet50].")
     return [_model(path, name, table) for name, table in models.items()]
@@ -98,6 +99,8 @@ def _model(path: Path, name: str, table: Any) -> ModelInfo:
     where = f"{path}, [models.{name}]"
     _check_name(where, "model", name, _NAME)
     raw = _convert(where, table, _Model)
+    if any(value is not None and value <= 0 for value in (raw.params, raw.gmacs, raw.num_classes)):
+        raise ManifestError(f"{where}: params, gmacs and num_classes must be positive.")
     own = _input(where, raw.input) if raw.input else None
     weights = {tag: _weights(path, name, tag, t, own) for tag, t in raw.weights.items()}
     defaults = [tag for tag, w in weights.items() if w.default]
@@ -148,6 +151,9 @@ def _weights(path: Path, model: str, tag: str, table: Any, own: InputSpec | None
 
 def _input(where: str, raw: _Input) -> InputSpec:
     channels = raw.size[0]
+    if raw.interpolation not in INTERPOLATIONS:
+        near = did_you_mean(raw.interpolation, INTERPOLATIONS) or f"Valid: {', '.join(INTERPOLATIONS)}."
+        raise ManifestError(f'{where}: interpolation is "{raw.interpolation}". {near}')
     if min(raw.size) < 1 or not 0 < raw.crop <= 1:
         raise ManifestError(f"{where}: input sizes must be positive and crop in (0, 1].")
     if len(raw.mean) != channels or len(raw.std) != channels or min(raw.std) <= 0:
@@ -162,13 +168,27 @@ def _check_name(where: str, what: str, name: str, pattern: re.Pattern[str]) -> N
 
 def _convert(where: str, table: Any, kind: Any) -> Any:
     if isinstance(table, dict):
-        fields = kind.__struct_fields__
-        for key in table:
-            if key not in fields:
-                valid = did_you_mean(key, fields) or f"Valid: {', '.join(fields)}."
-                raise ManifestError(f'{where}: unknown key "{key}". {valid}')
+        _check_keys(where, table, kind)
     try:
         return msgspec.convert(table, kind)
     except msgspec.ValidationError as error:
         text = str(error).replace(" - at `$.", ", at `").replace("`", '"')
         raise ManifestError(f"{where}: {text}.") from error
+
+
+def _check_keys(where: str, table: dict[str, Any], kind: Any) -> None:
+    """Refuse unknown keys of a table, and of the input table in it."""
+    fields = kind.__struct_fields__
+    for key in table:
+        if key not in fields:
+            raise ManifestError(f"{where}: {_unknown_key(key, fields)}")
+    inner = table.get("input")
+    if isinstance(inner, dict):
+        for key in inner:
+            if key not in _Input.__struct_fields__:
+                raise ManifestError(f"{where}: {_unknown_key(key, _Input.__struct_fields__, ' in input')}")
+
+
+def _unknown_key(key: str, valid: tuple[str, ...], where: str = "") -> str:
+    near = did_you_mean(key, valid) or f"Valid: {', '.join(valid)}."
+    return f'unknown key "{key}"{where}. {near}'

@@ -1,0 +1,88 @@
+"""Listing the zoo needs neither torch nor timm: both are blocked here, in a new process."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+BLOCKER = '''
+import sys
+
+class Blocker:
+    """Refuses the heavy packages, whoever asks for them."""
+
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {"torch", "torchvision", "timm", "numpy", "accelerate", "huggingface_hub"}:
+            raise ImportError(f"{name} is blocked")
+
+sys.meta_path.insert(0, Blocker())
+'''
+
+
+@pytest.fixture
+def blocked(tmp_path: Path) -> Path:
+    """A folder whose sitecustomize blocks the heavy packages in every process that has it on its path."""
+    (tmp_path / "sitecustomize.py").write_text(BLOCKER)
+    return tmp_path
+
+
+def python(blocked: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": str(blocked), "ZOO_PLUGINS": ""}
+    return subprocess.run(
+        [sys.executable, *words], capture_output=True, text=True, env=environment, cwd=blocked, check=False
+    )
+
+
+def test_the_blocker_blocks(blocked: Path) -> None:
+    assert "torch is blocked" in python(blocked, "-c", "import torch").stderr
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import zoo_core",
+        "import zoo_core as zoo; assert 'resnet50' in zoo.list_models()",
+        "import zoo_core as zoo; assert zoo.info('resnet50').params == 25_557_032",
+        "from zoo_core import Architecture, Fetched, ModelInfo, RegularizerSpec, Stage, WeightSource, hookimpl",
+        "from zoo_core.catalogue import catalogue; assert 'l2-sp' in catalogue().regularizers()",
+        "from zoo_core.catalogue import catalogue; assert 'pkg' in catalogue().sources()",
+    ],
+)
+def test_python(blocked: Path, code: str) -> None:
+    done = python(blocked, "-c", code)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["--version"], "zoo "),
+        (["--help"], "doctor"),
+        (["list"], "resnet50 "),
+        (["list", "--json"], '"resnet50"'),
+        (["show", "resnet50"], "25,557,032"),
+        (["show", "googlenet", "--json"], '"naive"'),
+        (["plugins"], "zoo_resnet"),
+        (["regularizers"], "l2-sp"),
+    ],
+)
+def test_commands(blocked: Path, words: list[str], expected: str) -> None:
+    done = python(blocked, "-m", "zoo_core", *words)
+    assert done.returncode == 0, done.stderr
+    assert expected in done.stdout
+
+
+@pytest.mark.parametrize("words", [["list"], ["show", "resnet50"], ["plugins"]])
+def test_nothing_slow_is_imported(blocked: Path, words: list[str]) -> None:
+    """What a quick command has imported at its end."""
+    code = f"""
+import sys
+from zoo_core.cli import main
+assert main({words}) == 0
+print(*sorted({{"asyncio", "rich", "http", "unittest", "packaging"}} & set(sys.modules)), file=sys.stderr)
+"""
+    assert python(blocked, "-c", code).stderr.strip() == ""
