@@ -87,7 +87,7 @@ class PublishError(ZooError):
 def closest(name: str, names: Iterable[str], count: int = 3) -> list[str]:
     """Up to `count` of `names` that look most like `name`, best first.
 
-    >>> closest("resnet81", ["resnet18", "alexnet", "lenet5"])
+    >>> closest("resnet81", ["resnet18", "alexnet", "lenet5"], count=1)
     ['resnet18']
     """
     return difflib.get_close_matches(name, sorted(names), n=count, cutoff=0.5)

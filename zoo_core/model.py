@@ -90,13 +90,13 @@ class ZooModel(Freezable):
 
         >>> import zoo_core as zoo
         >>> print(zoo.create("lenet5").freeze_until("head").summary())
-        stage  output      params  trains
-        conv1  6x14x14        156  frozen
-        conv2  16x5x5       2,416  frozen
-        fc1    120         48,120  frozen
-        fc2    84          10,164  frozen
-        head   10             850  yes
-        total              61,706  850
+        stage  output   params  trains
+        conv1  6x14x14     156  frozen
+        conv2  16x5x5    2,416  frozen
+        fc1    120      48,120  frozen
+        fc2    84       10,164  frozen
+        head   10          850  yes
+        total           61,706  850
         """
         return render_rows(stage_table(self))
 
