@@ -60,7 +60,7 @@ def install(tmp_path: Path) -> Install:
         if manifest:
             (tmp_path / f"{module}.toml").write_text(manifest)
         info = tmp_path / f"{module}-1.2.dist-info"
-        info.mkdir()
+        info.mkdir(exist_ok=True)
         (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.2\n")
         (info / "entry_points.txt").write_text(f"[zoo_core]\n{entry or module} = {module}\n")
 
@@ -223,6 +223,26 @@ def test_a_command_cannot_replace_another(tmp_path: Path, install: Install) -> N
     assert 'the command "list" is taken' in faults(tmp_path, "zoo_acme")
     assert "resnet50" in zoo(tmp_path, "list").stdout
     assert zoo(tmp_path, "hello").returncode == 0
+
+
+def test_ctrl_c_in_a_command(tmp_path: Path, install: Install) -> None:
+    code = COMMANDS.replace('click.echo("hello from acme")', "import os, signal; os.kill(os.getpid(), signal.SIGINT)")
+    install("zoo-acme", code.replace("TAKEN", ""))
+    done = zoo(tmp_path, "hello")
+    assert (done.returncode, done.stdout, done.stderr.strip()) == (130, "", "")
+
+
+def test_a_command_that_fails(tmp_path: Path, install: Install) -> None:
+    code = COMMANDS.replace("TAKEN", "").replace('click.echo("hello from acme")', "return ERROR")
+    for error, message in (
+        ("1 / 0", "Error: unexpected ZeroDivisionError: division by zero"),
+        ("open('no/such/file')", "Error: No such file or directory: no/such/file"),
+        ("click.get_current_context().exit(3)", ""),
+    ):
+        install("zoo-acme", code.replace("ERROR", error))
+        done = zoo(tmp_path, "hello")
+        assert done.returncode == (1 if message else 3)
+        assert "".join(done.stderr.splitlines()[:1]) == message
 
 
 # --- broken plugins -------------------------------------------------------------------------------

@@ -12,6 +12,8 @@ import click
 if TYPE_CHECKING:
     from zoo_core.catalogue import Catalogue
 
+LAST_COLUMN = 30  # what the last column gets at least, where it needs as much
+
 
 def known() -> Catalogue:
     """The catalogue; what a plugin prints while it loads goes to stderr, so that stdout stays valid JSON."""
@@ -90,18 +92,29 @@ def note_broken() -> None:
 
 
 def _print_rich(header: Sequence[str], rows: list[list[str]], right: set[str]) -> None:
+    """For a terminal: where it is narrow, the last column folds; a name is never broken in two."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    last = len(header) - 1
     for number, name in enumerate(header):
         table.add_column(
-            name, justify="right" if name in right else "left", overflow="fold", style="" if number else "cyan"
+            name,
+            style="" if number else "cyan",
+            justify="right" if name in right else "left",
+            no_wrap=number < last,
+            overflow="fold",
         )
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
-    Console().print(table)
+    wide = [max(len(cell) for cell in column) + 2 for column in zip(header, *rows, strict=True)]
+    least = sum(wide[:last]) + min(wide[last], LAST_COLUMN)
+    console = Console()
+    if least > console.width:  # the terminal itself wraps what it has no room for
+        console = Console(width=least)
+    console.print(table)
 
 
 def _plain(value: Any) -> Any:

@@ -35,8 +35,14 @@ def _list(ctx: click.Context, as_json: bool) -> None:
     if as_json:
         print_json([_record(plugin) for plugin in plugins])
         return
-    rows = [(p.name, p.distribution, p.version, _adds(p), f"{p.seconds:.3f}", _state(p)) for p in plugins]
+    rows = [
+        (p.name, p.distribution, p.version, _adds(p), f"{p.seconds:.3f}", "broken" if p.broken else "ok")
+        for p in plugins
+    ]
     print_table(("plugin", "distribution", "version", "adds", "seconds", "state"), rows, right=("seconds",))
+    for plugin in plugins:
+        for fault in plugin.faults:
+            click.echo(f"{plugin.title()} {fault}")
     if (root.obj or {}).get("debug"):
         for plugin in plugins:
             if plugin.traceback:
@@ -45,10 +51,6 @@ def _list(ctx: click.Context, as_json: bool) -> None:
 
 def _adds(plugin: Plugin) -> str:
     return ", ".join(hook.removeprefix("zoo_").replace("_", " ") for hook in plugin.hooks) or "-"
-
-
-def _state(plugin: Plugin) -> str:
-    return "broken: " + " ".join(plugin.faults) if plugin.broken else "ok"
 
 
 def _record(plugin: Plugin) -> dict[str, Any]:
