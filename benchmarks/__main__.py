@@ -32,9 +32,9 @@ def page(results: list[Row | Skipped]) -> str:
     skipped = [f"- Not measured: {r.what}: {r.why}" for r in results if isinstance(r, Skipped)]
     parts = [
         "# Benchmarks",
-        "`make bench` writes this page. zoo and its peer are measured in turn in one run, after a round that does not "
-        "count, and medians are given. The ratios are what matters: absolute times depend on the machine, and this one "
-        "is shared.",
+        "`make bench` writes this page. zoo and its peer are measured in turn in one run, after a round that does not\n"
+        "count. Times are medians, and a result is the median of the ratios round by round, so that what slows the\n"
+        "machine for a while cancels out. The ratios are what matters: machines differ, and are noisy.",
         machine(),
         as_table(rows),
         *(["\n".join(skipped)] if skipped else []),

@@ -14,12 +14,12 @@ def measure() -> list[Row | Skipped]:
     for words in COMMANDS:
         what = f"`zoo {' '.join(words)}` beyond `python -c pass`"
         try:
-            seconds = processes({"ours": [ZOO, *words], "peer": [sys.executable, "-c", "pass"]}, rounds=9)
+            times = processes({"ours": [ZOO, *words], "peer": [sys.executable, "-c", "pass"]}, rounds=9)
         except RuntimeError as error:
             results.append(Skipped(what, str(error)))
             continue
-        more = seconds["ours"] - seconds["peer"]
-        results.append(at_most(what, ms(seconds["ours"]), ms(seconds["peer"]), more, 0.3, " s"))
+        ours, peer = times.median("ours"), times.median("peer")
+        results.append(at_most(what, ms(ours), ms(peer), ours - peer, 0.3, " s"))
     return results
 
 

@@ -22,10 +22,10 @@ def measure() -> list[Row]:
         for batch in (1, 8):
             x = torch.rand(batch, 3, 224, 224)
             ways = {"mapped": lambda x=x: mapped(x), "copied": lambda x=x: copied(x)}
-            seconds = alternate(ways, ROUNDS if batch == 1 else ROUNDS // 3)
+            times = alternate(ways, ROUNDS if batch == 1 else ROUNDS // 3)
             name = f"ResNet-50 forward, batch {batch}: mapped weights against copied"
-            ratio = seconds["mapped"] / seconds["copied"]
-            rows.append(at_most(name, ms(seconds["mapped"]), ms(seconds["copied"]), ratio, 1.05))
+            both = ms(times.median("mapped")), ms(times.median("copied"))
+            rows.append(at_most(name, *both, times.ratio("mapped", "copied"), 1.05))
     return rows
 
 

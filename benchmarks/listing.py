@@ -12,11 +12,10 @@ def measure() -> list[Row | Skipped]:
     peer = [sys.executable, "-c", "import timm; timm.list_models()"]
     what = "`zoo list` against `timm.list_models()`, new process"
     try:
-        seconds = processes({"ours": ours, "peer": peer}, rounds=5)
+        times = processes({"ours": ours, "peer": peer}, rounds=5)
     except RuntimeError as error:
         return [Skipped(what, str(error))]
-    ratio = seconds["peer"] / seconds["ours"]
-    return [at_least(what, ms(seconds["ours"]), ms(seconds["peer"]), ratio, 20)]
+    return [at_least(what, ms(times.median("ours")), ms(times.median("peer")), times.ratio("peer", "ours"), 20)]
 
 
 if __name__ == "__main__":

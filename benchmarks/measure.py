@@ -46,9 +46,20 @@ def at_most(what: str, ours: str, peer: str, value: float, target: float, unit: 
     return Row(what, ours, peer, value, unit, f"at most {target:g}{unit}", value <= target)
 
 
-def alternate(ways: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """The median seconds of each way, after one round that warms up and does not count."""
-    seconds: dict[str, list[float]] = {name: [] for name in ways}
+class Times(dict[str, list[float]]):
+    """The seconds of each way, round by round."""
+
+    def median(self, name: str) -> float:
+        return statistics.median(self[name])
+
+    def ratio(self, above: str, below: str) -> float:
+        """The median of the ratios, round by round: what slows a whole round down cancels out."""
+        return statistics.median(a / b for a, b in zip(self[above], self[below], strict=True))
+
+
+def alternate(ways: Mapping[str, Callable[[], object]], rounds: int) -> Times:
+    """Each way in turn, `rounds` times, after one round that warms up and does not count."""
+    seconds = Times((name, []) for name in ways)
     for way in ways.values():
         way()
     for _ in range(rounds):
@@ -58,11 +69,11 @@ def alternate(ways: Mapping[str, Callable[[], object]], rounds: int) -> dict[str
             result = way()
             seconds[name].append(time.perf_counter() - start)
             del result
-    return {name: statistics.median(times) for name, times in seconds.items()}
+    return seconds
 
 
-def processes(commands: Mapping[str, Sequence[str]], rounds: int) -> dict[str, float]:
-    """The median seconds of whole processes, from their start to their end."""
+def processes(commands: Mapping[str, Sequence[str]], rounds: int) -> Times:
+    """The seconds of whole processes, from their start to their end."""
     return alternate({name: lambda c=command: run(c) for name, command in commands.items()}, rounds)
 
 
