@@ -61,7 +61,7 @@ class ZooModel(Freezable):
     def num_outputs(self) -> int:
         """How many numbers the head gives for a picture; 0 when there is no classifier."""
         layers = _head_layers(self)
-        return _outputs(next(reversed(layers.values()))) if layers else 0
+        return _outputs(next(iter(layers.values()))) if layers else 0
 
     def reset_head(self, num_classes: int, labels: Iterable[str] | None = None) -> ZooModel:
         """Put a new, freshly initialised classifier in place of the head; 0 leaves none, and features come out.
@@ -158,24 +158,23 @@ def check_count(what: str, value: Any, *, least: int) -> None:
 
 
 def _head_layers(model: ZooModel) -> dict[str, nn.Module]:
-    """The linear layers and convolutions in the head that give class scores: the classifier last, auxiliary ones before."""
-    head = model.chain["head"]
-    found = {
-        name: module
-        for name, module in model.named_modules()
-        if head.has(name) and isinstance(module, (nn.Linear, nn.Conv2d))
-    }
-    classifier = next((n for n in reversed(_run_order(head, found))), None)
-    if classifier is None:
-        return {}
-    count = _outputs(found[classifier])
-    same = {name: m for name, m in found.items() if _outputs(m) == count and name != classifier}
-    return {**same, classifier: found[classifier]}
+    """The layers that give class scores: the classifier's first, then those of auxiliary heads; none without a classifier.
+
+    `owns` of the head lists the classifier before its helpers, and in each the last linear layer or convolution counts.
+    """
+    found = {}
+    for prefix in model.chain["head"].owns:
+        last = _last_layer(model, prefix)
+        if last is not None:
+            found[last] = model.get_submodule(last)
+    classifier = _last_layer(model, model.chain["head"].owns[0])
+    return found if classifier is not None else {}
 
 
-def _run_order(head: Stage, layers: Mapping[str, nn.Module]) -> list[str]:
-    """Layers of the head, those that `owns` names first coming last: `owns` lists the classifier before its helpers."""
-    return [n for prefix in reversed(head.owns) for n in layers if n == prefix or n.startswith(prefix + ".")]
+def _last_layer(model: ZooModel, prefix: str) -> str | None:
+    part = model.get_submodule(prefix)
+    names = [name for name, module in part.named_modules() if isinstance(module, nn.Linear | nn.Conv2d)]
+    return f"{prefix}.{names[-1]}".rstrip(".") if names else None
 
 
 def _outputs(layer: nn.Module) -> int:
@@ -183,9 +182,9 @@ def _outputs(layer: nn.Module) -> int:
 
 
 def _replace_head(model: ZooModel, num_classes: int) -> None:
-    layers = _head_layers(model)
-    if not layers:
-        layers = _identity_head(model)
+    layers = _head_layers(model) or _identity_head(model)
+    if num_classes == 0:
+        layers = dict([next(iter(layers.items()))])  # auxiliary heads keep their layers, and get new ones with a new head
     for name, old in layers.items():
         parent, _, last = name.rpartition(".")
         new = _new_layer(old, num_classes)
@@ -206,11 +205,15 @@ def _new_layer(old: nn.Module, num_classes: int) -> nn.Module:
 
 
 def _identity_head(model: ZooModel) -> dict[str, nn.Module]:
-    """For a head that was taken off: a linear layer of the width that reaches it, to be replaced."""
+    """For a classifier that was taken off: a linear layer of the width that reaches it, and auxiliary heads' layers."""
     head = model.chain["head"]
-    path = head.owns[0]
     first = next(model.parameters())
     x = torch.zeros(1, *model.input.size, device=first.device, dtype=first.dtype)
     with evaluating(model), torch.no_grad():
         width = run_stages(model, model.chain.values(), x).shape[1]
-    return {path: nn.Linear(width, 1, device=first.device, dtype=first.dtype)}
+    layers: dict[str, nn.Module] = {head.owns[0]: nn.Linear(width, 1, device=first.device, dtype=first.dtype)}
+    for prefix in head.owns[1:]:
+        last = _last_layer(model, prefix)
+        if last is not None:
+            layers[last] = model.get_submodule(last)
+    return layers
