@@ -56,7 +56,7 @@ def create(
     if is_path(name):
         model = _from_path(Path(name), pretrained, in_chans, config)
         if num_classes not in (None, model.num_outputs):
-            model.reset_head(num_classes)  # type: ignore[arg-type]
+            model.reset_head(num_classes)
         model.to(device=where, dtype=kind)
     else:
         model = _from_name(str(name), pretrained, num_classes, in_chans, where, config)

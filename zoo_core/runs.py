@@ -199,7 +199,8 @@ def load_run(folder: Path) -> ZooModel:
             in_chans=recipe["in_chans"],
             **recipe.get("config", {}),
         )
-        spec = InputSpec(**{k: tuple(v) if isinstance(v, list) else v for k, v in recipe["input"].items()})
+        given: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in recipe["input"].items()}
+        spec = InputSpec(**given)
         count, labels = recipe["num_classes"], recipe.get("labels")
     except (KeyError, TypeError) as error:
         raise RecipeError(f"{folder / RECIPE} lacks something in [model]: {error}.") from error

@@ -14,7 +14,7 @@ import copy
 import functools
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -162,8 +162,8 @@ def freezing_equals_autograd(model: ZooModel, x: Tensor) -> None:
     )
 
 
-def _behind(tensor: Tensor, names: Iterable[str], parameters: Iterable[Tensor]) -> set[str]:
-    gradients = torch.autograd.grad(tensor.sum(), parameters, retain_graph=True, allow_unused=True)  # type: ignore[arg-type]
+def _behind(tensor: Tensor, names: Iterable[str], parameters: Sequence[Tensor]) -> set[str]:
+    gradients = torch.autograd.grad(tensor.sum(), parameters, retain_graph=True, allow_unused=True)
     return {name for name, gradient in zip(names, gradients, strict=True) if gradient is not None}
 
 

@@ -142,7 +142,7 @@ def draw(rows: Sequence[dict[str, Any]], path: Path) -> None:
     for arm in dict.fromkeys(row["arm"] for row in rows):
         own = [row for row in rows if row["arm"] == arm]
         x, y, sd = ([row[key] for row in own] for key in ("per_class", "mean", "sd"))
-        style = {"color": "0.45", "linestyle": "--"} if arm == "scratch" else {}
+        style: dict[str, Any] = {"color": "0.45", "linestyle": "--"} if arm == "scratch" else {}
         axes.errorbar(x, y, yerr=sd, label=_LEGEND.get(arm, f"from {arm} on"), marker="o", capsize=3, **style)
     axes.set_xscale("log")
     axes.set_xticks(PER_CLASS, [str(count) for count in PER_CLASS])

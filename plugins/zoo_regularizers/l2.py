@@ -17,9 +17,9 @@ class L2(Regularizer):
         self.strength = strength
 
     def gradients(self) -> None:
-        weights = [w for w in self.decayed.values() if w.grad is not None]
-        if weights:
-            torch._foreach_add_([w.grad for w in weights], [w.detach() for w in weights], alpha=2 * self.strength)
+        pairs = [(w.grad, w.detach()) for w in self.decayed.values() if w.grad is not None]
+        if pairs:
+            torch._foreach_add_([g for g, _ in pairs], [w for _, w in pairs], alpha=2 * self.strength)
 
     def penalty(self) -> Tensor:
         norms = torch._foreach_norm([w.detach() for w in self.decayed.values()])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -41,13 +41,13 @@ class L2SP(Regularizer):
         self._fresh = [w for name, w in self.decayed.items() if name not in near]
 
     def gradients(self) -> None:
-        pairs = [(w, w0) for w, w0 in zip(self._near, self._from, strict=True) if w.grad is not None]
-        if pairs:
-            moved = torch._foreach_sub([w.detach() for w, _ in pairs], [w0 for _, w0 in pairs])
-            torch._foreach_add_([w.grad for w, _ in pairs], moved, alpha=self.strength)
-        fresh = [w for w in self._fresh if w.grad is not None]
+        near = [(w.grad, w.detach(), w0) for w, w0 in zip(self._near, self._from, strict=True) if w.grad is not None]
+        if near:
+            moved = torch._foreach_sub([w for _, w, _ in near], [w0 for _, _, w0 in near])
+            torch._foreach_add_([gradient for gradient, _, _ in near], moved, alpha=self.strength)
+        fresh = [(w.grad, w.detach()) for w in self._fresh if w.grad is not None]
         if fresh:
-            torch._foreach_add_([w.grad for w in fresh], [w.detach() for w in fresh], alpha=self.new)
+            torch._foreach_add_([gradient for gradient, _ in fresh], [w for _, w in fresh], alpha=self.new)
 
     def penalty(self) -> Tensor:
         total = super().penalty()
@@ -65,5 +65,5 @@ class L2SP(Regularizer):
         self._start = state["start"]
 
 
-def _squares(tensors: list[Tensor]) -> Tensor:
+def _squares(tensors: Sequence[Tensor]) -> Tensor:
     return torch.stack([norm**2 for norm in torch._foreach_norm(tensors)]).sum()

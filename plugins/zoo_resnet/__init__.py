@@ -30,7 +30,7 @@ def build(
     """`drop_rate`: dropout before the head; `drop_path_rate`: stochastic depth. Both in [0, 1)."""
     import timm
 
-    drop = {"drop_rate": drop_rate, "drop_path_rate": drop_path_rate}
+    drop: dict[str, Any] = {"drop_rate": drop_rate, "drop_path_rate": drop_path_rate}
     return timm.create_model(variant, num_classes=num_classes, in_chans=in_chans, **drop)
 
 
