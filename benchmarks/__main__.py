@@ -24,7 +24,9 @@ def main() -> None:
         show(found)
         results += found
     PAGE.write_text(page(results), encoding="utf-8")
-    print(f"\nWritten to {PAGE.relative_to(Path.cwd()) if PAGE.is_relative_to(Path.cwd()) else PAGE}")
+    print(
+        f"\nWritten to {PAGE.relative_to(Path.cwd()) if PAGE.is_relative_to(Path.cwd()) else PAGE}"
+    )
 
 
 def page(results: list[Row | Skipped]) -> str:
@@ -47,7 +49,9 @@ def machine() -> str:
     today = datetime.datetime.now(datetime.UTC).date().isoformat()
     names = ("zoo-core", "torch", "timm", "safetensors")
     versions = ", ".join(f"{name} {version(name)}" for name in names)
-    return f"{today}; {cpu()}, {os.cpu_count()} cores; Python {platform.python_version()}, {versions}."
+    return (
+        f"{today}; {cpu()}, {os.cpu_count()} cores; Python {platform.python_version()}, {versions}."
+    )
 
 
 def cpu() -> str:

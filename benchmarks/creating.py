@@ -1,8 +1,8 @@
-"""A ResNet-50 with the weights of a local file, in a warm process: against timm, and against the least it can cost.
+"""A ResNet-50 with the weights of a local file, in a warm process: against timm, and against the
+least it can cost.
 
-The least: timm's class built on the meta device, the file mapped, its tensors assigned. It checks nothing: no keys that
-teach, no head of another size, no stages, labels or transforms.
-"""
+The least: timm's class built on the meta device, the file mapped, its tensors assigned. It checks
+nothing: no keys that teach, no head of another size, no stages, labels or transforms."""
 
 from __future__ import annotations
 
@@ -16,12 +16,18 @@ ROUNDS = 15
 
 def measure() -> list[Row]:
     with resnet50_file() as path:
-        ways = {"ours": lambda: ours(path), "timm": lambda: peer(path), "least": lambda: least(path)}
+        ways = {
+            "ours": lambda: ours(path),
+            "timm": lambda: peer(path),
+            "least": lambda: least(path),
+        }
         times = alternate(ways, ROUNDS)
     mine, timm, floor = (ms(times.median(name)) for name in ways)
     faster, over = times.ratio("timm", "ours"), times.ratio("ours", "least")
     return [
-        at_least("`create` ResNet-50 from a file against `timm.create_model`", mine, timm, faster, 3),
+        at_least(
+            "`create` ResNet-50 from a file against `timm.create_model`", mine, timm, faster, 3
+        ),
         at_most("the same against meta build and mapping alone", mine, floor, over, 1.3),
     ]
 
@@ -35,7 +41,9 @@ def ours(path: Path) -> object:
 def peer(path: Path) -> object:
     import timm
 
-    return timm.create_model("resnet50", pretrained=True, pretrained_cfg_overlay={"file": str(path)})
+    return timm.create_model(
+        "resnet50", pretrained=True, pretrained_cfg_overlay={"file": str(path)}
+    )
 
 
 def least(path: Path) -> object:

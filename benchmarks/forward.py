@@ -1,4 +1,6 @@
-"""A forward pass with weights that lie in the mapped file against the same weights copied into memory of their own."""
+"""A forward pass with weights that lie in the mapped file against the same weights copied into
+memory of their own.
+"""
 
 from __future__ import annotations
 

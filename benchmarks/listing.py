@@ -1,4 +1,6 @@
-"""Listing the models there are, in a new process: zoo reads facts, and imports neither torch nor timm."""
+"""Listing the models there are, in a new process: zoo reads facts, and imports neither torch nor
+timm.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,15 @@ def measure() -> list[Row | Skipped]:
         times = processes({"ours": ours, "peer": peer}, rounds=5)
     except RuntimeError as error:
         return [Skipped(what, str(error))]
-    return [at_least(what, ms(times.median("ours")), ms(times.median("peer")), times.ratio("peer", "ours"), 20)]
+    return [
+        at_least(
+            what,
+            ms(times.median("ours")),
+            ms(times.median("peer")),
+            times.ratio("peer", "ours"),
+            20,
+        )
+    ]
 
 
 if __name__ == "__main__":

@@ -1,4 +1,6 @@
-"""Two or more ways of doing one thing, measured in turn: A B A B …, so that a machine's slow minutes hit both alike."""
+"""Two or more ways of doing one thing, measured in turn: A B A B …, so that a machine's slow
+minutes hit both alike.
+"""
 
 from __future__ import annotations
 
@@ -78,7 +80,9 @@ def processes(commands: Mapping[str, Sequence[str]], rounds: int) -> Times:
 
 
 def run(command: Sequence[str]) -> str:
-    """Run a command to its end and return what it printed; a failure is an error with what it said of it."""
+    """Run a command to its end and return what it printed; a failure is an error with what it said
+    of it.
+    """
     env = {**os.environ, "PYTHONWARNINGS": "ignore"}
     done = subprocess.run(command, capture_output=True, text=True, env=env, check=False)
     if done.returncode:
@@ -98,7 +102,9 @@ def as_table(rows: Sequence[Row]) -> str:
     lines = ["| what | zoo | peer | result | target | met |", "|---|---|---|---|---|---|"]
     for row in rows:
         met = "-" if row.met is None else "yes" if row.met else "**no**"
-        lines.append(f"| {row.what} | {row.ours} | {row.peer} | {row.value:.2f}{row.unit} | {row.target} | {met} |")
+        lines.append(
+            f"| {row.what} | {row.ours} | {row.peer} | {row.value:.2f}{row.unit} | {row.target} | {met} |"
+        )
     return "\n".join(lines)
 
 

@@ -1,8 +1,7 @@
 """Peak memory that creating a ResNet-50 from a file adds, in a new process, file pages included.
 
-Linux only: the kernel's own peak (VmHWM) is reset when all is imported and read again at the end. Every weight is read
-once, since a mapped file costs nothing until then.
-"""
+Linux only: the kernel's own peak (VmHWM) is reset when all is imported and read again at the end.
+Every weight is read once, since a mapped file costs nothing until then."""
 
 from __future__ import annotations
 
@@ -56,15 +55,26 @@ def measure() -> list[Row | Skipped]:
             for way, found in seen.items():
                 found.append(probe(way, path))
     rows: list[Row | Skipped] = []
-    for key, name in (("created", what), ("forward", "the same, and one forward pass of one picture")):
-        ours, peer = (statistics.median(f[key] for f in seen[way]) / size for way in ("ours", "peer"))
+    for key, name in (
+        ("created", what),
+        ("forward", "the same, and one forward pass of one picture"),
+    ):
+        ours, peer = (
+            statistics.median(f[key] for f in seen[way]) / size for way in ("ours", "peer")
+        )
         mine, theirs = (f"{n:.2f} ({n * size / 1e6:.0f} MB)" for n in (ours, peer))
-        rows.append(at_most(name, mine, theirs, ours, 1.1) if key == "created" else extra(name, mine, theirs, ours))
+        rows.append(
+            at_most(name, mine, theirs, ours, 1.1)
+            if key == "created"
+            else extra(name, mine, theirs, ours)
+        )
     return rows
 
 
 def extra(name: str, mine: str, theirs: str, value: float) -> Row:
-    """A row without a target: activations and the kernels' scratch memory come on top, whoever loads."""
+    """A row without a target: activations and the kernels' scratch memory come on top, whoever
+    loads.
+    """
     return Row(name, mine, theirs, value, "x", "-", None)
 
 

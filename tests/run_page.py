@@ -1,4 +1,6 @@
-"""Run the code blocks of one Markdown page: `python run_page.py PAGE`. test_docs.py says what the rules are."""
+"""Run the code blocks of one Markdown page: `python run_page.py PAGE`. test_docs.py says what the
+rules are.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ MATCHING = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block: its language, its text, the line of the page where the text begins, and the file it is for."""
+    """A fenced block: its language, its text, the line of the page where the text begins, and the
+    file it is for.
+    """
 
     kind: str
     text: str
@@ -49,7 +53,9 @@ def blocks(text: str) -> Iterator[Block]:
             if fence:
                 opened, start, lines = fence, number + 1, []
         elif fence and fence["marks"] == opened["marks"] and not fence["kind"]:
-            yield Block(opened["kind"], textwrap.dedent("\n".join(lines)) + "\n", start, opened["file"])
+            yield Block(
+                opened["kind"], textwrap.dedent("\n".join(lines)) + "\n", start, opened["file"]
+            )
             opened = None
         else:
             lines.append(line)
@@ -62,7 +68,11 @@ def run(block: Block, page: Path, namespace: dict[str, Any]) -> str:
     if block.file is not None:
         return write(block, block.file)
     if block.kind == "python":
-        return run_examples(block, page, namespace) if ">>> " in block.text else run_python(block, page, namespace)
+        return (
+            run_examples(block, page, namespace)
+            if ">>> " in block.text
+            else run_python(block, page, namespace)
+        )
     if block.kind in ("console", "bash"):
         return run_shell(block)
     return ""
@@ -83,7 +93,9 @@ def run_python(block: Block, page: Path, namespace: dict[str, Any]) -> str:
 
 def run_examples(block: Block, page: Path, namespace: dict[str, Any]) -> str:
     """Doctest's own runner, on the namespace of the page."""
-    test = doctest.DocTestParser().get_doctest(block.text, namespace, page.name, str(page), block.line - 1)
+    test = doctest.DocTestParser().get_doctest(
+        block.text, namespace, page.name, str(page), block.line - 1
+    )
     said: list[str] = []
     runner = doctest.DocTestRunner(checker=CHECKER, optionflags=MATCHING)
     runner.run(test, out=said.append, clear_globs=False)
@@ -92,7 +104,9 @@ def run_examples(block: Block, page: Path, namespace: dict[str, Any]) -> str:
 
 
 def run_shell(block: Block) -> str:
-    """Run the commands of a block one by one, and compare what each prints with what the page shows."""
+    """Run the commands of a block one by one, and compare what each prints with what the page
+    shows.
+    """
     for command, expected in commands(block.text):
         done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
         if done.returncode != 0:
@@ -104,7 +118,9 @@ def run_shell(block: Block) -> str:
 
 
 def commands(text: str) -> Iterator[tuple[str, str]]:
-    """Each command of a console block with the output shown for it. A command ends without a backslash."""
+    """Each command of a console block with the output shown for it. A command ends without a
+    backslash.
+    """
     command, output = "", []
     for line in text.splitlines():
         if line.startswith("$ "):

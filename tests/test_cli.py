@@ -21,18 +21,27 @@ QUICK = ("list", "show", "stages", "plugins", "doctor")
 
 
 def environment(**given: str) -> dict[str, str]:
-    clean = {key: value for key, value in os.environ.items() if not key.startswith(("ZOO_", "_ZOO"))}
+    clean = {
+        key: value for key, value in os.environ.items() if not key.startswith(("ZOO_", "_ZOO"))
+    }
     return {**clean, "ZOO_PLUGINS": "", **given}
 
 
 def zoo(*words: str, cwd: Path | None = None, **given: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [*ZOO, *words], capture_output=True, text=True, env=environment(**given), cwd=cwd, check=False
+        [*ZOO, *words],
+        capture_output=True,
+        text=True,
+        env=environment(**given),
+        cwd=cwd,
+        check=False,
     )
 
 
 def fails(*words: str, code: int = 1, **given: str) -> str:
-    """What a command that must fail says: nothing on stdout, a few lines and no traceback on stderr."""
+    """What a command that must fail says: nothing on stdout, a few lines and no traceback on
+    stderr.
+    """
     done = zoo(*words, **given)
     assert (done.returncode, done.stdout) == (code, "")
     assert "Traceback" not in done.stderr
@@ -49,16 +58,33 @@ def here(capsys: Capture, *words: str, code: int = 0) -> tuple[str, str]:
     return tuple(capsys.readouterr())
 
 
-# --- list --------------------------------------------------------------------
+# --- list ----------------------------------------------------------------------------------------
 
 
 def test_list() -> None:
     done = zoo("list")
     header, *lines = done.stdout.splitlines()
-    assert header.split() == ["name", "params", "GMACs", "top-1", "on", "input", "weights", "licence"]
+    assert header.split() == [
+        "name",
+        "params",
+        "GMACs",
+        "top-1",
+        "on",
+        "input",
+        "weights",
+        "licence",
+    ]
     assert [line.split()[0] for line in lines] == list_models()
     rows = {line.split()[0]: line.split()[1:] for line in lines}
-    assert rows["resnet50"] == ["25,557,032", "4.09", "80.38", "imagenet-1k", "3x224x224", "a1_in1k", "apache-2.0"]
+    assert rows["resnet50"] == [
+        "25,557,032",
+        "4.09",
+        "80.38",
+        "imagenet-1k",
+        "3x224x224",
+        "a1_in1k",
+        "apache-2.0",
+    ]
     assert rows["lenet5"][:2] == ["61,706", "0.00042"]
     assert done.stderr == ""
 
@@ -90,7 +116,9 @@ def test_list_a_pattern(pattern: str, expected: list[str]) -> None:
 
 def test_list_in_natural_order() -> None:
     names = [row["name"] for row in json.loads(zoo("list", "resnet", "--json").stdout)]
-    assert names == [f"resnet{depth}{form}" for depth in (18, 26, 34, 50, 101, 152) for form in ("", "d")]
+    assert names == [
+        f"resnet{depth}{form}" for depth in (18, 26, 34, 50, 101, 152) for form in ("", "d")
+    ]
 
 
 def test_list_of_nothing() -> None:
@@ -100,7 +128,7 @@ def test_list_of_nothing() -> None:
     assert json.loads(zoo("list", "resnet51", "--json").stdout) == []
 
 
-# --- show --------------------------------------------------------------------
+# --- show ----------------------------------------------------------------------------------------
 
 
 def test_show() -> None:
@@ -117,7 +145,14 @@ def test_show() -> None:
     ):
         assert fact in text
     first = next(line for line in text.splitlines() if line.startswith("a1_in1k"))
-    assert first.split()[:6] == ["a1_in1k", "yes", "80.38", "imagenet-1k", "3x224x224", "apache-2.0"]
+    assert first.split()[:6] == [
+        "a1_in1k",
+        "yes",
+        "80.38",
+        "imagenet-1k",
+        "3x224x224",
+        "apache-2.0",
+    ]
     assert len([line for line in text.splitlines() if "_in1k" in line]) == len(
         catalogue().find("resnet50").model.weights
     )
@@ -135,7 +170,12 @@ def test_show_a_family() -> None:
 
 def test_show_certain_weights() -> None:
     text = zoo("show", "lenet5.mnist5k").stdout
-    for fact in ("mnist5k (the default)", "0 1 2 3 4 5 6 7 8 9", "1x32x32, bilinear, crop 1", "mnist5k-test.top1"):
+    for fact in (
+        "mnist5k (the default)",
+        "0 1 2 3 4 5 6 7 8 9",
+        "1x32x32, bilinear, crop 1",
+        "mnist5k-test.top1",
+    ):
         assert fact in text
     assert catalogue().find("lenet5.mnist5k").weights.sha256 in text  # type: ignore[operator, union-attr]
 
@@ -160,7 +200,7 @@ def test_show_every_model(name: str, capsys: Capture) -> None:
     assert json.loads(capsys.readouterr().out)["name"] == name
 
 
-# --- stages ------------------------------------------------------------------
+# --- stages --------------------------------------------------------------------------------------
 
 
 def test_stages(capsys: Capture) -> None:
@@ -179,7 +219,15 @@ def test_stages(capsys: Capture) -> None:
 def test_stages_json(capsys: Capture) -> None:
     out, _ = here(capsys, "stages", "resnet18.a1_in1k", "--freeze-until", "layer4", "--json")
     rows = json.loads(out)
-    assert [row["stage"] for row in rows] == ["stem", "layer1", "layer2", "layer3", "layer4", "pool", "head"]
+    assert [row["stage"] for row in rows] == [
+        "stem",
+        "layer1",
+        "layer2",
+        "layer3",
+        "layer4",
+        "pool",
+        "head",
+    ]
     assert [row["frozen"] for row in rows] == [True, True, True, True, False, False, False]
     assert rows[-1]["output"] == [1000]
     assert sum(row["params"] for row in rows) == 11_689_512
@@ -198,7 +246,7 @@ def test_stages_of_a_path_with_nothing(capsys: Capture) -> None:
     assert err.startswith("Error: Nothing is at no-run.")
 
 
-# --- plugins, doctor ---------------------------------------------------------
+# --- plugins, doctor -----------------------------------------------------------------------------
 
 
 def test_plugins() -> None:
@@ -229,7 +277,16 @@ def checks(**given: str) -> dict[str, dict]:
 
 def test_doctor(tmp_path: Path) -> None:
     found = checks(ZOO_CACHE=str(tmp_path / "not" / "yet"), ZOO_OFFLINE="1")
-    assert list(found) == ["python", "packages", "torchvision", "device", "cache", "network", "plugins", "weights"]
+    assert list(found) == [
+        "python",
+        "packages",
+        "torchvision",
+        "device",
+        "cache",
+        "network",
+        "plugins",
+        "weights",
+    ]
     assert [name for name, check in found.items() if not check["ok"]] == []
     assert str(tmp_path) in found["cache"]["found"]
     assert not (tmp_path / "not").exists()
@@ -238,8 +295,12 @@ def test_doctor(tmp_path: Path) -> None:
 
 
 def test_doctor_finds_a_torchvision_of_another_torch(tmp_path: Path) -> None:
-    """A torchvision as pip leaves it, that asks for another torch and cannot load its operators beside this one."""
-    (tmp_path / "torchvision.py").write_text('raise RuntimeError("operator torchvision::nms does not exist")\n')
+    """A torchvision as pip leaves it, that asks for another torch and cannot load its operators
+    beside this one.
+    """
+    (tmp_path / "torchvision.py").write_text(
+        'raise RuntimeError("operator torchvision::nms does not exist")\n'
+    )
     found = checks(PYTHONPATH=str(tmp_path))["torchvision"]
     assert not found["ok"]
     assert "operator torchvision::nms does not exist" in found["found"]
@@ -258,7 +319,9 @@ def test_doctor_finds_a_torchvision_of_another_torch(tmp_path: Path) -> None:
 
 
 def test_a_mismatched_torchvision_is_told_by_every_command(tmp_path: Path) -> None:
-    (tmp_path / "torchvision.py").write_text('raise RuntimeError("operator torchvision::nms does not exist")\n')
+    (tmp_path / "torchvision.py").write_text(
+        'raise RuntimeError("operator torchvision::nms does not exist")\n'
+    )
     error, hint = fails("stages", "resnet18", PYTHONPATH=str(tmp_path)).splitlines()
     assert error == "Error: unexpected RuntimeError: operator torchvision::nms does not exist"
     assert 'run "zoo doctor"' in hint
@@ -272,12 +335,14 @@ def test_doctor_finds_a_cache_that_cannot_be_written(
     out, _ = here(capsys, "doctor", code=1)
     lines = out.splitlines()
     wrong = [number for number, line in enumerate(lines) if not line.startswith("ok ")]
-    assert lines[wrong[0]].startswith(f"WRONG  cache        {tmp_path}/file/cache cannot be written")
+    assert lines[wrong[0]].startswith(
+        f"WRONG  cache        {tmp_path}/file/cache cannot be written"
+    )
     assert "set ZOO_CACHE to a folder of yours" in lines[wrong[1]]
     assert len(wrong) == 2
 
 
-# --- errors and exit codes ---------------------------------------------------
+# --- errors and exit codes -----------------------------------------------------------------------
 
 
 def test_an_unknown_model() -> None:
@@ -309,7 +374,11 @@ def test_help_and_version() -> None:
 
 
 def test_debug_shows_the_traceback() -> None:
-    for done in (zoo("show", "x", "--debug"), zoo("--debug", "show", "x"), zoo("show", "x", ZOO_DEBUG="1")):
+    for done in (
+        zoo("show", "x", "--debug"),
+        zoo("--debug", "show", "x"),
+        zoo("show", "x", ZOO_DEBUG="1"),
+    ):
         assert done.returncode == 1
         assert "Traceback" in done.stderr
         assert done.stderr.splitlines()[-2].startswith('Error: No model "x"')
@@ -335,13 +404,15 @@ def test_an_error_in_two_lines_is_printed_in_one(capsys: Capture) -> None:
     assert capsys.readouterr().err == "Error: first second\ndo this\n"
 
 
-# --- streams -----------------------------------------------------------------
+# --- streams -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("words", ["list", "list --json", "show resnet50 --json", "plugins"])
 def test_a_reader_that_stops_early(words: str) -> None:
     command = f"{sys.executable} -m zoo_core {words} | head -1"
-    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, env=environment(), check=True)
+    done = subprocess.run(
+        ["bash", "-c", command], capture_output=True, text=True, env=environment(), check=True
+    )
     assert done.stderr == ""
     assert len(done.stdout.splitlines()) == 1
 
@@ -385,13 +456,17 @@ def _read(descriptor: int) -> bytes:
         return b""
 
 
-# --- shell completion --------------------------------------------------------
+# --- shell completion ----------------------------------------------------------------------------
 
 
 def completed(line: str) -> list[str]:
     """What bash is offered at the end of a line."""
     words = line.split(" ")
-    given = {"_ZOO_COMPLETE": "bash_complete", "COMP_WORDS": line, "COMP_CWORD": str(len(words) - 1)}
+    given = {
+        "_ZOO_COMPLETE": "bash_complete",
+        "COMP_WORDS": line,
+        "COMP_CWORD": str(len(words) - 1),
+    }
     done = zoo(**given)
     return [offer.partition(",")[2] for offer in done.stdout.splitlines()]
 
@@ -402,12 +477,16 @@ def test_completion() -> None:
     assert set(COMMANDS) <= set(completed("zoo "))
     assert completed("zoo show resnet18") == ["resnet18", "resnet18d"]
     assert completed("zoo stages alex") == ["alexnet"]
-    assert completed("zoo show resnet18.a") == ["resnet18.a1_in1k", "resnet18.a2_in1k", "resnet18.a3_in1k"]
+    assert completed("zoo show resnet18.a") == [
+        "resnet18.a1_in1k",
+        "resnet18.a2_in1k",
+        "resnet18.a3_in1k",
+    ]
     assert completed("zoo plugins li") == ["list"]
     assert "--json" in completed("zoo list --j")
 
 
-# --- the table of commands ---------------------------------------------------
+# --- the table of commands -----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -419,5 +498,7 @@ def test_every_command_is_there(name: str) -> None:
 
 def test_help_imports_no_command() -> None:
     code = "import sys; from zoo_core.cli import main; main(['--help']); print(*sys.modules, file=sys.stderr)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment(), check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment(), check=True
+    )
     assert not {module for module, _ in COMMANDS.values()} & set(done.stderr.split())

@@ -16,14 +16,21 @@ import zoo_core
 
 def modules() -> list[str]:
     """zoo_core and every built-in plugin, with all modules inside them."""
-    plugins = [entry.module for entry in entry_points(group="zoo_core") if entry.dist and entry.dist.name == "zoo-core"]
+    plugins = [
+        entry.module
+        for entry in entry_points(group="zoo_core")
+        if entry.dist and entry.dist.name == "zoo-core"
+    ]
     return [name for package in ("zoo_core", *sorted(plugins)) for name in inside(package)]
 
 
 def inside(package: str) -> list[str]:
     folder = Path(zoo_core.__file__).parent if package == "zoo_core" else _folder(package)
     found = pkgutil.walk_packages([str(folder)], prefix=f"{package}.")
-    return [package, *sorted(module.name for module in found if not module.name.endswith("__main__"))]
+    return [
+        package,
+        *sorted(module.name for module in found if not module.name.endswith("__main__")),
+    ]
 
 
 def _folder(package: str) -> Path:

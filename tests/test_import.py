@@ -25,7 +25,9 @@ sys.meta_path.insert(0, Blocker())
 
 @pytest.fixture
 def blocked(tmp_path: Path) -> Path:
-    """A folder whose sitecustomize blocks the heavy packages in every process that has it on its path."""
+    """A folder whose sitecustomize blocks the heavy packages in every process that has it on its
+    path.
+    """
     (tmp_path / "sitecustomize.py").write_text(BLOCKER)
     return tmp_path
 
@@ -33,7 +35,12 @@ def blocked(tmp_path: Path) -> Path:
 def python(blocked: Path, *words: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "PYTHONPATH": str(blocked), "ZOO_PLUGINS": ""}
     return subprocess.run(
-        [sys.executable, *words], capture_output=True, text=True, env=environment, cwd=blocked, check=False
+        [sys.executable, *words],
+        capture_output=True,
+        text=True,
+        env=environment,
+        cwd=blocked,
+        check=False,
     )
 
 

@@ -1,4 +1,6 @@
-"""Manifests are read strictly: every fault is told with its file, its table and the closest valid key."""
+"""Manifests are read strictly: every fault is told with its file, its table and the closest valid
+key.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +49,13 @@ def write(folder: Path, text: str, name: str = "acme.toml") -> Path:
 
 def test_a_good_one(tmp_path: Path) -> None:
     (net,) = read_manifest(write(tmp_path, GOOD))
-    assert (net.name, net.architecture, net.params, net.gmacs, net.num_classes) == ("net", "acmenet", 1602, 0.1, 10)
+    assert (net.name, net.architecture, net.params, net.gmacs, net.num_classes) == (
+        "net",
+        "acmenet",
+        1602,
+        0.1,
+        10,
+    )
     assert net.config == {"width": 4, "act": "relu", "blocks": [1, 2]}
     assert (net.input.size, net.input.mean, net.input.flip) == ((1, 8, 8), (0.5,), False)
     toy, other = net.weights.values()
@@ -75,7 +83,10 @@ input = { size = [3, 64, 64] }
 
 
 def test_json_of_the_same_schema(tmp_path: Path) -> None:
-    data = {"schema": 1, "models": {"acme/net": {"architecture": "acmenet", "config": {"width": 4}}}}
+    data = {
+        "schema": 1,
+        "models": {"acme/net": {"architecture": "acmenet", "config": {"width": 4}}},
+    }
     (net,) = read_manifest(write(tmp_path, json.dumps(data), "acme.json"))
     assert (net.name, net.config) == ("acme/net", {"width": 4})
 

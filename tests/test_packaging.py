@@ -1,4 +1,6 @@
-"""A wheel built from this tree works without the tree: code, plugins, registry and bundled weights are in it."""
+"""A wheel built from this tree works without the tree: code, plugins, registry and bundled weights
+are in it.
+"""
 
 from __future__ import annotations
 
@@ -20,8 +22,12 @@ pytestmark = pytest.mark.slow
 
 
 def run(*words: str | Path, cwd: Path) -> str:
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(("ZOO_", "PYTHON", "VIRTUAL_ENV"))}
-    done = subprocess.run(words, capture_output=True, text=True, cwd=cwd, env=environment, check=False)
+    environment = {
+        k: v for k, v in os.environ.items() if not k.startswith(("ZOO_", "PYTHON", "VIRTUAL_ENV"))
+    }
+    done = subprocess.run(
+        words, capture_output=True, text=True, cwd=cwd, env=environment, check=False
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -29,22 +35,48 @@ def run(*words: str | Path, cwd: Path) -> str:
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("dist")
-    run(sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", folder, ROOT, cwd=folder)
+    run(
+        sys.executable,
+        "-m",
+        "build",
+        "--wheel",
+        "--no-isolation",
+        "--outdir",
+        folder,
+        ROOT,
+        cwd=folder,
+    )
     (built,) = folder.glob("*.whl")
     return built
 
 
 @pytest.fixture(scope="module")
 def empty(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A new environment with only the wheel in it. torch and the rest come from this one's packages, after its own.
+    """A new environment with only the wheel in it. torch and the rest come from this one's
+    packages, after its own.
 
-    A path in a .pth file is searched, but its own .pth files are not read: so the checkout is out of sight.
-    """
+    A path in a .pth file is searched, but its own .pth files are not read: so the checkout is out
+    of sight."""
     folder = tmp_path_factory.mktemp("empty") / "venv"
     run(sys.executable, "-m", "venv", "--without-pip", folder, cwd=folder.parent)
     python = folder / "bin" / "python"
-    run(sys.executable, "-m", "pip", "--python", python, "install", "--no-deps", "--no-index", wheel, cwd=folder)
-    own = Path(run(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", cwd=folder).strip())
+    run(
+        sys.executable,
+        "-m",
+        "pip",
+        "--python",
+        python,
+        "install",
+        "--no-deps",
+        "--no-index",
+        wheel,
+        cwd=folder,
+    )
+    own = Path(
+        run(
+            python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", cwd=folder
+        ).strip()
+    )
     others = {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
     (own / "others.pth").write_text("\n".join(sorted(others)) + "\n")
     return folder
@@ -52,7 +84,11 @@ def empty(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_what_is_in_the_wheel(wheel: Path) -> None:
     inside = set(zipfile.ZipFile(wheel).namelist())
-    expected = {"zoo_core/registry.toml", "zoo_core/py.typed", "zoo_lenet/weights/lenet5.mnist5k.safetensors"}
+    expected = {
+        "zoo_core/registry.toml",
+        "zoo_core/py.typed",
+        "zoo_lenet/weights/lenet5.mnist5k.safetensors",
+    }
     for folder in ("zoo_core", "plugins"):
         for path in (ROOT / folder).rglob("*"):
             if path.is_file() and "__pycache__" not in path.parts:
@@ -60,7 +96,9 @@ def test_what_is_in_the_wheel(wheel: Path) -> None:
     assert expected - inside == set()
     extra = {name for name in inside - expected if ".dist-info/" not in name}
     assert extra == set(), "nothing else is shipped"
-    bundled = [w.source.removeprefix("pkg://") for m in catalogue().models() for w in m.weights.values()]
+    bundled = [
+        w.source.removeprefix("pkg://") for m in catalogue().models() for w in m.weights.values()
+    ]
     assert [path for path in bundled if path.startswith("zoo_") and path not in inside] == []
 
 

@@ -1,4 +1,6 @@
-"""Third-party plugins, good and bad, as pip leaves them: a module and a dist-info folder, seen by a new process."""
+"""Third-party plugins, good and bad, as pip leaves them: a module and a dist-info folder, seen by
+a new process.
+"""
 
 from __future__ import annotations
 
@@ -91,7 +93,9 @@ def plugin(path: Path, name: str, **environment: str) -> dict:
 
 
 def faults(path: Path, name: str) -> str:
-    """What is broken about a plugin; and that nothing else is, and that the models are still listed."""
+    """What is broken about a plugin; and that nothing else is, and that the models are still
+    listed.
+    """
     rows = json.loads(zoo(path, "plugins", "--json").stdout)
     assert [row["name"] for row in rows if not row["ok"]] == [name]
     listed = zoo(path, "list")
@@ -100,7 +104,7 @@ def faults(path: Path, name: str) -> str:
     return " ".join(plugin(path, name)["faults"])
 
 
-# --- the hooks ------------------------------------------------------------------------------------
+# --- the hooks -----------------------------------------------------------------------------------
 
 
 def test_every_hook_has_a_test() -> None:
@@ -189,7 +193,10 @@ def test_two_third_party_sources_of_one_scheme(tmp_path: Path, install: Install)
     install("a-acme", SOURCE.replace("SCHEME", "acme"))
     install("b-acme", SOURCE.replace("SCHEME", "acme"))
     ask = "from zoo_core.catalogue import catalogue; catalogue().source('acme')"
-    assert 'The weight source "acme:" is offered by a-acme and b-acme.' in python(tmp_path, "-c", ask).stderr
+    assert (
+        'The weight source "acme:" is offered by a-acme and b-acme.'
+        in python(tmp_path, "-c", ask).stderr
+    )
 
 
 COMMANDS = """
@@ -226,7 +233,9 @@ def test_a_command_cannot_replace_another(tmp_path: Path, install: Install) -> N
 
 
 def test_ctrl_c_in_a_command(tmp_path: Path, install: Install) -> None:
-    code = COMMANDS.replace('click.echo("hello from acme")', "import os, signal; os.kill(os.getpid(), signal.SIGINT)")
+    code = COMMANDS.replace(
+        'click.echo("hello from acme")', "import os, signal; os.kill(os.getpid(), signal.SIGINT)"
+    )
     install("zoo-acme", code.replace("TAKEN", ""))
     done = zoo(tmp_path, "hello")
     assert (done.returncode, done.stdout, done.stderr.strip()) == (130, "", "")
@@ -245,12 +254,14 @@ def test_a_command_that_fails(tmp_path: Path, install: Install) -> None:
         assert "".join(done.stderr.splitlines()[:1]) == message
 
 
-# --- broken plugins -------------------------------------------------------------------------------
+# --- broken plugins ------------------------------------------------------------------------------
 
 
 def test_it_raises_on_import(tmp_path: Path, install: Install) -> None:
     install("zoo-acme", "import no_such_module\n")
-    assert "does not import: ModuleNotFoundError: No module named 'no_such_module'" in faults(tmp_path, "zoo_acme")
+    assert "does not import: ModuleNotFoundError: No module named 'no_such_module'" in faults(
+        tmp_path, "zoo_acme"
+    )
     assert "Broken plugin: zoo_acme (zoo-acme 1.2)." in zoo(tmp_path, "list").stderr
     assert "Traceback" not in zoo(tmp_path, "plugins").stdout
     assert "import no_such_module" in zoo(tmp_path, "plugins", "--debug").stdout
@@ -259,7 +270,9 @@ def test_it_raises_on_import(tmp_path: Path, install: Install) -> None:
     assert "zoo_acme (zoo-acme 1.2) is broken and might have had it" in unknown.stderr
 
 
-@pytest.mark.parametrize("code", ["import sys; sys.exit(3)", "raise SystemExit", "1 +", "raise RuntimeError"])
+@pytest.mark.parametrize(
+    "code", ["import sys; sys.exit(3)", "raise SystemExit", "1 +", "raise RuntimeError"]
+)
 def test_it_ends_the_process_on_import(tmp_path: Path, install: Install, code: str) -> None:
     install("zoo-acme", code)
     assert "does not import" in faults(tmp_path, "zoo_acme")
@@ -273,7 +286,11 @@ def test_a_hook_that_does_not_exist(tmp_path: Path, install: Install) -> None:
 
 
 def test_a_hook_with_an_argument_that_does_not_exist(tmp_path: Path, install: Install) -> None:
-    install("zoo-acme", NET.replace("def zoo_manifests()", "def zoo_manifests(group)"), FACTS.format(name="acmenet8"))
+    install(
+        "zoo-acme",
+        NET.replace("def zoo_manifests()", "def zoo_manifests(group)"),
+        FACTS.format(name="acmenet8"),
+    )
     assert "cannot be registered" in faults(tmp_path, "zoo_acme")
 
 
@@ -284,13 +301,18 @@ def test_hookimpl_forgotten(tmp_path: Path, install: Install) -> None:
 
 def test_a_hook_that_raises(tmp_path: Path, install: Install) -> None:
     install("zoo-acme", NET.replace("return [Path", "return 1 / 0, [Path"))
-    assert "fails in zoo_manifests: ZeroDivisionError: division by zero" in faults(tmp_path, "zoo_acme")
+    assert "fails in zoo_manifests: ZeroDivisionError: division by zero" in faults(
+        tmp_path, "zoo_acme"
+    )
 
 
 @pytest.mark.parametrize(
     ("returned", "message"),
     [
-        ("[{'name': 'acmenet'}]", "returns a list with dict from zoo_architectures, not Architecture"),
+        (
+            "[{'name': 'acmenet'}]",
+            "returns a list with dict from zoo_architectures, not Architecture",
+        ),
         ("'acmenet'", "returns str from zoo_architectures, not a list"),
         ("7", "returns int from zoo_architectures, not a list"),
     ],
@@ -310,14 +332,17 @@ def test_a_broken_manifest(tmp_path: Path, install: Install) -> None:
 
 def test_a_missing_manifest(tmp_path: Path, install: Install) -> None:
     install("zoo-acme", NET)
-    assert "zoo_acme.toml: cannot be read: No such file or directory" in faults(tmp_path, "zoo_acme")
+    assert "zoo_acme.toml: cannot be read: No such file or directory" in faults(
+        tmp_path, "zoo_acme"
+    )
 
 
 def test_a_model_that_nothing_installed_builds(tmp_path: Path, install: Install) -> None:
     manifest = FACTS.format(name="acmenet8").replace('"acmenet"', '"acmenett"')
     install("zoo-acme", NET, manifest)
-    assert 'No installed plugin builds the architecture "acmenett" of acmenet8. Closest: "acmenet"' in faults(
-        tmp_path, "zoo_acme"
+    assert (
+        'No installed plugin builds the architecture "acmenett" of acmenet8. Closest: "acmenet"'
+        in faults(tmp_path, "zoo_acme")
     )
     assert "acmenett (not installed)" in zoo(tmp_path, "show", "acmenet8").stdout
     done = zoo(tmp_path, "stages", "acmenet8")
@@ -347,7 +372,7 @@ def test_what_a_plugin_prints_stays_out_of_json(tmp_path: Path, install: Install
         json.loads(zoo(tmp_path, *words, "--json").stdout)
 
 
-# --- names that clash -----------------------------------------------------------------------------
+# --- names that clash ----------------------------------------------------------------------------
 
 
 def test_an_official_name_cannot_be_taken_over(tmp_path: Path, install: Install) -> None:
@@ -387,7 +412,10 @@ def test_two_plugins_with_one_entry_point_name(tmp_path: Path, install: Install)
         ("a-acme", True),
         ("b-acme", True),
     ]
-    assert [row["name"] for row in json.loads(zoo(tmp_path, "list", "--json").stdout)][-2:] == ["anet", "bnet"]
+    assert [row["name"] for row in json.loads(zoo(tmp_path, "list", "--json").stdout)][-2:] == [
+        "anet",
+        "bnet",
+    ]
 
 
 def test_an_unknown_distribution(tmp_path: Path, install: Install) -> None:
@@ -397,7 +425,7 @@ def test_an_unknown_distribution(tmp_path: Path, install: Install) -> None:
     assert '"zoo-acme:acmenet8"' in done.stderr
 
 
-# --- which plugins are loaded ---------------------------------------------------------------------
+# --- which plugins are loaded --------------------------------------------------------------------
 
 
 def test_zoo_plugins_chooses_third_parties(tmp_path: Path, install: Install) -> None:
@@ -417,7 +445,9 @@ def test_zoo_plugins_chooses_third_parties(tmp_path: Path, install: Install) -> 
 def test_zoo_plugins_with_a_name_that_is_not_installed(tmp_path: Path, install: Install) -> None:
     install("a-acme", NET, FACTS.format(name="anet"))
     missing = plugin(tmp_path, "a_acm", ZOO_PLUGINS="a_acm")
-    assert missing["faults"] == ['is named in ZOO_PLUGINS, but no such plugin is installed. Closest: "a_acme".']
+    assert missing["faults"] == [
+        'is named in ZOO_PLUGINS, but no such plugin is installed. Closest: "a_acme".'
+    ]
     done = zoo(tmp_path, "list", ZOO_PLUGINS="a_acm")
     assert done.returncode == 0
     assert "anet" not in done.stdout
@@ -432,15 +462,21 @@ def test_zoo_strict_raises_the_first_fault(tmp_path: Path, install: Install) -> 
     assert zoo(tmp_path, "list", ZOO_STRICT="0").returncode == 0
 
 
-# --- the built-in ones ----------------------------------------------------------------------------
+# --- the built-in ones ---------------------------------------------------------------------------
 
 
 def test_every_folder_of_plugins_has_an_entry_point() -> None:
-    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["entry-points"]["zoo_core"]
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["entry-points"][
+        "zoo_core"
+    ]
     folders = {path.parent.name for path in (ROOT / "plugins").glob("*/__init__.py")}
     assert folders == set(declared)
     assert all(name == value for name, value in declared.items())
-    installed = {entry.name for entry in entry_points(group="zoo_core") if entry.dist and entry.dist.name == "zoo-core"}
+    installed = {
+        entry.name
+        for entry in entry_points(group="zoo_core")
+        if entry.dist and entry.dist.name == "zoo-core"
+    }
     assert installed == folders, "the installed entry points are old: pip install -e . again"
 
 

@@ -1,4 +1,6 @@
-"""registry.toml against the models that it describes: every figure is counted again from what is built."""
+"""registry.toml against the models that it describes: every figure is counted again from what is
+built.
+"""
 
 from __future__ import annotations
 
@@ -56,19 +58,36 @@ PACKAGE = re.compile(r"pkg://zoo_\w+/weights/[\w.]+\.safetensors")
 
 
 def reference(value: object) -> str:
-    return value.name if isinstance(value, ModelInfo) else value.tag if isinstance(value, WeightsInfo) else str(value)
+    return (
+        value.name
+        if isinstance(value, ModelInfo)
+        else value.tag
+        if isinstance(value, WeightsInfo)
+        else str(value)
+    )
 
 
 def test_the_official_models() -> None:
     resnets = [f"resnet{depth}{form}" for depth in (18, 26, 34, 50, 101, 152) for form in ("", "d")]
-    others = ["alexnet", "googlenet", "inception_resnet_v2", "inception_v3", "inception_v4", "lenet5"]
-    assert sorted((model.name for model in MODELS), key=natural) == sorted([*others, *resnets], key=natural)
+    others = [
+        "alexnet",
+        "googlenet",
+        "inception_resnet_v2",
+        "inception_v3",
+        "inception_v4",
+        "lenet5",
+    ]
+    assert sorted((model.name for model in MODELS), key=natural) == sorted(
+        [*others, *resnets], key=natural
+    )
 
 
 def built(model: ModelInfo) -> nn.Module:
     with torch.device("meta"):
         architecture = catalogue().architecture(model)
-        return architecture.build(num_classes=model.num_classes, in_chans=model.input.size[0], **model.config).eval()
+        return architecture.build(
+            num_classes=model.num_classes, in_chans=model.input.size[0], **model.config
+        ).eval()
 
 
 @pytest.mark.parametrize("model", MODELS, ids=reference)
@@ -88,10 +107,18 @@ def test_what_the_reductions_of_googlenet_save() -> None:
     found = {}
     for naive in (False, True):
         with torch.device("meta"):
-            module = catalogue().architecture(model).build(num_classes=1000, in_chans=3, naive=naive).eval()
+            module = (
+                catalogue()
+                .architecture(model)
+                .build(num_classes=1000, in_chans=3, naive=naive)
+                .eval()
+            )
         with FlopCounterMode(display=False) as counter, torch.no_grad():
             module(torch.empty(1, 3, 224, 224, device="meta"))
-        found[naive] = sum(p.numel() for p in module.parameters()) / 1e6, counter.get_total_flops() / 2e9
+        found[naive] = (
+            sum(p.numel() for p in module.parameters()) / 1e6,
+            counter.get_total_flops() / 2e9,
+        )
     (params, macs), (naive_params, naive_macs) = found[False], found[True]
     assert f"{1 - params / naive_params:.0%} of the parameters" in model.summary
     assert f"({params:.1f} M of {naive_params:.1f} M)" in model.summary
@@ -162,4 +189,6 @@ def test_one_default_model_in_each_family() -> None:
 
 def test_every_model_has_an_official_architecture() -> None:
     known = Catalogue(load_plugins(only=[]))
-    assert [known.architecture(model).name for model in MODELS] == [model.architecture for model in MODELS]
+    assert [known.architecture(model).name for model in MODELS] == [
+        model.architecture for model in MODELS
+    ]

@@ -1,9 +1,9 @@
 """create(): a name -> a model with its weights.
 
-The fast path builds on the meta device, maps the safetensors file and assigns its tensors: nothing is initialised only
-to be thrown away, and nothing is copied. A model that this cannot serve (buffers that no checkpoint holds, tensors
-that torch does not know of, tied parameters) is built plainly and its weights copied; the result is the same.
-"""
+The fast path builds on the meta device, maps the safetensors file and assigns its tensors: nothing
+is initialised only to be thrown away, and nothing is copied. A model that this cannot serve
+(buffers that no checkpoint holds, tensors that torch does not know of, tied parameters) is built
+plainly and its weights copied; the result is the same."""
 
 from __future__ import annotations
 
@@ -40,13 +40,15 @@ def create(
 ) -> ZooModel:
     """Build a model by name, with weights where asked for.
 
-    `name`: `resnet`, `resnet50`, `resnet50.a1_in1k` (these weights), `zoo-acme:thing`, or a path to a run.
-    `pretrained`: None (a name with a tag, or a path, brings its weights; a bare name does not), True (the default
-    weights), False (never), a tag, a reference (`file:…`, `hf://…`) or a path to a safetensors file.
-    `num_classes` other than the weights' own: a new head (0: none, features). `in_chans` other than the weights' own:
-    the first convolution is adapted. `config`: arguments of the architecture.
+    `name`: `resnet`, `resnet50`, `resnet50.a1_in1k` (these weights), `zoo-acme:thing`, or a path
+    to a run. `pretrained`: None (a name with a tag, or a path, brings its weights; a bare name
+    does not), True (the default weights), False (never), a tag, a reference (`file:…`, `hf://…`)
+    or a path to a safetensors file. `num_classes` other than the weights' own: a new head (0:
+    none, features). `in_chans` other than the weights' own: the first convolution is adapted.
+    `config`: arguments of the architecture.
 
-    Raises UnknownName, WeightsError, FreezeError or another ZooError; each says what would be right.
+    Raises UnknownName, WeightsError, FreezeError or another ZooError; each says what would be
+    right.
 
     >>> create("lenet5", pretrained=True, num_classes=3).num_outputs
     3
@@ -72,7 +74,7 @@ def is_path(name: str | Path) -> bool:
     return isinstance(name, Path) or name.startswith(("/", "./", "../", "~"))
 
 
-# --- from a name -------------------------------------------------------------------------------------------------------
+# --- from a name ---------------------------------------------------------------------------------
 
 
 def _from_name(
@@ -92,7 +94,9 @@ def _from_name(
     arguments = {**info.config, **checked_config(architecture, info, config)}
     if weights is None:
         classes = info.num_classes if num_classes is None else num_classes
-        module, chain = _plain(architecture, arguments, max(classes, 1), in_chans or info.input.size[0], device)
+        module, chain = _plain(
+            architecture, arguments, max(classes, 1), in_chans or info.input.size[0], device
+        )
         spec, labels = info.input, None
     else:
         path = local_file(weights)
@@ -137,7 +141,9 @@ def _weights(
         found = named or info.default_weights
         if found is None:
             tags = f"It has: {', '.join(info.weights)}." if info.weights else "It has none."
-            raise UnknownName(f"{info.name} has no default weights. {tags}", hint="Name one of them.")
+            raise UnknownName(
+                f"{info.name} has no default weights. {tags}", hint="Name one of them."
+            )
         return found
     text = str(pretrained)
     if not isinstance(pretrained, Path) and text in info.weights:
@@ -165,7 +171,9 @@ def _label_count(weights: WeightsInfo) -> int | None:
 def checked_config(
     architecture: Architecture, info: ModelInfo, config: Mapping[str, Any]
 ) -> Mapping[str, Any]:
-    """The given arguments of an architecture; raises UnknownName for one that it does not have, with those it has."""
+    """The given arguments of an architecture; raises UnknownName for one that it does not have,
+    with those it has.
+    """
     parameters = inspect.signature(architecture.build).parameters.values()
     if any(p.kind is p.VAR_KEYWORD for p in parameters):
         return config
@@ -181,7 +189,7 @@ def checked_config(
     return config
 
 
-# --- building ----------------------------------------------------------------------------------------------------------
+# --- building ------------------------------------------------------------------------------------
 
 
 def _build(
@@ -191,7 +199,9 @@ def _build(
         module = architecture.build(num_classes=num_classes, in_chans=in_chans, **config)
     except (TypeError, ValueError) as error:
         text = " ".join(str(error).split())
-        raise ZooError(f'The architecture "{architecture.name}" cannot be built: {text}.') from error
+        raise ZooError(
+            f'The architecture "{architecture.name}" cannot be built: {text}.'
+        ) from error
     return module, make_chain(architecture.stages(module), architecture.name)
 
 
@@ -228,7 +238,9 @@ def _with_weights(
     if _can_assign(module):
         module.load_state_dict(fit, strict=True, assign=True)
     else:
-        log.debug("%s is built plainly: its tensors are not all in its state dict", architecture.name)
+        log.debug(
+            "%s is built plainly: its tensors are not all in its state dict", architecture.name
+        )
         with torch.random.fork_rng(devices=[]):
             module, chain = _plain(architecture, config, found, channels[1], device)
         module.load_state_dict(fit, strict=True)
@@ -269,10 +281,12 @@ def _refuse_meta(module: nn.Module, architecture: Architecture) -> None:
     tensors = [*module.named_parameters(), *module.named_buffers()]
     left = [name for name, tensor in tensors if tensor.is_meta]
     if left:
-        raise WeightsError(f'"{architecture.name}" has tensors without values: {", ".join(left[:3])}.')
+        raise WeightsError(
+            f'"{architecture.name}" has tensors without values: {", ".join(left[:3])}.'
+        )
 
 
-# --- from a path -------------------------------------------------------------------------------------------------------
+# --- from a path ---------------------------------------------------------------------------------
 
 
 def _from_path(
@@ -298,7 +312,7 @@ def _from_path(
     )
 
 
-# --- checks ------------------------------------------------------------------------------------------------------------
+# --- checks --------------------------------------------------------------------------------------
 
 
 def _check_counts(num_classes: int | None, in_chans: int | None) -> None:
@@ -325,5 +339,7 @@ def _dtype(dtype: str | torch.dtype | None) -> torch.dtype | None:
         return None
     found = getattr(torch, dtype, None) if isinstance(dtype, str) else dtype
     if not isinstance(found, torch.dtype) or not found.is_floating_point:
-        raise ZooError(f"dtype must be a floating type: {dtype!r}.", hint="float32, float16, bfloat16.")
+        raise ZooError(
+            f"dtype must be a floating type: {dtype!r}.", hint="float32, float16, bfloat16."
+        )
     return found

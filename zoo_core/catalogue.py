@@ -1,8 +1,8 @@
-"""The catalogue: what every installed plugin offers, by name. No torch here, so that listing the zoo is quick.
+"""The catalogue: what every installed plugin offers, by name. No torch here, so that listing the
+zoo is quick.
 
-A bare name that two plugins offer is an error that names both; `distribution:name` always works; an official name
-cannot be taken over.
-"""
+A bare name that two plugins offer is an error that names both; `distribution:name` always works;
+an official name cannot be taken over."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Catalogue:
         self._read_models()
         self._record_clashes()
 
-    # --- reading ---------------------------------------------------------------------------------------------------
+    # --- reading ---------------------------------------------------------------------------------
 
     def _read_architectures(self) -> None:
         for plugin, architecture in self.plugins.results("zoo_architectures", Architecture):
@@ -53,7 +53,9 @@ class Catalogue:
 
     def _read_models(self) -> None:
         for model in read_manifest(official_manifest()):
-            self._models[BUILT_IN, model.name] = replace(model, distribution=BUILT_IN, official=True)
+            self._models[BUILT_IN, model.name] = replace(
+                model, distribution=BUILT_IN, official=True
+            )
         for plugin, path in self.plugins.results("zoo_manifests", Path):
             try:
                 models = read_manifest(path)
@@ -88,7 +90,9 @@ class Catalogue:
                 self.plugins.fault(plugin, message)
 
     def _named(self, what: str, offers: Iterable[tuple[Plugin, str, Offer]]) -> dict[str, Offer]:
-        """What plugins offer, by name: official names stay official, others that clash need their distribution."""
+        """What plugins offer, by name: official names stay official, others that clash need their
+        distribution.
+        """
         found: dict[str, dict[str, tuple[Plugin, Offer]]] = {}
         for plugin, name, offer in offers:
             owners = found.setdefault(name, {})
@@ -103,12 +107,16 @@ class Catalogue:
                     named[name] = offer
                     continue
                 others = " and ".join(owner for owner in owners if owner != distribution)
-                self.plugins.fault(plugin, f'offers the {what} "{name}", which {others} offers too.')
+                self.plugins.fault(
+                    plugin, f'offers the {what} "{name}", which {others} offers too.'
+                )
                 named[f"{distribution}:{name}"] = offer
         return dict(sorted(named.items()))
 
     def examine(self) -> list[Plugin]:
-        """All plugins, after asking for what is else asked for only when needed: their faults are then complete."""
+        """All plugins, after asking for what is else asked for only when needed: their faults are
+        then complete.
+        """
         self.regularizers()
         self.sources()
         for model in self._models.values():
@@ -118,15 +126,16 @@ class Catalogue:
                 self._fault(model, f"has a model that cannot be built: {error.message}")
         return self.plugins.all
 
-    # --- looking up ------------------------------------------------------------------------------------------------
+    # --- looking up ------------------------------------------------------------------------------
 
     def models(self, pattern: str | None = None) -> list[ModelInfo]:
         """Models that match `pattern`, official ones first, in natural order.
 
-        `pattern`: a name with shell wildcards, or an architecture. Names with a prefix (`timm/…`) match only a pattern
-        that has one.
-        """
-        found = [model for model in self._models.values() if _matches(model, self.bare(model), pattern)]
+        `pattern`: a name with shell wildcards, or an architecture. Names with a prefix (`timm/…`)
+        match only a pattern that has one."""
+        found = [
+            model for model in self._models.values() if _matches(model, self.bare(model), pattern)
+        ]
         return sorted(found, key=lambda m: (not m.official, natural(self.bare(m))))
 
     def bare(self, model: ModelInfo) -> str:
@@ -137,10 +146,11 @@ class Catalogue:
         return f"{model.distribution}:{model.name}"
 
     def find(self, name: str) -> Named:
-        """The model (and weights) behind `resnet`, `resnet50`, `resnet50.a1_in1k` or `zoo-acme:thing`.
+        """The model (and weights) behind `resnet`, `resnet50`, `resnet50.a1_in1k` or
+        `zoo-acme:thing`.
 
-        Raises UnknownName with the closest names, PluginError where two plugins offer the bare name.
-        """
+        Raises UnknownName with the closest names, PluginError where two plugins offer the bare
+        name."""
         distribution, _, rest = name.rpartition(":")
         base, _, tag = rest.partition(".")
         model = self._family_or_model(base, distribution, name)
@@ -150,7 +160,8 @@ class Catalogue:
         candidates = [
             model
             for (owner, _), model in self._models.items()
-            if distribution in ("", owner) and (model.name == base or (model.default and model.architecture == base))
+            if distribution in ("", owner)
+            and (model.name == base or (model.default and model.architecture == base))
         ]
         exact = [model for model in candidates if model.name == base] or candidates
         official = [model for model in exact if model.official]
@@ -172,7 +183,9 @@ class Catalogue:
         wanted = name.removesuffix("." + rest.partition(".")[2])
         message = [f'No model "{name}".', did_you_mean(wanted, names)]
         for plugin in self.plugins.broken:
-            if not plugin.hooks or any(fault.startswith("has a broken manifest") for fault in plugin.faults):
+            if not plugin.hooks or any(
+                fault.startswith("has a broken manifest") for fault in plugin.faults
+            ):
                 message.append(f"The plugin {plugin.title()} is broken and might have had it.")
         hint = 'Run "zoo list" for all models'
         hint += ', "zoo plugins" for what is broken.' if len(message) > 2 else "."
@@ -183,10 +196,14 @@ class Catalogue:
         if tag in model.weights:
             return model.weights[tag]
         have = f"It has: {', '.join(model.weights)}." if model.weights else "It has none."
-        raise UnknownName(f'{model.name} has no weights "{tag}". {did_you_mean(tag, model.weights)} {have}')
+        raise UnknownName(
+            f'{model.name} has no weights "{tag}". {did_you_mean(tag, model.weights)} {have}'
+        )
 
     def architecture(self, model: ModelInfo) -> Architecture:
-        """What builds a model: its own distribution's architecture, else the official one, else the only one."""
+        """What builds a model: its own distribution's architecture, else the official one, else
+        the only one.
+        """
         name = model.architecture
         for distribution in (model.distribution, BUILT_IN):
             if (distribution, name) in self._architectures:
@@ -204,17 +221,23 @@ class Catalogue:
         )
 
     def regularizers(self) -> dict[str, RegularizerSpec]:
-        """All regularizers by name; one that two distributions offer is there as `distribution:name`."""
+        """All regularizers by name; one that two distributions offer is there as
+        `distribution:name`.
+        """
         specs = self.plugins.results("zoo_regularizers", RegularizerSpec)
         return self._named("regularizer", ((plugin, spec.name, spec) for plugin, spec in specs))
 
     def sources(self) -> dict[str, WeightSource]:
         """All weight sources by scheme."""
         sources = self.plugins.results("zoo_weight_sources", WeightSource)
-        return self._named("weight source", ((plugin, source.scheme, source) for plugin, source in sources))
+        return self._named(
+            "weight source", ((plugin, source.scheme, source) for plugin, source in sources)
+        )
 
     def source(self, scheme: str) -> WeightSource:
-        """The source for a scheme such as `file`. Raises UnknownName with those there are, PluginError for a clash."""
+        """The source for a scheme such as `file`. Raises UnknownName with those there are,
+        PluginError for a clash.
+        """
         found = self.sources()
         if scheme in found:
             return found[scheme]
@@ -230,12 +253,15 @@ class Catalogue:
 
 @functools.cache
 def catalogue() -> Catalogue:
-    """The catalogue of this process, read once. `catalogue.cache_clear()` after installing a plugin."""
+    """The catalogue of this process, read once. `catalogue.cache_clear()` after installing a
+    plugin.
+    """
     return Catalogue(load_plugins())
 
 
 def list_models(pattern: str | None = None) -> list[str]:
-    """Names of models that match `pattern` (shell wildcards, or a family), official ones first. None: all but `timm/…`.
+    """Names of models that match `pattern` (shell wildcards, or a family), official ones first.
+    None: all but `timm/…`.
 
     >>> list_models("resnet18*")
     ['resnet18', 'resnet18d']
@@ -254,7 +280,9 @@ def info(name: str) -> ModelInfo:
 
 
 def official_manifest() -> Path:
-    """The official registry.toml: beside this file in an installed wheel, one folder up in a checkout."""
+    """The official registry.toml: beside this file in an installed wheel, one folder up in a
+    checkout.
+    """
     here = Path(__file__).parent
     installed = here / "registry.toml"
     return installed if installed.exists() else here.parent / "registry.toml"

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 
 
 def make_chain(stages: Iterable[Stage], architecture: str) -> dict[str, Stage]:
-    """The stages by name, in order. Raises PluginError when names repeat or the last one is not `head`."""
+    """The stages by name, in order. Raises PluginError when names repeat or the last one is not
+    `head`.
+    """
     listed = list(stages)
     chain = {stage.name: stage for stage in listed}
     if len(chain) != len(listed) or not listed or listed[-1].name != "head":
@@ -43,7 +45,9 @@ def before(chain: Mapping[str, Stage], name: str) -> list[Stage]:
 def unknown_stage(chain: Mapping[str, Stage], name: str) -> UnknownName:
     """The error for a stage that is not there."""
     order = " ".join(chain)
-    return UnknownName(f'No stage "{name}". {did_you_mean(name, chain)}'.strip(), hint=f"In order: {order}.")
+    return UnknownName(
+        f'No stage "{name}". {did_you_mean(name, chain)}'.strip(), hint=f"In order: {order}."
+    )
 
 
 def owner(chain: Mapping[str, Stage], name: str) -> str | None:
@@ -52,7 +56,8 @@ def owner(chain: Mapping[str, Stage], name: str) -> str | None:
 
 
 def stage_rows(model: Any) -> list[dict[str, Any]]:
-    """One row per stage: its name, output shape without the batch, parameters, how many train, and whether it is frozen.
+    """One row per stage: its name, output shape without the batch, parameters, how many train, and
+    whether it is frozen.
 
     Runs one picture of zeros through the stages, in eval mode.
     """

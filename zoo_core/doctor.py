@@ -1,4 +1,6 @@
-"""Is this installation sound? Versions that go together, devices, the cache, plugins, and the weights that ship."""
+"""Is this installation sound? Versions that go together, devices, the cache, plugins, and the
+weights that ship.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,9 @@ class Check:
 
 
 def examine() -> list[Check]:
-    """All checks, in the order in which one thing stands on another. None raises: a check that fails is a finding."""
+    """All checks, in the order in which one thing stands on another. None raises: a check that
+    fails is a finding.
+    """
     return [
         _checked("python", _python),
         _checked("packages", _packages),
@@ -77,22 +81,36 @@ def _unmet(requirement: str) -> str:
 
 
 def _torchvision() -> tuple[bool, str, str]:
-    """torchvision holds operators that were compiled for one version of torch, and for CPU or CUDA as that was."""
+    """torchvision holds operators that were compiled for one version of torch, and for CPU or CUDA
+    as that was.
+    """
     have, needs = _version("torch"), _torch_of_torchvision()
     pair = f"torch {have}, torchvision {_version('torchvision')}"
     if needs and have.partition("+")[0] != needs:
-        return False, f"{pair}: they do not belong together, this torchvision was made for torch {needs}", _pair_up()
+        return (
+            False,
+            f"{pair}: they do not belong together, this torchvision was made for torch {needs}",
+            _pair_up(),
+        )
     try:
         import torchvision
-    except (ImportError, OSError, RuntimeError) as error:  # RuntimeError: operator torchvision::nms does not exist
+    except (
+        ImportError,
+        OSError,
+        RuntimeError,
+    ) as error:  # RuntimeError: operator torchvision::nms does not exist
         return False, f"{pair}: {_one_line(error)}", _pair_up()
     return True, f"{torchvision.__version__} goes with torch {have}", ""
 
 
 def _torch_of_torchvision() -> str:
-    """The version of torch that the installed torchvision asks for, or nothing where it does not say."""
+    """The version of torch that the installed torchvision asks for, or nothing where it does not
+    say.
+    """
     for requirement in requires("torchvision") or []:
-        name, _, needed = requirement.replace("(", "").replace(")", "").replace(" ", "").partition("==")
+        name, _, needed = (
+            requirement.replace("(", "").replace(")", "").replace(" ", "").partition("==")
+        )
         if name == "torch":
             return needed.partition(";")[0]
     return ""
@@ -118,7 +136,11 @@ def _device() -> tuple[bool, str, str]:
     if torch.version.cuda is None:
         return False, f"{cpu}: there is a GPU, but this torch is made for CPU only", _pair_up()
     advice = "compare its driver, as nvidia-smi shows it, with that CUDA version"
-    return False, f"{cpu}: there is a GPU, but torch for CUDA {torch.version.cuda} cannot use it", advice
+    return (
+        False,
+        f"{cpu}: there is a GPU, but torch for CUDA {torch.version.cuda} cannot use it",
+        advice,
+    )
 
 
 def _cache() -> tuple[bool, str, str]:
@@ -130,7 +152,11 @@ def _cache() -> tuple[bool, str, str]:
     try:
         tempfile.TemporaryFile(dir=there).close()
     except OSError as error:
-        return False, f"{folder} cannot be written: {error.strerror}", "set ZOO_CACHE to a folder of yours"
+        return (
+            False,
+            f"{folder} cannot be written: {error.strerror}",
+            "set ZOO_CACHE to a folder of yours",
+        )
     return True, f"{folder}, {shutil.disk_usage(there).free / 2**30:.0f} GiB free", ""
 
 
@@ -139,7 +165,11 @@ def _network() -> tuple[bool, str, str]:
 
     if not is_offline():
         return True, "weights are fetched when needed", ""
-    flags = [f"{name}={os.environ[name]}" for name in ("ZOO_OFFLINE", "HF_HUB_OFFLINE") if os.environ.get(name)]
+    flags = [
+        f"{name}={os.environ[name]}"
+        for name in ("ZOO_OFFLINE", "HF_HUB_OFFLINE")
+        if os.environ.get(name)
+    ]
     return True, f"offline ({', '.join(flags)}): only weights that are here are used", ""
 
 
@@ -147,7 +177,11 @@ def _plugins() -> tuple[bool, str, str]:
     plugins = catalogue().examine()
     broken = [f"{plugin.title()} {' '.join(plugin.faults)}" for plugin in plugins if plugin.broken]
     if broken:
-        return False, "; ".join(broken), "uninstall or upgrade it; zoo plugins --debug shows the traceback"
+        return (
+            False,
+            "; ".join(broken),
+            "uninstall or upgrade it; zoo plugins --debug shows the traceback",
+        )
     return True, f"{len(plugins)} loaded", ""
 
 

@@ -13,9 +13,8 @@
     ├── RecipeError        arguments of a fine-tune that make no sense together
     └── PublishError       a push that must not or cannot happen
 
-A message says what, where, the closest right thing, and what to do next. `hint` is that last part; the command line
-prints it on a line of its own.
-"""
+A message says what, where, the closest right thing, and what to do next. `hint` is that last part;
+the command line prints it on a line of its own."""
 
 import difflib
 from collections.abc import Iterable

@@ -1,8 +1,8 @@
-"""Manifests: static facts about models and weights, in TOML, or in generated JSON of the same schema.
+"""Manifests: static facts about models and weights, in TOML, or in generated JSON of the same
+schema.
 
-The reader is strict: an unknown key, a wrong type or a bad hash is an error that names file, table and the closest
-valid key. It imports no torch.
-"""
+The reader is strict: an unknown key, a wrong type or a bad hash is an error that names file, table
+and the closest valid key. It imports no torch."""
 
 from __future__ import annotations
 
@@ -88,7 +88,9 @@ def _parse(path: Path) -> dict[str, Any]:
         data = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
     except OSError as error:
         raise ManifestError(f"{path}: cannot be read: {error.strerror}.") from error
-    except ValueError as error:  # UnicodeDecodeError, TOMLDecodeError and JSONDecodeError are ValueErrors
+    except (
+        ValueError
+    ) as error:  # UnicodeDecodeError, TOMLDecodeError and JSONDecodeError are ValueErrors
         raise ManifestError(f"{path}: not valid {path.suffix[1:].upper()}: {error}.") from error
     if not isinstance(data, dict):
         raise ManifestError(f"{path}: the top level must be a table.")
@@ -152,18 +154,25 @@ def _weights(path: Path, model: str, tag: str, table: Any, own: InputSpec | None
 def _input(where: str, raw: _Input) -> InputSpec:
     channels = raw.size[0]
     if raw.interpolation not in INTERPOLATIONS:
-        near = did_you_mean(raw.interpolation, INTERPOLATIONS) or f"Valid: {', '.join(INTERPOLATIONS)}."
+        near = (
+            did_you_mean(raw.interpolation, INTERPOLATIONS)
+            or f"Valid: {', '.join(INTERPOLATIONS)}."
+        )
         raise ManifestError(f'{where}: interpolation is "{raw.interpolation}". {near}')
     if min(raw.size) < 1 or not 0 < raw.crop <= 1:
         raise ManifestError(f"{where}: input sizes must be positive and crop in (0, 1].")
     if len(raw.mean) != channels or len(raw.std) != channels or min(raw.std) <= 0:
-        raise ManifestError(f"{where}: input needs {channels} numbers in mean, and {channels} > 0 in std.")
+        raise ManifestError(
+            f"{where}: input needs {channels} numbers in mean, and {channels} > 0 in std."
+        )
     return InputSpec(raw.size, raw.mean, raw.std, raw.interpolation, raw.crop, raw.flip)
 
 
 def _check_name(where: str, what: str, name: str, pattern: re.Pattern[str]) -> None:
     if not pattern.fullmatch(name):
-        raise ManifestError(f'{where}: "{name}" is no {what} name: letters, digits, "_" and "-" only.')
+        raise ManifestError(
+            f'{where}: "{name}" is no {what} name: letters, digits, "_" and "-" only.'
+        )
 
 
 def _convert(where: str, table: Any, kind: Any) -> Any:
@@ -186,7 +195,9 @@ def _check_keys(where: str, table: dict[str, Any], kind: Any) -> None:
     if isinstance(inner, dict):
         for key in inner:
             if key not in _Input.__struct_fields__:
-                raise ManifestError(f"{where}: {_unknown_key(key, _Input.__struct_fields__, ' in input')}")
+                raise ManifestError(
+                    f"{where}: {_unknown_key(key, _Input.__struct_fields__, ' in input')}"
+                )
 
 
 def _unknown_key(key: str, valid: tuple[str, ...], where: str = "") -> str:

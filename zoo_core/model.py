@@ -1,6 +1,6 @@
-"""ZooModel: what create() returns. The architecture's own module, with its class swapped for a subclass that adds
-stages, freezing, a new head, transforms and labels. State-dict keys stay those of the original.
-"""
+"""ZooModel: what create() returns. The architecture's own module, with its class swapped for a
+subclass that adds stages, freezing, a new head, transforms and labels. State-dict keys stay those
+of the original."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ from zoo_core.types import InputSpec, ModelInfo, Stage
 
 @dataclass(frozen=True)
 class Origin:
-    """What create() needs to build a model again. `weights`: the `pretrained` that brings its weights, or None.
+    """What create() needs to build a model again. `weights`: the `pretrained` that brings its
+    weights, or None.
 
     `new_head`: whether the head is random as yet, unlike the weights before it.
     """
@@ -34,7 +35,8 @@ class Origin:
 
 
 class ZooModel(Freezable):
-    """A vision model as an ordered chain of named stages; see the methods that it adds to the original class.
+    """A vision model as an ordered chain of named stages; see the methods that it adds to the
+    original class.
 
     >>> import zoo_core as zoo
     >>> model = zoo.create("lenet5")
@@ -64,7 +66,8 @@ class ZooModel(Freezable):
         return _outputs(next(iter(layers.values()))) if layers else 0
 
     def reset_head(self, num_classes: int, labels: Iterable[str] | None = None) -> ZooModel:
-        """Put a new, freshly initialised classifier in place of the head; 0 leaves none, and features come out.
+        """Put a new, freshly initialised classifier in place of the head; 0 leaves none, and
+        features come out.
 
         Raises ZooError where `labels` are not `num_classes` names.
         """
@@ -80,7 +83,9 @@ class ZooModel(Freezable):
         return self
 
     def transform(self, train: bool = False) -> Callable[[Any], Tensor]:
-        """From a PIL picture to what these weights want to see, (C, H, W); `train=True` adds random crops and flips."""
+        """From a PIL picture to what these weights want to see, (C, H, W); `train=True` adds
+        random crops and flips.
+        """
         from zoo_core.preprocessing import build_transform
 
         return build_transform(self.input, train=train)
@@ -137,10 +142,14 @@ def as_zoo_model(
     input: InputSpec,
     labels: tuple[str, ...] | None,
 ) -> ZooModel:
-    """Swap the module's class and give it its chain, facts, input and labels. Raises PluginError on a name clash."""
+    """Swap the module's class and give it its chain, facts, input and labels. Raises PluginError
+    on a name clash.
+    """
     taken = [n for n in ("chain", "info", "origin", "input", "labels") if hasattr(module, n)]
     if taken:
-        raise PluginError(f"{type(module).__name__} has attributes that zoo needs: {', '.join(taken)}.")
+        raise PluginError(
+            f"{type(module).__name__} has attributes that zoo needs: {', '.join(taken)}."
+        )
     swap_class(module, ZooModel)
     assert isinstance(module, ZooModel)
     module.chain, module.info, module.origin = chain, info, origin
@@ -154,14 +163,15 @@ def check_count(what: str, value: Any, *, least: int) -> None:
         raise ZooError(f"{what} must be a whole number, {least} or more: {value!r}.")
 
 
-# --- the head ----------------------------------------------------------------------------------------------------------
+# --- the head ------------------------------------------------------------------------------------
 
 
 def _head_layers(model: ZooModel) -> dict[str, nn.Module]:
-    """The layers that give class scores: the classifier's first, then those of auxiliary heads; none without a classifier.
+    """The layers that give class scores: the classifier's first, then those of auxiliary heads;
+    none without a classifier.
 
-    `owns` of the head lists the classifier before its helpers, and in each the last linear layer or convolution counts.
-    """
+    `owns` of the head lists the classifier before its helpers, and in each the last linear layer
+    or convolution counts."""
     found = {}
     for prefix in model.chain["head"].owns:
         last = _last_layer(model, prefix)
@@ -173,7 +183,9 @@ def _head_layers(model: ZooModel) -> dict[str, nn.Module]:
 
 def _last_layer(model: ZooModel, prefix: str) -> str | None:
     part = model.get_submodule(prefix)
-    names = [name for name, module in part.named_modules() if isinstance(module, nn.Linear | nn.Conv2d)]
+    names = [
+        name for name, module in part.named_modules() if isinstance(module, nn.Linear | nn.Conv2d)
+    ]
     return f"{prefix}.{names[-1]}".rstrip(".") if names else None
 
 
@@ -184,7 +196,9 @@ def _outputs(layer: nn.Module) -> int:
 def _replace_head(model: ZooModel, num_classes: int) -> None:
     layers = _head_layers(model) or _identity_head(model)
     if num_classes == 0:
-        layers = dict([next(iter(layers.items()))])  # auxiliary heads keep their layers, and get new ones with a new head
+        layers = dict(
+            [next(iter(layers.items()))]
+        )  # auxiliary heads keep their layers, and get new ones with a new head
     for name, old in layers.items():
         parent, _, last = name.rpartition(".")
         new = _new_layer(old, num_classes)
@@ -201,17 +215,23 @@ def _new_layer(old: nn.Module, num_classes: int) -> nn.Module:
     if isinstance(old, nn.Linear):
         return nn.Linear(old.in_features, num_classes, bias, **where)
     assert isinstance(old, nn.Conv2d)
-    return nn.Conv2d(old.in_channels, num_classes, old.kernel_size, old.stride, old.padding, bias=bias, **where)  # type: ignore[arg-type]
+    return nn.Conv2d(
+        old.in_channels, num_classes, old.kernel_size, old.stride, old.padding, bias=bias, **where
+    )  # type: ignore[arg-type]
 
 
 def _identity_head(model: ZooModel) -> dict[str, nn.Module]:
-    """For a classifier that was taken off: a linear layer of the width that reaches it, and auxiliary heads' layers."""
+    """For a classifier that was taken off: a linear layer of the width that reaches it, and
+    auxiliary heads' layers.
+    """
     head = model.chain["head"]
     first = next(model.parameters())
     x = torch.zeros(1, *model.input.size, device=first.device, dtype=first.dtype)
     with evaluating(model), torch.no_grad():
         width = run_stages(model, model.chain.values(), x).shape[1]
-    layers: dict[str, nn.Module] = {head.owns[0]: nn.Linear(width, 1, device=first.device, dtype=first.dtype)}
+    layers: dict[str, nn.Module] = {
+        head.owns[0]: nn.Linear(width, 1, device=first.device, dtype=first.dtype)
+    }
     for prefix in head.owns[1:]:
         last = _last_layer(model, prefix)
         if last is not None:

@@ -1,7 +1,7 @@
 """Entry points -> a pluggy manager, one plugin at a time: a broken plugin is recorded, never fatal.
 
-`ZOO_PLUGINS=a,b` loads only those third-party entry points (empty: none); the built-ins, known by their distribution,
-always load. `ZOO_STRICT=1` raises the first failure instead of recording it.
+`ZOO_PLUGINS=a,b` loads only those third-party entry points (empty: none); the built-ins, known by
+their distribution, always load. `ZOO_STRICT=1` raises the first failure instead of recording it.
 """
 
 from __future__ import annotations
@@ -56,7 +56,9 @@ class Plugins:
     def __init__(self, *, strict: bool = False) -> None:
         self.strict = strict
         self.all: list[Plugin] = []
-        self._registered: dict[str, Plugin] = {}  # by pluggy's name for it, since two may have one entry point's name
+        self._registered: dict[
+            str, Plugin
+        ] = {}  # by pluggy's name for it, since two may have one entry point's name
         self._manager = pluggy.PluginManager("zoo")
         self._manager.add_hookspecs(hookspecs)
 
@@ -94,7 +96,9 @@ class Plugins:
             raise PluginError(f"Plugin {plugin.title()} {message}") from error
 
     def results(self, hook: str, kind: type, **arguments: Any) -> Iterator[tuple[Plugin, Any]]:
-        """Every item that every plugin returns for `hook`, by plugin name; items of the wrong type are faults."""
+        """Every item that every plugin returns for `hook`, by plugin name; items of the wrong type
+        are faults.
+        """
         for plugin, returned in self._call(hook, arguments):
             if returned is None:
                 continue
@@ -136,7 +140,10 @@ def load_plugins(*, only: Iterable[str] | None = None, strict: bool | None = Non
     if strict is None:
         strict = os.environ.get("ZOO_STRICT", "") not in ("", "0")
     plugins = Plugins(strict=strict)
-    entries = sorted(entry_points(group=GROUP), key=lambda entry: (not _built_in(entry), entry.name, _owner(entry)))
+    entries = sorted(
+        entry_points(group=GROUP),
+        key=lambda entry: (not _built_in(entry), entry.name, _owner(entry)),
+    )
     for entry in entries:
         if _built_in(entry) or only is None or entry.name in only:
             _load(plugins, entry)
@@ -144,7 +151,9 @@ def load_plugins(*, only: Iterable[str] | None = None, strict: bool | None = Non
         if name not in [plugin.name for plugin in plugins.all]:
             plugins.all.append(Plugin(name, "-", "-"))
             near = did_you_mean(name, [entry.name for entry in entries])
-            plugins.fault(plugins.all[-1], f"is named in ZOO_PLUGINS, but no such plugin is installed. {near}")
+            plugins.fault(
+                plugins.all[-1], f"is named in ZOO_PLUGINS, but no such plugin is installed. {near}"
+            )
     return plugins
 
 

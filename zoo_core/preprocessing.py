@@ -1,4 +1,6 @@
-"""From a picture to what a set of weights wants to see; the same steps for training, evaluation and prediction."""
+"""From a picture to what a set of weights wants to see; the same steps for training, evaluation
+and prediction.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +15,15 @@ from torchvision.transforms import v2
 
 from zoo_core.types import InputSpec
 
-# The share of a (padded) picture's side that a random crop keeps at most: AlexNet's authors took 224 of 256 pixels.
+# The share of a (padded) picture's side that a random crop keeps at most: AlexNet's authors took
+# 224 of 256 pixels.
 TRAIN_CROP = 0.875
 
 
 class Preprocessing:
-    """A PIL picture of any size and mode -> a float tensor (C, H, W). A class, so that worker processes can get it."""
+    """A PIL picture of any size and mode -> a float tensor (C, H, W). A class, so that worker
+    processes can get it.
+    """
 
     def __init__(self, spec: InputSpec, geometry: Callable[[Image.Image], Tensor]) -> None:
         self.spec = spec
@@ -28,16 +33,20 @@ class Preprocessing:
         channels = self.spec.size[0]
         x = self.geometry(in_mode(picture, "L" if channels == 1 else "RGB")).float().div(255)
         if channels != len(x):
-            x = x[torch.arange(channels) % len(x)]  # colours in turn, as the first convolution was adapted
-        mean, std = (torch.tensor(values).view(-1, 1, 1) for values in (self.spec.mean, self.spec.std))
+            x = x[
+                torch.arange(channels) % len(x)
+            ]  # colours in turn, as the first convolution was adapted
+        mean, std = (
+            torch.tensor(values).view(-1, 1, 1) for values in (self.spec.mean, self.spec.std)
+        )
         return x.sub(mean).div(std)
 
 
 def build_transform(spec: InputSpec, *, train: bool = False) -> Preprocessing:
     """The preprocessing that `spec` asks for.
 
-    `train=True`: a random crop instead of the middle one, and the mirror image half of the time where `spec.flip`
-    allows it (Krizhevsky et al., 2012).
+    `train=True`: a random crop instead of the middle one, and the mirror image half of the time
+    where `spec.flip` allows it (Krizhevsky et al., 2012).
 
     >>> from PIL import Image
     >>> build_transform(InputSpec())(Image.new("L", (640, 480))).shape
@@ -59,7 +68,9 @@ def _middle_crop(spec: InputSpec) -> Any:
 
 
 def _random_crop(spec: InputSpec) -> Any:
-    """Crops at the scale that evaluation sees, so that things are as large as there; the margin comes by padding."""
+    """Crops at the scale that evaluation sees, so that things are as large as there; the margin
+    comes by padding.
+    """
     _, height, width = spec.size
     side = math.floor(min(height, width) / spec.crop)
     margin = math.ceil(max(min(height, width) / TRAIN_CROP - side, 0) / 2)
@@ -73,7 +84,9 @@ def _random_crop(spec: InputSpec) -> Any:
 
 
 def in_mode(picture: Image.Image, mode: str) -> Image.Image:
-    """The picture in grey (`L`) or colour (`RGB`); what is transparent becomes white, 16-bit grey keeps its shades."""
+    """The picture in grey (`L`) or colour (`RGB`); what is transparent becomes white, 16-bit grey
+    keeps its shades.
+    """
     if picture.mode == mode:
         return picture
     if picture.mode.startswith("I"):

@@ -1,4 +1,6 @@
-"""Progress of long work, on stderr: a bar on a terminal, plain lines elsewhere, nothing when it is not wanted."""
+"""Progress of long work, on stderr: a bar on a terminal, plain lines elsewhere, nothing when it is
+not wanted.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,13 @@ class Bar:
     def __enter__(self) -> Bar:
         if self.live:
             from rich.console import Console
-            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+            from rich.progress import (
+                BarColumn,
+                MofNCompleteColumn,
+                Progress,
+                TextColumn,
+                TimeRemainingColumn,
+            )
 
             columns = (
                 TextColumn("{task.description}"),
@@ -35,7 +43,10 @@ class Bar:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         if self.live:
             self._progress.stop()

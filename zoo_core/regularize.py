@@ -1,9 +1,10 @@
-"""Regularizers: "any modification we make to a learning algorithm that is intended to reduce its generalization error
-but not its training error" (Goodfellow, Bengio and Courville, 2016, chapter 5).
+"""Regularizers: "any modification we make to a learning algorithm that is intended to reduce its
+generalization error but not its training error" (Goodfellow, Bengio and Courville, 2016, chapter
+5).
 
-One class with a method for each moment of training; a regularizer overrides those that it needs. They are chosen by
-name (`"l2=1e-4"`, `"early-stopping:patience=5"`) or given as objects, and work in zoo's loop and in anybody's.
-"""
+One class with a method for each moment of training; a regularizer overrides those that it needs.
+They are chosen by name (`"l2=1e-4"`, `"early-stopping:patience=5"`) or given as objects, and work
+in zoo's loop and in anybody's."""
 
 from __future__ import annotations
 
@@ -47,9 +48,9 @@ class Regularizer:
     ) -> None:
         """Take hold of a model: before training, and again after each change of what trains.
 
-        `reference`: the weights to start from by name (default: those of the first attach, kept from then on).
-        Afterwards `self.model`, `self.optimizer` and `self.trained` (the weights that train, by name) are set.
-        """
+        `reference`: the weights to start from by name (default: those of the first attach, kept
+        from then on). Afterwards `self.model`, `self.optimizer` and `self.trained` (the weights
+        that train, by name) are set."""
         self.model, self.optimizer, self.scaler = model, optimizer, scaler
         self.trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
         self.decayed = {name: p for name, p in self.trained.items() if p.ndim >= 2}
@@ -103,7 +104,9 @@ class Stack(Regularizer):
         self.members = tuple(members)
         replacing = [type(m).__name__ for m in self.members if _overrides(m, "passes")]
         if len(replacing) > 1:
-            raise RecipeError(f"{' and '.join(replacing)} both replace the forward and backward pass: take one.")
+            raise RecipeError(
+                f"{' and '.join(replacing)} both replace the forward and backward pass: take one."
+            )
 
     def attach(self, model: nn.Module, **given: Any) -> Stack:  # type: ignore[override]
         """Attach all of them and return the stack, so that it reads in one line."""
@@ -139,7 +142,9 @@ class Stack(Regularizer):
     def validation(self, metrics: Mapping[str, float]) -> Verdict:
         """STOP where one says so, else IMPROVED where one says so."""
         verdicts = [member.validation(metrics) for member in self.members]
-        return next((v for v in (Verdict.STOP, Verdict.IMPROVED) if v in verdicts), Verdict.CONTINUE)
+        return next(
+            (v for v in (Verdict.STOP, Verdict.IMPROVED) if v in verdicts), Verdict.CONTINUE
+        )
 
     @contextlib.contextmanager
     def evaluating(self) -> Iterator[None]:
@@ -167,11 +172,12 @@ def _overrides(member: Regularizer, method: str) -> bool:
     return getattr(type(member), method) is not getattr(Regularizer, method)
 
 
-# --- by name -----------------------------------------------------------------------------------------------------------
+# --- by name -------------------------------------------------------------------------------------
 
 
 def regularizers(chosen: Iterable[str | Regularizer] | str | Regularizer = ()) -> Stack:
-    """A stack of regularizers: by name, with options, or as objects. Raises UnknownName, RecipeError.
+    """A stack of regularizers: by name, with options, or as objects. Raises UnknownName,
+    RecipeError.
 
     `"name"`, `"name=0.01"` (its main option), `"name:option=value,option=value"`, or both.
 
@@ -192,7 +198,9 @@ def _one(item: str | Regularizer) -> Regularizer:
     known = catalogue().regularizers()
     if name.strip() not in known:
         near = did_you_mean(name, known)
-        raise UnknownName(f'No regularizer "{name}". {near}'.strip(), hint=f"There is: {', '.join(known)}.")
+        raise UnknownName(
+            f'No regularizer "{name}". {near}'.strip(), hint=f"There is: {', '.join(known)}."
+        )
     spec = known[name.strip()]
     given = dict(_pairs(item, tail))
     if has_value:
@@ -215,7 +223,8 @@ def _built(spec: RegularizerSpec, given: Mapping[str, str], item: str) -> Regula
     for key in given:
         if key not in options:
             raise UnknownName(
-                f'{spec.name} has no option "{key}". {did_you_mean(key, options)}'.strip(), hint=_usage(spec)
+                f'{spec.name} has no option "{key}". {did_you_mean(key, options)}'.strip(),
+                hint=_usage(spec),
             )
     missing = [o.name for o in spec.options if o.default is None and o.name not in given]
     if missing:
@@ -237,7 +246,9 @@ def _value(option: Option, text: str, item: str) -> Any:
     else:
         with contextlib.suppress(ValueError):
             return kind(text)
-    raise RecipeError(f'{option.name} in "{item}" must be {_KINDS.get(kind, kind.__name__)}, not "{text}".')
+    raise RecipeError(
+        f'{option.name} in "{item}" must be {_KINDS.get(kind, kind.__name__)}, not "{text}".'
+    )
 
 
 _KINDS = {bool: "true or false", int: "a whole number", float: "a number"}

@@ -1,11 +1,11 @@
 """A run: the result of one fine-tune, in memory and as a folder.
 
-    recipe.toml         everything that repeats it, and what came out
-    metrics.jsonl       one line per epoch
-    best.safetensors    the best weights: only tensors that differ from the pretrained ones, where those are pinned
+    recipe.toml         everything that repeats it, and what came out metrics.jsonl       one line
+    per epoch best.safetensors    the best weights: only tensors that differ from the pretrained
+    ones, where those are pinned
 
-Files are written whole beside their place and then renamed, so that a stopped process leaves no half file.
-"""
+Files are written whole beside their place and then renamed, so that a stopped process leaves no
+half file."""
 
 from __future__ import annotations
 
@@ -36,7 +36,8 @@ RECIPE, METRICS, BEST = "recipe.toml", "metrics.jsonl", "best.safetensors"
 
 @dataclass
 class Run:
-    """One fine-tune: the model with its best weights, the recipe, a row per epoch, and the folder (None: in memory).
+    """One fine-tune: the model with its best weights, the recipe, a row per epoch, and the folder
+    (None: in memory).
 
     `best`: the row of the epoch whose weights the model has.
     """
@@ -70,10 +71,13 @@ class RunFolder:
                 (path / RECIPE).unlink()
         except OSError as error:
             raise RecipeError(
-                f"The run folder {path} cannot be written: {error.strerror}.", hint="Choose another with out=."
+                f"The run folder {path} cannot be written: {error.strerror}.",
+                hint="Choose another with out=.",
             ) from error
         if taken is not None:
-            raise RecipeError(f"{path} is not empty.", hint="Choose another run folder with out=, or remove it.")
+            raise RecipeError(
+                f"{path} is not empty.", hint="Choose another run folder with out=, or remove it."
+            )
 
     def write_recipe(self, recipe: Mapping[str, Any]) -> None:
         with written(self.path / RECIPE) as temporary:
@@ -91,7 +95,10 @@ class RunFolder:
 
 def new_folder(model: str, data: str) -> Path:
     """`runs/MODEL-DATA-1`, or the next number that is free."""
-    word = "".join(c if c.isalnum() else "-" for c in data.rstrip("/").rpartition("/")[2]).strip("-") or "data"
+    word = (
+        "".join(c if c.isalnum() else "-" for c in data.rstrip("/").rpartition("/")[2]).strip("-")
+        or "data"
+    )
     number = 1
     while (path := Path("runs") / f"{model.replace('/', '-')}-{word}-{number}").exists():
         number += 1
@@ -120,14 +127,15 @@ def _without_none(value: Any) -> Any:
     return [_without_none(item) for item in value] if isinstance(value, list | tuple) else value
 
 
-# --- which tensors -----------------------------------------------------------------------------------------------------
+# --- which tensors -------------------------------------------------------------------------------
 
 
 def saved_names(model: ZooModel, pretrained: Callable[[], ZooModel | None]) -> tuple[str, ...]:
-    """What a run must hold: all that training can change, and all that differs from the pretrained weights already.
+    """What a run must hold: all that training can change, and all that differs from the pretrained
+    weights already.
 
-    `pretrained` builds the model with its pinned weights; None means that there are none, and everything is held.
-    """
+    `pretrained` builds the model with its pinned weights; None means that there are none, and
+    everything is held."""
     state = model.state_dict()
     base = pretrained()
     if base is None:
@@ -135,29 +143,41 @@ def saved_names(model: ZooModel, pretrained: Callable[[], ZooModel | None]) -> t
     theirs = base.state_dict()
     held = set(moving(model))
     return tuple(
-        name for name, tensor in state.items() if name in held or not _same(tensor, theirs.get(name))
+        name
+        for name, tensor in state.items()
+        if name in held or not _same(tensor, theirs.get(name))
     )
 
 
 def _same(ours: Tensor, theirs: Tensor | None) -> bool:
-    return theirs is not None and ours.shape == theirs.shape and torch.equal(ours.cpu(), theirs.to(ours.dtype))
+    return (
+        theirs is not None
+        and ours.shape == theirs.shape
+        and torch.equal(ours.cpu(), theirs.to(ours.dtype))
+    )
 
 
 def base_of(model: ZooModel) -> ZooModel | None:
-    """The model with its pretrained weights as they were, or None where those are not pinned by a hash."""
+    """The model with its pretrained weights as they were, or None where those are not pinned by a
+    hash.
+    """
     from zoo_core.building import create
 
     origin = model.origin
     if origin.weights is None or origin.sha256 is None:
         return None
-    return create(origin.reference, pretrained=origin.weights, in_chans=origin.in_chans, **origin.config)
+    return create(
+        origin.reference, pretrained=origin.weights, in_chans=origin.in_chans, **origin.config
+    )
 
 
-# --- recipes -----------------------------------------------------------------------------------------------------------
+# --- recipes -------------------------------------------------------------------------------------
 
 
 def model_recipe(model: ZooModel, complete: bool) -> dict[str, Any]:
-    """What rebuilds the model; `complete`: the run holds every tensor and needs no pretrained weights."""
+    """What rebuilds the model; `complete`: the run holds every tensor and needs no pretrained
+    weights.
+    """
     origin = model.origin
     return {
         "reference": origin.reference,
@@ -177,11 +197,15 @@ def read_recipe(folder: Path) -> dict[str, Any]:
     try:
         recipe = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise RecipeError(f"{folder} is no run: {RECIPE} cannot be read: {error.strerror}.") from error
+        raise RecipeError(
+            f"{folder} is no run: {RECIPE} cannot be read: {error.strerror}."
+        ) from error
     except ValueError as error:
         raise RecipeError(f"{path} is not valid TOML: {error}.") from error
     if recipe.get("schema") != SCHEMA or not isinstance(recipe.get("model"), dict):
-        raise RecipeError(f"{path} is no recipe of schema {SCHEMA}.", hint="It may be of another version of zoo.")
+        raise RecipeError(
+            f"{path} is no recipe of schema {SCHEMA}.", hint="It may be of another version of zoo."
+        )
     return recipe
 
 
@@ -191,7 +215,9 @@ def load_run(folder: Path) -> ZooModel:
 
     recipe = read_recipe(folder)["model"]
     if not (folder / BEST).exists():
-        raise WeightsError(f"{folder} has no {BEST}: the run was stopped before its first epoch ended.")
+        raise WeightsError(
+            f"{folder} has no {BEST}: the run was stopped before its first epoch ended."
+        )
     try:
         model = create(
             recipe["reference"],
@@ -199,7 +225,9 @@ def load_run(folder: Path) -> ZooModel:
             in_chans=recipe["in_chans"],
             **recipe.get("config", {}),
         )
-        given: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in recipe["input"].items()}
+        given: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in recipe["input"].items()
+        }
         spec = InputSpec(**given)
         count, labels = recipe["num_classes"], recipe.get("labels")
     except (KeyError, TypeError) as error:

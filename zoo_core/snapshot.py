@@ -7,7 +7,9 @@ from torch import Tensor, nn
 
 
 class Snapshot:
-    """The tensors of a model that can move, as they are now. Frozen ones do not move, so they are not copied."""
+    """The tensors of a model that can move, as they are now. Frozen ones do not move, so they are
+    not copied.
+    """
 
     def __init__(self, model: nn.Module) -> None:
         self.tensors = {name: tensor.detach().clone() for name, tensor in moving(model).items()}
@@ -22,7 +24,9 @@ class Snapshot:
 
 def moving(model: nn.Module) -> dict[str, Tensor]:
     """The state-dict entries that training can change, by name."""
-    trained = {name for name, p in model.named_parameters(remove_duplicate=False) if p.requires_grad}
+    trained = {
+        name for name, p in model.named_parameters(remove_duplicate=False) if p.requires_grad
+    }
     parameters = {name for name, _ in model.named_parameters(remove_duplicate=False)}
     held = getattr(model, "_freezing", None)
     still = set(held.modules) if held is not None else set()

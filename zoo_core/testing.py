@@ -36,8 +36,9 @@ def check_architecture(
 ) -> None:
     """Check that an architecture keeps the contract of stages; the weights are random.
 
-    `architecture`: the name of an installed model, or the record itself. `size`: (channels, height, width) of the
-    pictures to try, for speed; by default those of the model. `config`: arguments of the architecture.
+    `architecture`: the name of an installed model, or the record itself. `size`: (channels,
+    height, width) of the pictures to try, for speed; by default those of the model. `config`:
+    arguments of the architecture.
 
     >>> check_architecture("lenet5")
     """
@@ -61,12 +62,21 @@ def check_architecture(
 
 
 def _model(
-    architecture: str | Architecture, classes: int, size: tuple[int, int, int] | None, config: dict[str, Any]
+    architecture: str | Architecture,
+    classes: int,
+    size: tuple[int, int, int] | None,
+    config: dict[str, Any],
 ) -> ZooModel:
     channels = size[0] if size else None
     if isinstance(architecture, str):
-        return create(architecture, pretrained=False, num_classes=classes, in_chans=channels, **config)
-    spec = InputSpec().with_channels(channels or 3) if size is None else InputSpec(size).with_channels(size[0])
+        return create(
+            architecture, pretrained=False, num_classes=classes, in_chans=channels, **config
+        )
+    spec = (
+        InputSpec().with_channels(channels or 3)
+        if size is None
+        else InputSpec(size).with_channels(size[0])
+    )
     module = architecture.build(num_classes=classes, in_chans=spec.size[0], **config)
     name = architecture.name
     return as_zoo_model(
@@ -84,7 +94,7 @@ def _expect(holds: bool, message: str) -> None:
         raise AssertionError(message)
 
 
-# --- the contract, point by point --------------------------------------------------------------------------------------
+# --- the contract, point by point ----------------------------------------------------------------
 
 
 @functools.cache
@@ -92,15 +102,24 @@ def imports_no_torch() -> None:
     """Reading the catalogue imports neither torch nor timm, so that listing the zoo is quick."""
     code = "import sys; from zoo_core.catalogue import catalogue; catalogue(); print(*{'torch', 'timm'} & {*sys.modules})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    _expect(not done.stdout.strip(), f"A plugin's __init__ imports {done.stdout.strip()}: import it inside functions.")
+    _expect(
+        not done.stdout.strip(),
+        f"A plugin's __init__ imports {done.stdout.strip()}: import it inside functions.",
+    )
 
 
 def names_do_not_clash(model: ZooModel) -> None:
     """No name that ZooModel adds is one of the original class."""
     original = type(model)._original  # type: ignore[attr-defined]
-    added = {name for kind in (ZooModel, Freezable) for name in vars(kind) if not name.startswith("__")}
-    clash = [name for name in sorted(added) if hasattr(original, name) and not hasattr(nn.Module, name)]
-    _expect(not clash, f"{original.__name__} has {', '.join(clash)}, which ZooModel adds: rename yours.")
+    added = {
+        name for kind in (ZooModel, Freezable) for name in vars(kind) if not name.startswith("__")
+    }
+    clash = [
+        name for name in sorted(added) if hasattr(original, name) and not hasattr(nn.Module, name)
+    ]
+    _expect(
+        not clash, f"{original.__name__} has {', '.join(clash)}, which ZooModel adds: rename yours."
+    )
 
 
 def stages_own_everything_once(model: ZooModel) -> None:
@@ -112,7 +131,9 @@ def stages_own_everything_once(model: ZooModel) -> None:
 
 
 def stages_compose(model: ZooModel, x: Tensor) -> None:
-    """The stages one after the other are the forward pass, bit for bit: in eval mode, and with one seed in train mode."""
+    """The stages one after the other are the forward pass, bit for bit: in eval mode, and with one
+    seed in train mode.
+    """
     buffers = {name: tensor.clone() for name, tensor in model.named_buffers()}
     for training in (False, True):
         model.train(training)
@@ -132,7 +153,9 @@ def stages_compose(model: ZooModel, x: Tensor) -> None:
 
 
 def freezing_equals_autograd(model: ZooModel, x: Tensor) -> None:
-    """For every stage, what the declaration freezes is what autograd says feeds it; the head has one layer."""
+    """For every stage, what the declaration freezes is what autograd says feeds it; the head has
+    one layer.
+    """
     model.unfreeze().eval()
     names, parameters = zip(*model.named_parameters(), strict=True)
     boundary = x.clone().requires_grad_()
@@ -146,12 +169,16 @@ def freezing_equals_autograd(model: ZooModel, x: Tensor) -> None:
         declared = {n for n in used if _comes_before(model, owner(model.chain, n), stage_name)}
         wrong = sorted(feeding ^ declared)
         _expect(
-            not wrong, f'{", ".join(wrong[:3])}: stages and autograd disagree on whether it feeds "{stage_name}".'
+            not wrong,
+            f'{", ".join(wrong[:3])}: stages and autograd disagree on whether it feeds "{stage_name}".',
         )
         if feeding:
             model.freeze_until(stage_name)
             missing = sorted(feeding - set(model.frozen))
-            _expect(not missing, f'freeze_until("{stage_name}") leaves {", ".join(missing[:3])} to train.')
+            _expect(
+                not missing,
+                f'freeze_until("{stage_name}") leaves {", ".join(missing[:3])} to train.',
+            )
     model.unfreeze()
     head = {n for n in used if model.chain["head"].has(n)}
     layers = {n.rpartition(".")[0] for n in head}
@@ -180,14 +207,22 @@ def frozen_stages_stand_still(model: ZooModel, x: Tensor) -> None:
         except FreezeError:
             continue
         model.train()
-        before = {name: tensor.clone() for name, tensor in model.named_buffers() if _frozen_buffer(model, name, stage)}
+        before = {
+            name: tensor.clone()
+            for name, tensor in model.named_buffers()
+            if _frozen_buffer(model, name, stage)
+        }
         with torch.no_grad():
             twice = [model.forward_until(x, stage) for _ in range(2)]
         _expect(
             torch.equal(*twice),
             f'Before "{stage}" something is random in train mode although it is frozen: make it a module, not a function.',
         )
-        moved = [name for name, tensor in model.named_buffers() if name in before and not torch.equal(tensor, before[name])]
+        moved = [
+            name
+            for name, tensor in model.named_buffers()
+            if name in before and not torch.equal(tensor, before[name])
+        ]
         _expect(not moved, f'{", ".join(moved[:3])} moves although it is before "{stage}".')
     model.unfreeze()
 
@@ -200,58 +235,92 @@ def copies_are_equal(model: ZooModel, x: Tensor) -> None:
     """A deep copy computes the same."""
     model.eval()
     with torch.no_grad():
-        _expect(torch.equal(copy.deepcopy(model)(x), model(x)), "A deep copy of the model computes something else.")
+        _expect(
+            torch.equal(copy.deepcopy(model)(x), model(x)),
+            "A deep copy of the model computes something else.",
+        )
 
 
 def heads_are_replaced(model: ZooModel, x: Tensor) -> None:
-    """num_classes does what it says; without a head the features come out, and a new head fits them."""
+    """num_classes does what it says; without a head the features come out, and a new head fits
+    them.
+    """
     model.eval()
     with torch.no_grad():
-        _expect(model(x).shape == (2, CLASSES), f"num_classes={CLASSES} gives scores of shape {tuple(model(x).shape)}.")
+        _expect(
+            model(x).shape == (2, CLASSES),
+            f"num_classes={CLASSES} gives scores of shape {tuple(model(x).shape)}.",
+        )
         model.reset_head(0)
         features = model(x)
-        _expect(features.ndim == 2 and len(features) == 2, f"Without a head, {tuple(features.shape)} comes out.")
+        _expect(
+            features.ndim == 2 and len(features) == 2,
+            f"Without a head, {tuple(features.shape)} comes out.",
+        )
         model.reset_head(CLASSES + 1)
-        _expect(model(x).shape == (2, CLASSES + 1), "A new head does not give as many scores as it has classes.")
+        _expect(
+            model(x).shape == (2, CLASSES + 1),
+            "A new head does not give as many scores as it has classes.",
+        )
 
 
-# --- regularizers ------------------------------------------------------------------------------------------------------
+# --- regularizers --------------------------------------------------------------------------------
 
 
 def check_regularizer(regularizer: str | Regularizer, *, steps: int = 3) -> None:
-    """Check that a regularizer keeps the contract, in a short training of a small network with a frozen layer.
+    """Check that a regularizer keeps the contract, in a short training of a small network with a
+    frozen layer.
 
-    `regularizer`: as in `zoo.regularizers`: a name with options, or an object that is not attached yet.
+    `regularizer`: as in `zoo.regularizers`: a name with options, or an object that is not attached
+    yet.
 
     >>> check_regularizer("l2=0.1")
     """
     fresh = copy.deepcopy(regularizer)
     stack = regularizers([regularizer])
     model = _small_network()
-    frozen = {name: p.detach().clone() for name, p in model.named_parameters() if not p.requires_grad}
+    frozen = {
+        name: p.detach().clone() for name, p in model.named_parameters() if not p.requires_grad
+    }
     optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.01)
-    stack.attach(model, optimizer=optimizer, reference={n: p.detach() for n, p in model.named_parameters()})
+    stack.attach(
+        model, optimizer=optimizer, reference={n: p.detach() for n, p in model.named_parameters()}
+    )
     for _ in range(steps):
         _train_step(stack, model, optimizer)
         with stack.evaluating():
             stack.validation({"loss": 1.0, "accuracy": 0.5})
     value = stack.penalty()
-    _expect(value.ndim == 0 and bool(torch.isfinite(value)) and bool(value >= 0), f"penalty() is {value}, not 0 or more.")
+    _expect(
+        value.ndim == 0 and bool(torch.isfinite(value)) and bool(value >= 0),
+        f"penalty() is {value}, not 0 or more.",
+    )
     if _has_penalty(stack.members[0]):
         _gradients_are_the_penaltys(stack, model)
     again = regularizers([fresh])
     again.load_state_dict(stack.state_dict())
-    again.attach(model, optimizer=optimizer, reference={n: p.detach() for n, p in model.named_parameters()})
+    again.attach(
+        model, optimizer=optimizer, reference={n: p.detach() for n, p in model.named_parameters()}
+    )
     stack.detach()
-    moved = [name for name, p in model.named_parameters() if name in frozen and not torch.equal(p, frozen[name])]
+    moved = [
+        name
+        for name, p in model.named_parameters()
+        if name in frozen and not torch.equal(p, frozen[name])
+    ]
     _expect(not moved, f"{', '.join(moved)} moved although it is frozen: act on self.trained only.")
     trained = [p for p in model.parameters() if p.requires_grad]
-    _expect(all(bool(torch.isfinite(p).all()) for p in trained), "Weights are no numbers after a few steps.")
+    _expect(
+        all(bool(torch.isfinite(p).all()) for p in trained),
+        "Weights are no numbers after a few steps.",
+    )
 
 
 def _small_network() -> nn.Sequential:
     torch.manual_seed(0)
-    model = nn.Sequential(nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, 8), nn.Tanh(), nn.Linear(8, 3)).double()
+    model = nn.Sequential(
+        nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, 8), nn.Tanh(), nn.Linear(8, 3)
+    ).double()
     model[0].requires_grad_(False)
     return model
 
@@ -278,7 +347,9 @@ def _has_penalty(member: Regularizer) -> bool:
 
 
 def _gradients_are_the_penaltys(stack: Stack, model: nn.Module, width: float = 1e-5) -> None:
-    """What gradients() adds is the derivative of penalty(), by differences, at a weight of each tensor."""
+    """What gradients() adds is the derivative of penalty(), by differences, at a weight of each
+    tensor.
+    """
     for name, parameter in model.named_parameters():
         if not parameter.requires_grad:
             continue

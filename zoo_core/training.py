@@ -1,4 +1,6 @@
-"""finetune(): train what is not frozen, on Accelerate, with regularizers, validation and a run folder."""
+"""finetune(): train what is not frozen, on Accelerate, with regularizers, validation and a run
+folder.
+"""
 
 from __future__ import annotations
 
@@ -60,17 +62,19 @@ def finetune(
 ) -> Run:
     """Fine-tune a model on pictures; it is changed in place and left with its best weights.
 
-    `model`: a model, a path, or a name: pretrained where it has weights, with the classes of the data.
-    `data`: a spec (`digits`, `mnist5k`, `idx:DIR`, `folder:DIR`), a Dataset of (picture, class), or a DataLoader of
-    one. `val`: the same; None: a stratified fifth of `data`, by seed; False: none, and the last weights count.
-    `lr`: 1e-3 for `adamw` and 1e-2 for `sgd` (momentum 0.9) by default; weight decay is a regularizer: `"l2=1e-4"`.
-    `freeze_until`: as the method; what is frozen already stays so. `augment`: random crops and flips of the pictures;
-    "auto": when more than the head trains. `precision`: "auto" (bf16 on a GPU), "no", "bf16", "fp16".
-    `out`: a new folder (default `runs/…`; False: none). `seed`: order, augmentation, dropout and new heads follow it.
+    `model`: a model, a path, or a name: pretrained where it has weights, with the classes of the
+    data. `data`: a spec (`digits`, `mnist5k`, `idx:DIR`, `folder:DIR`), a Dataset of (picture,
+    class), or a DataLoader of one. `val`: the same; None: a stratified fifth of `data`, by seed;
+    False: none, and the last weights count. `lr`: 1e-3 for `adamw` and 1e-2 for `sgd` (momentum
+    0.9) by default; weight decay is a regularizer: `"l2=1e-4"`. `freeze_until`: as the method;
+    what is frozen already stays so. `augment`: random crops and flips of the pictures; "auto":
+    when more than the head trains. `precision`: "auto" (bf16 on a GPU), "no", "bf16", "fp16".
+    `out`: a new folder (default `runs/…`; False: none). `seed`: order, augmentation, dropout and
+    new heads follow it.
 
     Trains on the GPU that Accelerate finds, else on CPU. Best is the lowest validation log-loss.
-    Raises DataError, RecipeError, UnknownName, FreezeError before training; RecipeError when the loss is no number,
-    with the last good weights back in the model.
+    Raises DataError, RecipeError, UnknownName, FreezeError before training; RecipeError when the
+    loss is no number, with the last good weights back in the model.
 
     >>> import zoo_core as zoo
     >>> run = zoo.finetune("lenet5", "digits", freeze_until="head", epochs=2, out=False, progress=False)
@@ -78,7 +82,9 @@ def finetune(
     True
     """
     _not_yet(train=train, schedule=schedule, resume=resume, tracker=tracker, cache=cache is True)
-    settings = Settings(epochs, batch_size, lr, optimizer, augment, head, precision, compile, seed, workers)
+    settings = Settings(
+        epochs, batch_size, lr, optimizer, augment, head, precision, compile, seed, workers
+    )
     settings.check()
     stack = stack_of(regularizers)
     pictures = open_data(data)
@@ -95,9 +101,14 @@ def finetune(
         if freeze_until is not None:
             tuned.freeze_until(freeze_until)
         if not any(p.requires_grad for p in tuned.parameters()):
-            raise RecipeError("Nothing trains: every parameter is frozen.", hint="Call model.unfreeze() first.")
+            raise RecipeError(
+                "Nothing trains: every parameter is frozen.", hint="Call model.unfreeze() first."
+            )
         session = Session(tuned, train_set, val_set, settings, stack, folder, progress)
-        session.recipe["data"] |= {"spec": _shown(data), "val": _shown(val) if val is not None else "a fifth"}
+        session.recipe["data"] |= {
+            "spec": _shown(data),
+            "val": _shown(val) if val is not None else "a fifth",
+        }
         session.recipe["train"]["regularizers"] = _shown_list(regularizers)
         return session.run()
 
@@ -123,7 +134,9 @@ class Settings:
             _whole(name, getattr(self, name), least)
         if self.workers != "auto":
             _whole("workers", self.workers, 0)
-        if self.lr is not None and not (isinstance(self.lr, float | int) and 0 < self.lr < math.inf):
+        if self.lr is not None and not (
+            isinstance(self.lr, float | int) and 0 < self.lr < math.inf
+        ):
             raise RecipeError(f"lr must be a number above 0: {self.lr!r}.")
         _one_of("optimizer", self.optimizer, RATES)
         _one_of("precision", self.precision, ("auto", "no", "bf16", "fp16"))
@@ -139,7 +152,9 @@ class Settings:
 def _not_yet(**given: Any) -> None:
     for name, value in given.items():
         if value:
-            raise RecipeError(f"This version of zoo has no {name}={value!r} yet.", hint=f"Leave {name} out.")
+            raise RecipeError(
+                f"This version of zoo has no {name}={value!r} yet.", hint=f"Leave {name} out."
+            )
 
 
 def _whole(name: str, value: Any, least: int) -> None:
@@ -150,14 +165,18 @@ def _whole(name: str, value: Any, least: int) -> None:
 def _one_of(name: str, value: Any, choices: Iterable[str]) -> None:
     if value not in choices:
         near = did_you_mean(str(value), choices)
-        raise UnknownName(f"No {name} {value!r}. {near}".strip(), hint=f"There is: {', '.join(choices)}.")
+        raise UnknownName(
+            f"No {name} {value!r}. {near}".strip(), hint=f"There is: {', '.join(choices)}."
+        )
 
 
-# --- data and model ----------------------------------------------------------------------------------------------------
+# --- data and model ------------------------------------------------------------------------------
 
 
 def split(pictures: Pictures, val: Any, seed: int) -> tuple[Pictures, Pictures | None]:
-    """Pictures to train and to validate with. Raises DataError for one class, or for sets that do not match."""
+    """Pictures to train and to validate with. Raises DataError for one class, or for sets that do
+    not match.
+    """
     if len(set(pictures.targets)) < 2:
         raise DataError(f"{pictures.name} holds pictures of one class; a classifier needs two.")
     if val is False:
@@ -181,14 +200,18 @@ def _model_for(model: ZooModel | str | Path, pictures: Pictures) -> ZooModel:
             )
         return model
     if not isinstance(model, str | Path):
-        raise RecipeError(f"finetune wants a model of zoo or its name, not a {type(model).__name__}.")
+        raise RecipeError(
+            f"finetune wants a model of zoo or its name, not a {type(model).__name__}."
+        )
     if is_path(model):
         tuned = create(model)
     else:
         named = catalogue().find(str(model))
         has_weights = named.weights is not None or named.model.default_weights is not None
         tuned = create(model, pretrained=has_weights)
-    if pictures.num_classes != tuned.num_outputs or (pictures.classes or None) != (tuned.labels or None):
+    if pictures.num_classes != tuned.num_outputs or (pictures.classes or None) != (
+        tuned.labels or None
+    ):
         tuned.reset_head(pictures.num_classes, labels=pictures.classes)
     return tuned
 
@@ -210,7 +233,7 @@ def _shown_list(chosen: Any) -> list[str]:
     return [item if isinstance(item, str) else type(item).__name__ for item in listed]
 
 
-# --- the loop ----------------------------------------------------------------------------------------------------------
+# --- the loop ------------------------------------------------------------------------------------
 
 
 class Session:
@@ -226,19 +249,31 @@ class Session:
         folder: RunFolder | None,
         progress: bool,
     ) -> None:
-        self.model, self.settings, self.stack, self.folder, self.progress = model, settings, stack, folder, progress
+        self.model, self.settings, self.stack, self.folder, self.progress = (
+            model,
+            settings,
+            stack,
+            folder,
+            progress,
+        )
         self.accelerator = _accelerator(settings.precision)
         self.augmented = _augmented(settings.augment, model, train_set)
         transform = model.transform(train=self.augmented)
         samples = Samples(train_set, transform, random=self.augmented, seed=settings.seed)
-        self.train_loader = loader(samples, settings.batch_size, shuffle=True, workers=settings.workers)
+        self.train_loader = loader(
+            samples, settings.batch_size, shuffle=True, workers=settings.workers
+        )
         self.val_loader = None
         if val_set is not None:
             held_out = Samples(val_set, model.transform(), random=False, seed=settings.seed)
-            self.val_loader = loader(held_out, settings.batch_size, shuffle=False, workers=settings.workers)
+            self.val_loader = loader(
+                held_out, settings.batch_size, shuffle=False, workers=settings.workers
+            )
         if self.val_loader is None and any(_watches(member) for member in stack.members):
             raise RecipeError("Early stopping needs validation.", hint="Leave val=False out.")
-        self.run_record = Run(model, self._recipe(train_set, val_set), path=folder.path if folder else None)
+        self.run_record = Run(
+            model, self._recipe(train_set, val_set), path=folder.path if folder else None
+        )
 
     @property
     def recipe(self) -> dict[str, Any]:
@@ -249,14 +284,18 @@ class Session:
         model, record = self.model, self.run_record
         model.to(self.accelerator.device)
         reference = _pretrained_part(model)
-        self.forward, self.optimizer = self.accelerator.prepare(model, _optimizer(model, self.settings))
+        self.forward, self.optimizer = self.accelerator.prepare(
+            model, _optimizer(model, self.settings)
+        )
         if self.settings.compile:
             self.forward = torch.compile(self.forward)
         self.names = saved_names(model, lambda: base_of(model)) if self.folder else ()
         self._write()
         best = Snapshot(model)
         lowest = math.inf
-        self.stack.attach(model, optimizer=self.optimizer, scaler=self.accelerator.scaler, reference=reference)
+        self.stack.attach(
+            model, optimizer=self.optimizer, scaler=self.accelerator.scaler, reference=reference
+        )
         try:
             for row, verdict in self._epochs():
                 record.history.append(row)
@@ -271,7 +310,9 @@ class Session:
             self.stack.detach()
         except KeyboardInterrupt:
             if self.folder and record.best and self.progress:
-                print(f"Stopped. The best weights so far are in {self.folder.path}.", file=sys.stderr)
+                print(
+                    f"Stopped. The best weights so far are in {self.folder.path}.", file=sys.stderr
+                )
             raise
         finally:
             best.restore(model)
@@ -381,7 +422,9 @@ class Session:
 
 
 def _accelerator(precision: str) -> Any:
-    """An Accelerator of this precision; its state is one per process, so an earlier one of another precision goes."""
+    """An Accelerator of this precision; its state is one per process, so an earlier one of another
+    precision goes.
+    """
     from accelerate import Accelerator
     from accelerate.state import AcceleratorState
 
@@ -404,10 +447,14 @@ def _augmented(augment: bool | str | int, model: ZooModel, pictures: Pictures) -
     """Whether pictures are augmented: "auto" means when more than the head trains."""
     if is_tensor_item(pictures):
         if augment is True:
-            raise RecipeError("Tensors count as preprocessed and cannot be augmented.", hint="Give PIL pictures.")
+            raise RecipeError(
+                "Tensors count as preprocessed and cannot be augmented.", hint="Give PIL pictures."
+            )
         return False
     if augment == "auto":
-        return any(p.requires_grad and owner(model.chain, n) != "head" for n, p in model.named_parameters())
+        return any(
+            p.requires_grad and owner(model.chain, n) != "head" for n, p in model.named_parameters()
+        )
     return bool(augment)
 
 
@@ -416,7 +463,9 @@ def _watches(member: Regularizer) -> bool:
 
 
 def _pretrained_part(model: ZooModel) -> Mapping[str, Tensor]:
-    """The weights that somebody trained: all but a new head; none where the model started from random ones."""
+    """The weights that somebody trained: all but a new head; none where the model started from
+    random ones.
+    """
     if model.origin.weights is None:
         return {}
     new = model.chain["head"] if model.origin.new_head else None

@@ -1,12 +1,13 @@
 """freeze_until: keep what feeds a layer as it is, train the layer and everything after it.
 
-What feeds a layer is read from autograd's own graph of one small forward pass, never guessed from registration order:
-that is right for residual connections, Inception branches and parallel paths alike. Where a model declares stages,
-the declaration gives the same answer without a pass (and the contract tests compare the two).
+What feeds a layer is read from autograd's own graph of one small forward pass, never guessed from
+registration order: that is right for residual connections, Inception branches and parallel paths
+alike. Where a model declares stages, the declaration gives the same answer without a pass (and the
+contract tests compare the two).
 
-Frozen means: `requires_grad` is False, `grad` is None, and the modules are in eval mode and stay there through every
-later `train()`, so that neither parameters nor BatchNorm statistics move. Modules are never swapped.
-"""
+Frozen means: `requires_grad` is False, `grad` is None, and the modules are in eval mode and stay
+there through every later `train()`, so that neither parameters nor BatchNorm statistics move.
+Modules are never swapped."""
 
 from __future__ import annotations
 
@@ -30,7 +31,9 @@ Model = TypeVar("Model", bound=nn.Module)
 
 @dataclass(frozen=True)
 class Freezing:
-    """What is frozen, by name; `flags`: the requires_grad of every parameter before the first freeze."""
+    """What is frozen, by name; `flags`: the requires_grad of every parameter before the first
+    freeze.
+    """
 
     layer: str
     params: tuple[str, ...]
@@ -39,22 +42,29 @@ class Freezing:
 
 
 class Freezable(nn.Module):
-    """What zoo adds to any module: freezing that survives `train()`, and optimizer groups that know depth."""
+    """What zoo adds to any module: freezing that survives `train()`, and optimizer groups that
+    know depth.
+    """
 
     _freezing: Freezing | None = None
 
-    def freeze_until(self: Model, layer: str, *, train_norm: bool = False, example: Any = None) -> Model:
-        """Train `layer` and everything after it; freeze everything that feeds it. Returns the model.
+    def freeze_until(
+        self: Model, layer: str, *, train_norm: bool = False, example: Any = None
+    ) -> Model:
+        """Train `layer` and everything after it; freeze everything that feeds it. Returns the
+        model.
 
-        `layer`: a stage name or any dotted module path. `train_norm`: let the affine parameters of frozen norms learn.
-        `example`: an input for the one forward pass that a module path needs (default: zeros of the model's input).
-        Calls are absolute: a later one replaces an earlier one. Raises UnknownName, FreezeError.
-        """
+        `layer`: a stage name or any dotted module path. `train_norm`: let the affine parameters of
+        frozen norms learn. `example`: an input for the one forward pass that a module path needs
+        (default: zeros of the model's input). Calls are absolute: a later one replaces an earlier
+        one. Raises UnknownName, FreezeError."""
         _freeze(self, layer, train_norm, example)
         return self
 
     def unfreeze(self: Model) -> Model:
-        """Restore the requires_grad flags that stood before the first freeze, and the modes. Returns the model."""
+        """Restore the requires_grad flags that stood before the first freeze, and the modes.
+        Returns the model.
+        """
         freezing = self._freezing
         if freezing is not None:
             self._freezing = None
@@ -66,7 +76,9 @@ class Freezable(nn.Module):
 
     @property
     def frozen(self) -> tuple[str, ...]:
-        """Names of the frozen parameters, in the order of the state dict; empty when nothing is frozen."""
+        """Names of the frozen parameters, in the order of the state dict; empty when nothing is
+        frozen.
+        """
         freezing = self._freezing
         if freezing is None:
             return ()
@@ -87,11 +99,12 @@ class Freezable(nn.Module):
         weight_decay: float | None = None,
         no_decay: str | None = "norm-and-bias",
     ) -> list[dict[str, Any]]:
-        """Plain optimizer groups of the trainable parameters, the learning rate falling with the distance to the head.
+        """Plain optimizer groups of the trainable parameters, the learning rate falling with the
+        distance to the head.
 
-        The last stage that trains gets `lr`, each one before it `decay` times the rate of the next. `weight_decay`:
-        None leaves it to the optimizer. `no_decay="norm-and-bias"`: none on tensors of fewer than two dimensions.
-        """
+        The last stage that trains gets `lr`, each one before it `decay` times the rate of the
+        next. `weight_decay`: None leaves it to the optimizer. `no_decay="norm-and-bias"`: none on
+        tensors of fewer than two dimensions."""
         return _param_groups(self, lr, decay, weight_decay, no_decay)
 
     def __reduce_ex__(self, protocol: Any) -> Any:
@@ -99,12 +112,15 @@ class Freezable(nn.Module):
         return _blank, (kind._mixin, kind._original), self.__getstate__()  # type: ignore[attr-defined]
 
 
-def freeze_until(model: nn.Module, layer: str, *, example: Any = None, train_norm: bool = False) -> nn.Module:
-    """Freeze everything that feeds `layer`, in any module: zoo's or not. The module is changed in place and returned.
+def freeze_until(
+    model: nn.Module, layer: str, *, example: Any = None, train_norm: bool = False
+) -> nn.Module:
+    """Freeze everything that feeds `layer`, in any module: zoo's or not. The module is changed in
+    place and returned.
 
-    `example`: a tensor (or a tuple of arguments) for one small forward pass; models of zoo need none.
-    Raises UnknownName for a layer that is not there, FreezeError where the cut cannot be made.
-    """
+    `example`: a tensor (or a tuple of arguments) for one small forward pass; models of zoo need
+    none. Raises UnknownName for a layer that is not there, FreezeError where the cut cannot be
+    made."""
     if not isinstance(model, Freezable):
         if not layer or not _has_module(model, layer):
             raise _unknown_layer(model, layer)
@@ -117,13 +133,17 @@ def freeze_until(model: nn.Module, layer: str, *, example: Any = None, train_nor
     return model.freeze_until(layer, train_norm=train_norm, example=example)  # type: ignore[operator]
 
 
-# --- the class swap ----------------------------------------------------------------------------------------------------
+# --- the class swap ------------------------------------------------------------------------------
 
 
 def swap_class(model: nn.Module, mixin: type[Freezable]) -> None:
-    """Make the module an instance of `(mixin, its own class)` too: isinstance holds, state-dict keys do not change."""
+    """Make the module an instance of `(mixin, its own class)` too: isinstance holds, state-dict
+    keys do not change.
+    """
     original = getattr(type(model), "_original", type(model))
-    taken = [name for name in _added(mixin) if hasattr(model, name) and not hasattr(nn.Module, name)]
+    taken = [
+        name for name in _added(mixin) if hasattr(model, name) and not hasattr(nn.Module, name)
+    ]
     if taken and not isinstance(model, Freezable):
         raise PluginError(f"{original.__name__} has attributes that zoo needs: {', '.join(taken)}.")
     model.__class__ = _swapped(mixin, original)
@@ -145,7 +165,7 @@ def _blank(mixin: type[Freezable], original: type[nn.Module]) -> nn.Module:
     return kind.__new__(kind)
 
 
-# --- freezing ----------------------------------------------------------------------------------------------------------
+# --- freezing ------------------------------------------------------------------------------------
 
 
 def _freeze(model: Any, layer: str, train_norm: bool, example: Any) -> None:
@@ -216,7 +236,9 @@ def _children(module: nn.Module) -> bool:
 
 
 def _with_containers(model: nn.Module, leaves: set[str]) -> tuple[str, ...]:
-    """The leaves, and every container all of whose leaves are among them: it may drop things in its own forward."""
+    """The leaves, and every container all of whose leaves are among them: it may drop things in
+    its own forward.
+    """
     whole = set(leaves)
     for name, module in reversed(list(model.named_modules())):
         children = [f"{name}.{child}" if name else child for child, _ in module.named_children()]
@@ -261,7 +283,9 @@ def _unknown_layer(model: nn.Module, layer: str) -> UnknownName:
     chain: Mapping[str, Stage] = getattr(model, "chain", {})
     paths = [name for name, _ in model.named_modules() if name]
     near = did_you_mean(layer, chain) or did_you_mean(layer, paths)
-    order = f"Stages in order: {' '.join(chain)}." if chain else f"Top level: {' '.join(_top(model))}."
+    order = (
+        f"Stages in order: {' '.join(chain)}." if chain else f"Top level: {' '.join(_top(model))}."
+    )
     return UnknownName(f'No layer "{layer}". {near}'.strip(), hint=order)
 
 
@@ -274,7 +298,7 @@ def _next_hint(model: nn.Module, chain: Mapping[str, Stage]) -> str:
     return f"Freeze until a later layer: {' '.join(names)}. To train everything, do not freeze."
 
 
-# --- asking autograd ---------------------------------------------------------------------------------------------------
+# --- asking autograd -----------------------------------------------------------------------------
 
 
 def _traced(model: nn.Module, layer: str, example: Any) -> tuple[list[str], set[str]]:
@@ -286,7 +310,8 @@ def _traced(model: nn.Module, layer: str, example: Any) -> tuple[list[str], set[
         calls.append(_nodes((args, kwargs)))
 
     def mark_output(name: str) -> Any:
-        # A clone has a node of its own even where the module returns its input, as dropout does in eval mode.
+        # A clone has a node of its own even where the module returns its input, as dropout does in
+        # eval mode.
         def hook(module: nn.Module, args: Any, output: Any) -> Any:
             if not isinstance(output, Tensor) or not output.requires_grad:
                 return None
@@ -299,7 +324,9 @@ def _traced(model: nn.Module, layer: str, example: Any) -> tuple[list[str], set[
     leaves = {n: m for n, m in model.named_modules() if not _children(m) and not _trains(m)}
     target = model.get_submodule(layer)
     handles = [target.register_forward_pre_hook(note_inputs, with_kwargs=True)]
-    handles += [m.register_forward_hook(mark_output(n)) for n, m in leaves.items() if m is not target]
+    handles += [
+        m.register_forward_hook(mark_output(n)) for n, m in leaves.items() if m is not target
+    ]
     try:
         with evaluating(model), _everything_requires_grad(model), torch.enable_grad():
             final = _nodes(model(*_arguments(model, example)))
@@ -348,7 +375,9 @@ def _tracked(value: Any, device: torch.device) -> Any:
 
 
 def _nodes(values: Any) -> list[Node]:
-    tensors = [leaf for leaf in tree_leaves(values) if isinstance(leaf, Tensor) and leaf.requires_grad]
+    tensors = [
+        leaf for leaf in tree_leaves(values) if isinstance(leaf, Tensor) and leaf.requires_grad
+    ]
     return [get_gradient_edge(tensor).node for tensor in tensors]
 
 
@@ -380,7 +409,9 @@ def _refuse_feedback(target: nn.Module, later: list[list[Node]], layer: str) -> 
 
 
 def _refuse_double_use(model: nn.Module, final: list[Node], behind: set[Node], layer: str) -> None:
-    """A parameter with one use behind the cut and another after it can neither be frozen nor trained."""
+    """A parameter with one use behind the cut and another after it can neither be frozen nor
+    trained.
+    """
     for node in _behind(final) - behind:
         for other, _ in node.next_functions:
             if other is not None and other in behind and hasattr(other, "variable"):
@@ -391,8 +422,12 @@ def _refuse_double_use(model: nn.Module, final: list[Node], behind: set[Node], l
 
 def _never_called(model: nn.Module, layer: str) -> FreezeError:
     children = [f"{layer}.{name}" for name, _ in model.get_submodule(layer).named_children()]
-    inner = f"Try one of its parts: {' '.join(children[:4])}." if children else "Choose another layer."
-    return FreezeError(f'"{layer}" is never called in a forward pass, so nothing feeds it.', hint=inner)
+    inner = (
+        f"Try one of its parts: {' '.join(children[:4])}." if children else "Choose another layer."
+    )
+    return FreezeError(
+        f'"{layer}" is never called in a forward pass, so nothing feeds it.', hint=inner
+    )
 
 
 @contextlib.contextmanager
@@ -420,7 +455,7 @@ def _everything_requires_grad(model: nn.Module) -> Iterator[None]:
             parameter.requires_grad_(flag)
 
 
-# --- optimizer groups --------------------------------------------------------------------------------------------------
+# --- optimizer groups ----------------------------------------------------------------------------
 
 
 def _param_groups(

@@ -1,4 +1,6 @@
-"""The records that plugins and core exchange. Frozen, plain, and free of torch: listing the zoo imports none."""
+"""The records that plugins and core exchange. Frozen, plain, and free of torch: listing the zoo
+imports none.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +21,9 @@ Step = "str | Callable[[nn.Module, Tensor], Tensor]"
 class Stage:
     """One named step of a forward pass.
 
-    `run`: dotted attribute paths, called with the result of the one before, or module-level functions
-    `(model, x) -> x`. `owns`: prefixes of the parameters and buffers of the stage; by default the paths in `run`.
+    `run`: dotted attribute paths, called with the result of the one before, or module-level
+    functions `(model, x) -> x`. `owns`: prefixes of the parameters and buffers of the stage; by
+    default the paths in `run`.
 
     >>> Stage("layer1", run=("layer1",)).owns
     ('layer1',)
@@ -58,11 +61,12 @@ class Architecture:
 
 @dataclass(frozen=True)
 class InputSpec:
-    """What a set of weights wants to see: pixels in [0, 1], resized, cropped, then (x - mean) / std per channel.
+    """What a set of weights wants to see: pixels in [0, 1], resized, cropped, then (x - mean) /
+    std per channel.
 
-    `size`: (channels, height, width). `crop`: the share of the resized picture that the crop keeps, in (0, 1].
-    `flip`: whether the mirror image of a picture means the same (false for digits: a mirrored digit is another sign).
-    """
+    `size`: (channels, height, width). `crop`: the share of the resized picture that the crop
+    keeps, in (0, 1]. `flip`: whether the mirror image of a picture means the same (false for
+    digits: a mirrored digit is another sign)."""
 
     size: tuple[int, int, int] = (3, 224, 224)
     mean: tuple[float, ...] = (0.485, 0.456, 0.406)
@@ -72,7 +76,9 @@ class InputSpec:
     flip: bool = True
 
     def with_channels(self, channels: int) -> InputSpec:
-        """The same for another number of channels: the mean colour for one, colours repeated in turn for more."""
+        """The same for another number of channels: the mean colour for one, colours repeated in
+        turn for more.
+        """
         have = self.size[0]
         if channels == have:
             return self
@@ -146,7 +152,9 @@ class Fetch(Protocol):
 
 @dataclass(frozen=True)
 class WeightSource:
-    """A place where weight bytes come from, by the scheme of its references (`hf`, `https`, `file`, `pkg`)."""
+    """A place where weight bytes come from, by the scheme of its references (`hf`, `https`,
+    `file`, `pkg`).
+    """
 
     scheme: str
     fetch: Fetch
@@ -155,7 +163,9 @@ class WeightSource:
 
 @dataclass(frozen=True)
 class Option:
-    """One option of a regularizer: its default and its meaning. No default means that it must be given."""
+    """One option of a regularizer: its default and its meaning. No default means that it must be
+    given.
+    """
 
     name: str
     default: Any

@@ -1,4 +1,6 @@
-"""reference -> source plugin -> local file -> verified -> tensors. safetensors only: no pickle is ever read."""
+"""reference -> source plugin -> local file -> verified -> tensors. safetensors only: no pickle is
+ever read.
+"""
 
 from __future__ import annotations
 
@@ -47,8 +49,8 @@ def split_reference(reference: str) -> tuple[str, str]:
 def local_file(weights: WeightsInfo) -> Path:
     """The weights as a verified file on this machine.
 
-    Raises SourceError where the source cannot give it, HashMismatch where its bytes are not the pinned ones.
-    """
+    Raises SourceError where the source cannot give it, HashMismatch where its bytes are not the
+    pinned ones."""
     scheme, rest = split_reference(weights.source)
     try:
         source = catalogue().source(scheme)
@@ -78,7 +80,8 @@ def verify(path: Path, expected: str, source: str) -> None:
 
 
 def read_tensors(path: Path, device: str = "cpu") -> dict[str, Tensor]:
-    """All tensors of a safetensors file; on CPU mapped copy-on-write, so that writing to them leaves the file intact.
+    """All tensors of a safetensors file; on CPU mapped copy-on-write, so that writing to them
+    leaves the file intact.
 
     Raises WeightsError for anything that is not a whole safetensors file.
     """
@@ -105,8 +108,8 @@ def read_tensors(path: Path, device: str = "cpu") -> dict[str, Tensor]:
 def fit_channels(weight: Tensor, channels: int) -> Tensor:
     """A convolution's weight (out, in, h, w) for another number of input channels.
 
-    One channel: the sum over colours. More: the colours in turn, rescaled so that equal channels give equal outputs.
-    """
+    One channel: the sum over colours. More: the colours in turn, rescaled so that equal channels
+    give equal outputs."""
     import torch
 
     have = weight.shape[1]
@@ -117,12 +120,17 @@ def fit_channels(weight: Tensor, channels: int) -> Tensor:
 
 
 def fitted(
-    tensors: dict[str, Tensor], model: nn.Module, first: Stage, channels: tuple[int, int], where: str
+    tensors: dict[str, Tensor],
+    model: nn.Module,
+    first: Stage,
+    channels: tuple[int, int],
+    where: str,
 ) -> dict[str, Tensor]:
-    """The tensors with the shapes and types of the model's own: only the first convolution may differ in channels.
+    """The tensors with the shapes and types of the model's own: only the first convolution may
+    differ in channels.
 
-    `channels`: those of the weights, and those of the model. Raises WeightsError that lists what does not fit.
-    """
+    `channels`: those of the weights, and those of the model. Raises WeightsError that lists what
+    does not fit."""
     own = model.state_dict()
     _check_keys(tensors, own, where)
     theirs, ours = channels

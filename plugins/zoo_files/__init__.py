@@ -1,4 +1,6 @@
-"""Weights that are already here: `file:PATH`, and `pkg://package/path` for files inside an installed package."""
+"""Weights that are already here: `file:PATH`, and `pkg://package/path` for files inside an
+installed package.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ def zoo_weight_sources() -> list[WeightSource]:
 def fetch_file(
     reference: str, filename: str | None, *, cache: Path, offline: bool, progress: bool
 ) -> Fetched:
-    """The file at PATH, or `filename` in the folder at PATH. Raises SourceError when there is none."""
+    """The file at PATH, or `filename` in the folder at PATH. Raises SourceError when there is
+    none.
+    """
     path = Path(reference.removeprefix("//")).expanduser()
     if path.is_dir() and filename:
         path = path / filename

@@ -1,4 +1,6 @@
-"""Inception networks: GoogLeNet (v1, written here), v3, v4 and Inception-ResNet v2 (timm's classes)."""
+"""Inception networks: GoogLeNet (v1, written here), v3, v4 and Inception-ResNet v2 (timm's
+classes).
+"""
 
 from __future__ import annotations
 
@@ -41,11 +43,17 @@ def build_googlenet(
     aux_heads: bool = False,
     dropout: float = 0.2,
 ) -> nn.Module:
-    """`naive`: modules without the 1x1 reductions. `aux_heads`: the two auxiliary classifiers of the paper."""
+    """`naive`: modules without the 1x1 reductions. `aux_heads`: the two auxiliary classifiers of
+    the paper.
+    """
     from zoo_inception.googlenet import GoogLeNet
 
     return GoogLeNet(
-        num_classes=num_classes, in_chans=in_chans, naive=naive, aux_heads=aux_heads, dropout=dropout
+        num_classes=num_classes,
+        in_chans=in_chans,
+        naive=naive,
+        aux_heads=aux_heads,
+        dropout=dropout,
     )
 
 
@@ -62,12 +70,18 @@ def googlenet_stages(model: Any) -> list[Stage]:
 
 
 def build_inception(
-    *, num_classes: int = 1000, in_chans: int = 3, variant: str = "inception_v3", drop_rate: float = 0.0
+    *,
+    num_classes: int = 1000,
+    in_chans: int = 3,
+    variant: str = "inception_v3",
+    drop_rate: float = 0.0,
 ) -> nn.Module:
     """`drop_rate`: dropout before the head, in [0, 1)."""
     import timm
 
-    return timm.create_model(variant, num_classes=num_classes, in_chans=in_chans, drop_rate=drop_rate)
+    return timm.create_model(
+        variant, num_classes=num_classes, in_chans=in_chans, drop_rate=drop_rate
+    )
 
 
 def inception_stages(model: nn.Module) -> list[Stage]:
@@ -95,7 +109,8 @@ _RESNET_V2_STEM = (
     *("conv2d_3b", "conv2d_4a", "maxpool_5a"),
 )
 
-# a, b and c are the papers' letters for the modules at the three resolutions, each led by its reduction
+# a, b and c are the papers' letters for the modules at the three resolutions, each led by its
+# reduction
 _INCEPTION = {
     "InceptionV3": [
         Stage("stem", run=_V3_STEM),

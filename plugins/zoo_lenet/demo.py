@@ -1,8 +1,8 @@
-"""The chapter in one table: LeNet-5 goes from MNIST to digits that other people wrote and another scanner read.
+"""The chapter in one table: LeNet-5 goes from MNIST to digits that other people wrote and another
+scanner read.
 
-Few pictures per class want most of the network kept as it was; more of them pay for retraining deeper; starting from
-scratch loses throughout.
-"""
+Few pictures per class want most of the network kept as it was; more of them pay for retraining
+deeper; starting from scratch loses throughout."""
 
 from __future__ import annotations
 
@@ -34,7 +34,9 @@ BATCH = 64
 
 @dataclass(frozen=True)
 class Result:
-    """Rows {per_class, arm, mean, sd} in percent, the sentence that they say, and the folder with picture and run."""
+    """Rows {per_class, arm, mean, sd} in percent, the sentence that they say, and the folder with
+    picture and run.
+    """
 
     rows: list[dict[str, Any]]
     sentence: str
@@ -48,25 +50,35 @@ def arms() -> list[str]:
 
 
 def run_demo(folder: Path, *, progress: bool = True) -> Result:
-    """Run every arm for every number of pictures and every seed, and write table, picture and a run to `folder`.
+    """Run every arm for every number of pictures and every seed, and write table, picture and a
+    run to `folder`.
 
     Raises RecipeError where the folder is there already or cannot be made.
     """
     try:
         folder.mkdir(parents=True)
     except OSError as error:
-        raise zoo.RecipeError(f"{folder} cannot be made: {error.strerror}.", hint="Choose a new folder.") from error
+        raise zoo.RecipeError(
+            f"{folder} cannot be made: {error.strerror}.", hint="Choose a new folder."
+        ) from error
     names = arms()
     jobs = list(itertools.product(PER_CLASS, names, SEEDS))
     scores: dict[tuple[int, str], list[float]] = {}
     with workers() as pool, Bar(f"{len(jobs)} fine-tunes", total=len(jobs), shown=progress) as bar:
         left = pool.submit(leave_a_run, folder / "run")
-        for (count, arm, _), score in zip(jobs, pool.map(accuracy, *zip(*jobs, strict=True)), strict=True):
+        for (count, arm, _), score in zip(
+            jobs, pool.map(accuracy, *zip(*jobs, strict=True)), strict=True
+        ):
             scores.setdefault((count, arm), []).append(100 * score)
             bar.step(f"{count} per class, {arm}: {100 * score:.1f}%")
         left.result()
     rows = [
-        {"per_class": count, "arm": arm, "mean": round(statistics.mean(s), 2), "sd": round(statistics.stdev(s), 2)}
+        {
+            "per_class": count,
+            "arm": arm,
+            "mean": round(statistics.mean(s), 2),
+            "sd": round(statistics.stdev(s), 2),
+        }
         for (count, arm), s in scores.items()
     ]
     (folder / "table.json").write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
@@ -75,9 +87,13 @@ def run_demo(folder: Path, *, progress: bool = True) -> Result:
 
 
 def workers() -> ProcessPoolExecutor:
-    """A process per core with one thread each: LeNet's tensors are too small for two threads to share."""
+    """A process per core with one thread each: LeNet's tensors are too small for two threads to
+    share.
+    """
     count = min(os.cpu_count() or 1, 8)
-    return ProcessPoolExecutor(count, mp_context=get_context("spawn"), initializer=torch.set_num_threads, initargs=(1,))
+    return ProcessPoolExecutor(
+        count, mp_context=get_context("spawn"), initializer=torch.set_num_threads, initargs=(1,)
+    )
 
 
 @functools.cache
@@ -90,7 +106,9 @@ def prepared(spec: str) -> Pictures:
 
 
 def accuracy(count: int, arm: str, seed: int) -> float:
-    """The share of test pictures that one arm gets right, after training on `count` pictures per class."""
+    """The share of test pictures that one arm gets right, after training on `count` pictures per
+    class.
+    """
     train, test = prepared("digits#train"), prepared("digits#test")
     chosen = train.subset(per_class(train.targets, count, seed=seed))
     torch.manual_seed(seed)
@@ -143,7 +161,9 @@ def draw(rows: Sequence[dict[str, Any]], path: Path) -> None:
         own = [row for row in rows if row["arm"] == arm]
         x, y, sd = ([row[key] for row in own] for key in ("per_class", "mean", "sd"))
         style: dict[str, Any] = {"color": "0.45", "linestyle": "--"} if arm == "scratch" else {}
-        axes.errorbar(x, y, yerr=sd, label=_LEGEND.get(arm, f"from {arm} on"), marker="o", capsize=3, **style)
+        axes.errorbar(
+            x, y, yerr=sd, label=_LEGEND.get(arm, f"from {arm} on"), marker="o", capsize=3, **style
+        )
     axes.set_xscale("log")
     axes.set_xticks(PER_CLASS, [str(count) for count in PER_CLASS])
     axes.minorticks_off()
@@ -159,4 +179,3 @@ def draw(rows: Sequence[dict[str, Any]], path: Path) -> None:
 
 
 _LEGEND = {"scratch": "from scratch", "all": "everything", "head": "head only"}
-

@@ -21,7 +21,9 @@ def zoo_regularizers() -> list[RegularizerSpec]:
             _lazy("early_stopping", "EarlyStopping"),
             (
                 Option("patience", 5, "validations without improvement before it stops"),
-                Option("min_delta", 1e-4, "share of the best value by which a better one must be lower"),
+                Option(
+                    "min_delta", 1e-4, "share of the best value by which a better one must be lower"
+                ),
                 Option("monitor", "loss", "the metric to watch: loss (log-loss) or accuracy"),
                 Option("restore", True, "go back to the best weights at the end"),
             ),
@@ -52,7 +54,6 @@ def zoo_regularizers() -> list[RegularizerSpec]:
             paper="https://arxiv.org/abs/1802.01483",
         ),
     ]
-
 
 
 def _lazy(file: str, name: str) -> Callable[..., Regularizer]:

@@ -1,4 +1,6 @@
-"""Early stopping (Prechelt, 1998): stop when the validation gets no better, and go back to the best weights."""
+"""Early stopping (Prechelt, 1998): stop when the validation gets no better, and go back to the
+best weights.
+"""
 
 from __future__ import annotations
 
@@ -11,16 +13,27 @@ from zoo_core.snapshot import Snapshot
 
 
 class EarlyStopping(Regularizer):
-    """Says STOP after `patience` validations in a row that bring no improvement; patience=1 is the textbook's rule."""
+    """Says STOP after `patience` validations in a row that bring no improvement; patience=1 is the
+    textbook's rule.
+    """
 
     def __init__(
-        self, patience: int = 5, min_delta: float = 1e-4, monitor: str = "loss", restore: bool = True
+        self,
+        patience: int = 5,
+        min_delta: float = 1e-4,
+        monitor: str = "loss",
+        restore: bool = True,
     ) -> None:
         if patience < 1:
             raise ValueError(f"patience must be 1 or more, not {patience}")
         if monitor not in ("loss", "accuracy"):
             raise ValueError(f"monitor is loss or accuracy, not {monitor}")
-        self.patience, self.min_delta, self.monitor, self.restore = patience, min_delta, monitor, restore
+        self.patience, self.min_delta, self.monitor, self.restore = (
+            patience,
+            min_delta,
+            monitor,
+            restore,
+        )
         self.best = math.inf
         self.waited = 0
         self._snapshot: Snapshot | None = None

@@ -1,4 +1,6 @@
-"""L2-SP: decay towards the starting point instead of towards zero (Li, Grandvalet and Davoine, 2018)."""
+"""L2-SP: decay towards the starting point instead of towards zero (Li, Grandvalet and Davoine,
+2018).
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,9 @@ from zoo_core.regularize import Regularizer
 
 
 class L2SP(Regularizer):
-    """α/2 Σ(w-w₀)² over pretrained weights and β/2 Σw² over new ones, of two and more dimensions each."""
+    """α/2 Σ(w-w₀)² over pretrained weights and β/2 Σw² over new ones, of two and more dimensions
+    each.
+    """
 
     def __init__(self, strength: float = 0.01, new: float = 0.01) -> None:
         if not (strength >= 0 and new >= 0):
@@ -24,7 +28,9 @@ class L2SP(Regularizer):
     def attach(
         self, model: nn.Module, *, reference: Mapping[str, Tensor] | None = None, **given: Any
     ) -> None:
-        """Takes a copy of the reference (default: the weights as they are now), at the first attach."""
+        """Takes a copy of the reference (default: the weights as they are now), at the first
+        attach.
+        """
         super().attach(model, reference=reference, **given)
         if self._start is None:
             start = dict(model.named_parameters()) if reference is None else reference
@@ -33,7 +39,9 @@ class L2SP(Regularizer):
                     "l2-sp keeps weights near the pretrained ones, and this model has none.",
                     hint="Create it with pretrained=True, or take l2.",
                 )
-            self._start = {name: tensor.detach().clone() for name, tensor in start.items() if tensor.ndim >= 2}
+            self._start = {
+                name: tensor.detach().clone() for name, tensor in start.items() if tensor.ndim >= 2
+            }
         start = self._start
         near = {n: w for n, w in self.decayed.items() if n in start and start[n].shape == w.shape}
         self._near = list(near.values())
@@ -41,13 +49,19 @@ class L2SP(Regularizer):
         self._fresh = [w for name, w in self.decayed.items() if name not in near]
 
     def gradients(self) -> None:
-        near = [(w.grad, w.detach(), w0) for w, w0 in zip(self._near, self._from, strict=True) if w.grad is not None]
+        near = [
+            (w.grad, w.detach(), w0)
+            for w, w0 in zip(self._near, self._from, strict=True)
+            if w.grad is not None
+        ]
         if near:
             moved = torch._foreach_sub([w for _, w, _ in near], [w0 for _, _, w0 in near])
             torch._foreach_add_([gradient for gradient, _, _ in near], moved, alpha=self.strength)
         fresh = [(w.grad, w.detach()) for w in self._fresh if w.grad is not None]
         if fresh:
-            torch._foreach_add_([gradient for gradient, _ in fresh], [w for _, w in fresh], alpha=self.new)
+            torch._foreach_add_(
+                [gradient for gradient, _ in fresh], [w for _, w in fresh], alpha=self.new
+            )
 
     def penalty(self) -> Tensor:
         total = super().penalty()

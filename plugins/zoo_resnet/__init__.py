@@ -1,4 +1,6 @@
-"""Residual networks: He, Zhang, Ren and Sun, 2015; timm's classes. The `d` forms are those of He et al., 2018."""
+"""Residual networks: He, Zhang, Ren and Sun, 2015; timm's classes. The `d` forms are those of He
+et al., 2018.
+"""
 
 from __future__ import annotations
 

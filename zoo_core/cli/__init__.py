@@ -1,4 +1,5 @@
-"""The command `zoo`: one file per command, imported when it is called, so that the others cost nothing.
+"""The command `zoo`: one file per command, imported when it is called, so that the others cost
+nothing.
 
 Exit codes: 0, 1 (the thing failed), 2 (wrong usage), 130 (Ctrl-C).
 """
@@ -15,11 +16,15 @@ import click
 from zoo_core import __version__
 from zoo_core.errors import PluginError, ZooError
 
-# name -> the module that holds it as `command`, and what it does in a line, so that help imports no command
+# name -> the module that holds it as `command`, and what it does in a line, so that help imports
+# no command
 COMMANDS: dict[str, tuple[str, str]] = {
     "list": ("zoo_core.cli.listing", "List the models."),
     "show": ("zoo_core.cli.show", "Tell the facts about a model and its weights."),
-    "stages": ("zoo_core.cli.stages", "Show the stages of a model, and what a freeze leaves to train."),
+    "stages": (
+        "zoo_core.cli.stages",
+        "Show the stages of a model, and what a freeze leaves to train.",
+    ),
     "finetune": ("zoo_core.cli.finetune", "Fine-tune a model on your own pictures."),
     "evaluate": ("zoo_core.cli.evaluate", "Measure a model on pictures with known classes."),
     "predict": ("zoo_core.cli.predict", "Say what is in pictures."),
@@ -50,10 +55,14 @@ class Zoo(click.Group):
         try:
             return super().resolve_command(ctx, args)
         except click.NoSuchCommand as error:
-            raise click.NoSuchCommand(error.command_name, possibilities=self.list_commands(ctx), ctx=ctx) from None
+            raise click.NoSuchCommand(
+                error.command_name, possibilities=self.list_commands(ctx), ctx=ctx
+            ) from None
 
     def add_command(self, cmd: click.Command, name: str | None = None) -> None:
-        """Add a plugin's command. Raises PluginError where the name is taken: nobody replaces another's command."""
+        """Add a plugin's command. Raises PluginError where the name is taken: nobody replaces
+        another's command.
+        """
         name = name or cmd.name
         if name in COMMANDS or name in self.commands:
             raise PluginError(f'the command "{name}" is taken')
@@ -62,18 +71,29 @@ class Zoo(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         self._ask_plugins()
         rows = [(name, line) for name, (_, line) in COMMANDS.items()]
-        rows += [(name, command.get_short_help_str(200)) for name, command in sorted(self.commands.items())]
+        rows += [
+            (name, command.get_short_help_str(200))
+            for name, command in sorted(self.commands.items())
+        ]
         with formatter.section("Commands"):
             formatter.write_dl(rows)
 
-    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[click.shell_completion.CompletionItem]:
+    def shell_complete(
+        self, ctx: click.Context, incomplete: str
+    ) -> list[click.shell_completion.CompletionItem]:
         """Names from the table: completing a command imports none."""
         from click.shell_completion import CompletionItem
 
         self._ask_plugins()
         lines = {name: line for name, (_, line) in COMMANDS.items()}
-        lines |= {name: command.get_short_help_str() for name, command in sorted(self.commands.items())}
-        names = [CompletionItem(name, help=line) for name, line in lines.items() if name.startswith(incomplete)]
+        lines |= {
+            name: command.get_short_help_str() for name, command in sorted(self.commands.items())
+        }
+        names = [
+            CompletionItem(name, help=line)
+            for name, line in lines.items()
+            if name.startswith(incomplete)
+        ]
         return names + click.Command.shell_complete(self, ctx, incomplete)
 
     def _ask_plugins(self) -> None:
@@ -85,9 +105,13 @@ class Zoo(click.Group):
 
 
 def _takes_debug(command: click.Command) -> click.Command:
-    """The command with `--debug`, which main() looks for: people add it at the end of what they typed."""
+    """The command with `--debug`, which main() looks for: people add it at the end of what they
+    typed.
+    """
     if not any("--debug" in parameter.opts for parameter in command.params):
-        command.params.append(click.Option(["--debug"], is_flag=True, expose_value=False, hidden=True))
+        command.params.append(
+            click.Option(["--debug"], is_flag=True, expose_value=False, hidden=True)
+        )
     if isinstance(command, click.Group):
         for child in command.commands.values():
             _takes_debug(child)
@@ -99,10 +123,17 @@ def _takes_debug(command: click.Command) -> click.Command:
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
     epilog="Start with: zoo list, zoo show resnet50. Each command has --help.",
 )
-@click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error (or set ZOO_DEBUG=1).")
+@click.option(
+    "--debug",
+    is_flag=True,
+    expose_value=False,
+    help="Show the traceback of an error (or set ZOO_DEBUG=1).",
+)
 @click.version_option(__version__, message="%(prog)s %(version)s")
 def zoo() -> None:
-    """Vision models for transfer learning: keep the early layers, retrain the later ones on your own pictures."""
+    """Vision models for transfer learning: keep the early layers, retrain the later ones on your
+    own pictures.
+    """
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -125,7 +156,9 @@ def main(args: Sequence[str] | None = None) -> int:
 
 
 def _closed_pipe() -> int:
-    """Nobody reads on, as in `zoo list | head -1`: keep Python from complaining about it at its end."""
+    """Nobody reads on, as in `zoo list | head -1`: keep Python from complaining about it at its
+    end.
+    """
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 

@@ -10,7 +10,12 @@ from zoo_core.cli.output import print_json, print_table
 
 @click.command("evaluate")
 @model_argument()
-@click.option("--data", required=True, metavar="SPEC", help="digits#test, mnist5k#test, idx:DIR#test or folder:DIR.")
+@click.option(
+    "--data",
+    required=True,
+    metavar="SPEC",
+    help="digits#test, mnist5k#test, idx:DIR#test or folder:DIR.",
+)
 @click.option("--batch-size", default=64, show_default=True)
 @json_option
 def command(model: str, data: str, batch_size: int, as_json: bool) -> None:

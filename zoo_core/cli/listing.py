@@ -7,7 +7,16 @@ from typing import Any
 
 import click
 
-from zoo_core.cli.output import count, gmacs, known, note, note_broken, print_json, print_table, size
+from zoo_core.cli.output import (
+    count,
+    gmacs,
+    known,
+    note,
+    note_broken,
+    print_json,
+    print_table,
+    size,
+)
 from zoo_core.errors import did_you_mean
 from zoo_core.types import ModelInfo, WeightsInfo
 
@@ -18,9 +27,8 @@ from zoo_core.types import ModelInfo, WeightsInfo
 def command(pattern: str | None, as_json: bool) -> None:
     """List the models, with the accuracy of their default weights.
 
-    PATTERN is a name with shell wildcards ("resnet*"), or a family (resnet). Models of timm that are not official ones
-    are listed when it names them: "timm/convnext*".
-    """
+    PATTERN is a name with shell wildcards ("resnet*"), or a family (resnet). Models of timm that
+    are not official ones are listed when it names them: "timm/convnext*"."""
     catalogue = known()
     models = catalogue.models(pattern)
     if as_json:
@@ -29,7 +37,9 @@ def command(pattern: str | None, as_json: bool) -> None:
         _print(models)
     else:
         names = [catalogue.bare(model) for model in catalogue.models()]
-        note(" ".join([f'No model matches "{pattern}".', did_you_mean(pattern or "", names)]).strip())
+        note(
+            " ".join([f'No model matches "{pattern}".', did_you_mean(pattern or "", names)]).strip()
+        )
     note_broken()
 
 
@@ -41,7 +51,9 @@ def _print(models: list[ModelInfo]) -> None:
         rows = [[*row, model.distribution] for row, model in zip(rows, models, strict=True)]
     print_table(header, rows, right=("params", "GMACs", "top-1"))
     if sys.stdout.isatty():
-        note(f'\n{len(models)} model{"s" if len(models) > 1 else ""}. Run "zoo show NAME" for one of them.')
+        note(
+            f'\n{len(models)} model{"s" if len(models) > 1 else ""}. Run "zoo show NAME" for one of them.'
+        )
 
 
 def _row(model: ModelInfo) -> list[str]:

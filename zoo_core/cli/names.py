@@ -13,15 +13,25 @@ class ModelName(click.ParamType):
 
     name = "name"
 
-    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
         catalogue = known()
         models = catalogue.models("timm/*" if incomplete.startswith("timm/") else None)
         names = {catalogue.bare(model): model for model in models}
         base, dot, _ = incomplete.partition(".")
         if dot and base in names:
             references = [f"{base}.{tag}" for tag in names[base].weights]
-            return [CompletionItem(reference) for reference in references if reference.startswith(incomplete)]
-        return [CompletionItem(name, help=m.summary) for name, m in names.items() if name.startswith(incomplete)]
+            return [
+                CompletionItem(reference)
+                for reference in references
+                if reference.startswith(incomplete)
+            ]
+        return [
+            CompletionItem(name, help=m.summary)
+            for name, m in names.items()
+            if name.startswith(incomplete)
+        ]
 
 
 MODEL = ModelName()

@@ -1,4 +1,6 @@
-"""What commands share: tables and JSON. Plain aligned lines where stdout is no terminal; nothing is ever cut off."""
+"""What commands share: tables and JSON. Plain aligned lines where stdout is no terminal; nothing
+is ever cut off.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ LAST_COLUMN = 30  # what the last column gets at least, where it needs as much
 
 
 def known() -> Catalogue:
-    """The catalogue; what a plugin prints while it loads goes to stderr, so that stdout stays valid JSON."""
+    """The catalogue; what a plugin prints while it loads goes to stderr, so that stdout stays
+    valid JSON.
+    """
     from zoo_core.catalogue import catalogue
 
     with contextlib.redirect_stdout(sys.stderr):
@@ -30,7 +34,9 @@ def print_json(value: Any) -> None:
     click.echo(json.dumps(value, indent=2, ensure_ascii=False, default=_plain))
 
 
-def print_table(header: Sequence[str], rows: Iterable[Sequence[str]], *, right: Iterable[str] = ()) -> None:
+def print_table(
+    header: Sequence[str], rows: Iterable[Sequence[str]], *, right: Iterable[str] = ()
+) -> None:
     """A table of text; the columns named in `right` are aligned to the right."""
     listed = [[str(cell) for cell in row] for row in rows]
     at_right = set(right)
@@ -88,7 +94,9 @@ def note_broken() -> None:
     broken = known().plugins.broken
     if broken:
         names = ", ".join(plugin.title() for plugin in broken)
-        note(f'Broken plugin{"s" if len(broken) > 1 else ""}: {names}. Run "zoo plugins" to see what is wrong.')
+        note(
+            f'Broken plugin{"s" if len(broken) > 1 else ""}: {names}. Run "zoo plugins" to see what is wrong.'
+        )
 
 
 def _print_rich(header: Sequence[str], rows: list[list[str]], right: set[str]) -> None:

@@ -30,16 +30,27 @@ def list_plugins(ctx: click.Context, as_json: bool) -> None:
 def _list(ctx: click.Context, as_json: bool) -> None:
     root = ctx.find_root()
     if isinstance(root.command, click.Group):
-        root.command.list_commands(root)  # asks every plugin for its commands, and records what fails
+        root.command.list_commands(
+            root
+        )  # asks every plugin for its commands, and records what fails
     plugins = known().examine()
     if as_json:
         print_json([_record(plugin) for plugin in plugins])
         return
     rows = [
-        (p.name, p.distribution, p.version, _adds(p), f"{p.seconds:.3f}", "broken" if p.broken else "ok")
+        (
+            p.name,
+            p.distribution,
+            p.version,
+            _adds(p),
+            f"{p.seconds:.3f}",
+            "broken" if p.broken else "ok",
+        )
         for p in plugins
     ]
-    print_table(("plugin", "distribution", "version", "adds", "seconds", "state"), rows, right=("seconds",))
+    print_table(
+        ("plugin", "distribution", "version", "adds", "seconds", "state"), rows, right=("seconds",)
+    )
     for plugin in plugins:
         for fault in plugin.faults:
             click.echo(f"{plugin.title()} {fault}")

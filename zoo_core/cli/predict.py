@@ -21,6 +21,8 @@ def command(model: str, pictures: tuple[str, ...], top: int, as_json: bool) -> N
     if as_json:
         print_json(found)
         return
-    rows = [(one["picture"], *[f"{name} {value:.1%}" for name, value in one["top"]]) for one in found]
+    rows = [
+        (one["picture"], *[f"{name} {value:.1%}" for name, value in one["top"]]) for one in found
+    ]
     width = max(len(row) for row in rows)
     print_table(("picture", "likeliest", *[""] * (width - 2)), rows)

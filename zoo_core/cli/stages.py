@@ -10,7 +10,11 @@ from zoo_core.cli.output import print_json
 
 @click.command("stages")
 @click.argument("name", type=MODEL)
-@click.option("--freeze-until", metavar="LAYER", help="Freeze all that feeds LAYER: a stage, or a module's path.")
+@click.option(
+    "--freeze-until",
+    metavar="LAYER",
+    help="Freeze all that feeds LAYER: a stage, or a module's path.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(name: str, freeze_until: str | None, as_json: bool) -> None:
     """Show the stages of a model in order: output shape, parameters, and what trains.
