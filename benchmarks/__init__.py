@@ -1,3 +1,4 @@
-"""zoo against its peers, one claim a file: `python -m benchmarks`, or one alone: `python -m
-benchmarks.creating`.
+"""zoo against its peers, one claim a file.
+
+All: `python -m benchmarks`; one alone: `python -m benchmarks.creating`.
 """

@@ -12,6 +12,11 @@ from benchmarks import commands, creating, forward, freezing, listing, memory
 from benchmarks.measure import Row, Skipped, as_table, show
 
 PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
+METHOD = """\
+`make bench` writes this page. zoo and its peer are measured in turn in one run, after a round that
+does not count. Times are medians, and a result is the median of the ratios round by round, so that
+what slows the machine for a while cancels out. The ratios are what matters: machines differ, and
+are noisy."""
 ALL = (listing, creating, memory, commands, forward, freezing)
 
 
@@ -24,9 +29,8 @@ def main() -> None:
         show(found)
         results += found
     PAGE.write_text(page(results), encoding="utf-8")
-    print(
-        f"\nWritten to {PAGE.relative_to(Path.cwd()) if PAGE.is_relative_to(Path.cwd()) else PAGE}"
-    )
+    here = Path.cwd()
+    print(f"\nWritten to {PAGE.relative_to(here) if PAGE.is_relative_to(here) else PAGE}")
 
 
 def page(results: list[Row | Skipped]) -> str:
@@ -34,9 +38,7 @@ def page(results: list[Row | Skipped]) -> str:
     skipped = [f"- Not measured: {r.what}: {r.why}" for r in results if isinstance(r, Skipped)]
     parts = [
         "# Benchmarks",
-        "`make bench` writes this page. zoo and its peer are measured in turn in one run, after a round that does not\n"
-        "count. Times are medians, and a result is the median of the ratios round by round, so that what slows the\n"
-        "machine for a while cancels out. The ratios are what matters: machines differ, and are noisy.",
+        METHOD,
         machine(),
         as_table(rows),
         *(["\n".join(skipped)] if skipped else []),
@@ -49,9 +51,8 @@ def machine() -> str:
     today = datetime.datetime.now(datetime.UTC).date().isoformat()
     names = ("zoo-core", "torch", "timm", "safetensors")
     versions = ", ".join(f"{name} {version(name)}" for name in names)
-    return (
-        f"{today}; {cpu()}, {os.cpu_count()} cores; Python {platform.python_version()}, {versions}."
-    )
+    python = f"Python {platform.python_version()}"
+    return f"{today}; {cpu()}, {os.cpu_count()} cores; {python}, {versions}."
 
 
 def cpu() -> str:

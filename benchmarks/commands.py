@@ -13,10 +13,9 @@ def measure() -> list[Row | Skipped]:
     results: list[Row | Skipped] = []
     for words in COMMANDS:
         what = f"`zoo {' '.join(words)}` beyond `python -c pass`"
+        ways = {"ours": [ZOO, *words], "peer": [sys.executable, "-c", "pass"]}
         try:
-            times = processes(
-                {"ours": [ZOO, *words], "peer": [sys.executable, "-c", "pass"]}, rounds=9
-            )
+            times = processes(ways, rounds=9)
         except RuntimeError as error:
             results.append(Skipped(what, str(error)))
             continue

@@ -1,8 +1,8 @@
-"""A ResNet-50 with the weights of a local file, in a warm process: against timm, and against the
-least it can cost.
+"""A ResNet-50 from a local file, in a warm process: against timm, and the least it can cost.
 
 The least: timm's class built on the meta device, the file mapped, its tensors assigned. It checks
-nothing: no keys that teach, no head of another size, no stages, labels or transforms."""
+nothing: no keys that teach, no head of another size, no stages, labels or transforms.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from benchmarks.measure import Row, alternate, at_least, at_most, ms, show
 from benchmarks.weights import resnet50_file
 
 ROUNDS = 15
+WHAT = "`create` ResNet-50 from a file against `timm.create_model`"
 
 
 def measure() -> list[Row]:
@@ -25,9 +26,7 @@ def measure() -> list[Row]:
     mine, timm, floor = (ms(times.median(name)) for name in ways)
     faster, over = times.ratio("timm", "ours"), times.ratio("ours", "least")
     return [
-        at_least(
-            "`create` ResNet-50 from a file against `timm.create_model`", mine, timm, faster, 3
-        ),
+        at_least(WHAT, mine, timm, faster, 3),
         at_most("the same against meta build and mapping alone", mine, floor, over, 1.3),
     ]
 
@@ -41,9 +40,8 @@ def ours(path: Path) -> object:
 def peer(path: Path) -> object:
     import timm
 
-    return timm.create_model(
-        "resnet50", pretrained=True, pretrained_cfg_overlay={"file": str(path)}
-    )
+    overlay = {"file": str(path)}
+    return timm.create_model("resnet50", pretrained=True, pretrained_cfg_overlay=overlay)
 
 
 def least(path: Path) -> object:

@@ -1,6 +1,4 @@
-"""A forward pass with weights that lie in the mapped file against the same weights copied into
-memory of their own.
-"""
+"""A forward pass with weights in the mapped file against the same weights copied into memory."""
 
 from __future__ import annotations
 

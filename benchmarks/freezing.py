@@ -1,6 +1,4 @@
-"""A training step of a ResNet-50 that is frozen until layer4, against the same step with
-everything trained.
-"""
+"""A training step of a ResNet-50 frozen until layer4, against one of the whole network."""
 
 from __future__ import annotations
 
@@ -20,9 +18,8 @@ def measure() -> list[Row]:
     ways = {}
     for name, layer in (("frozen", "layer4"), ("all", None)):
         model = zoo.create("resnet50", num_classes=10, freeze_until=layer).train()
-        optimizer = torch.optim.SGD(
-            [p for p in model.parameters() if p.requires_grad], lr=1e-4, momentum=0.9
-        )
+        trained = [p for p in model.parameters() if p.requires_grad]
+        optimizer = torch.optim.SGD(trained, lr=1e-4, momentum=0.9)
         ways[name] = lambda model=model, optimizer=optimizer: step(model, optimizer, x, y)
     times = alternate(ways, ROUNDS)
     what = "training step, ResNet-50 frozen until `layer4` against everything trained"

@@ -1,5 +1,6 @@
-"""Two or more ways of doing one thing, measured in turn: A B A B …, so that a machine's slow
-minutes hit both alike.
+"""Two or more ways of doing one thing, measured in turn.
+
+A B A B …, so that a machine's slow minutes hit both alike.
 """
 
 from __future__ import annotations
@@ -80,9 +81,7 @@ def processes(commands: Mapping[str, Sequence[str]], rounds: int) -> Times:
 
 
 def run(command: Sequence[str]) -> str:
-    """Run a command to its end and return what it printed; a failure is an error with what it said
-    of it.
-    """
+    """Run a command to its end and return what it printed; a failure is an error that says why."""
     env = {**os.environ, "PYTHONWARNINGS": "ignore"}
     done = subprocess.run(command, capture_output=True, text=True, env=env, check=False)
     if done.returncode:
@@ -102,9 +101,8 @@ def as_table(rows: Sequence[Row]) -> str:
     lines = ["| what | zoo | peer | result | target | met |", "|---|---|---|---|---|---|"]
     for row in rows:
         met = "-" if row.met is None else "yes" if row.met else "**no**"
-        lines.append(
-            f"| {row.what} | {row.ours} | {row.peer} | {row.value:.2f}{row.unit} | {row.target} | {met} |"
-        )
+        result = f"{row.value:.2f}{row.unit}"
+        lines.append(f"| {row.what} | {row.ours} | {row.peer} | {result} | {row.target} | {met} |")
     return "\n".join(lines)
 
 

@@ -1,7 +1,8 @@
 """Peak memory that creating a ResNet-50 from a file adds, in a new process, file pages included.
 
 Linux only: the kernel's own peak (VmHWM) is reset when all is imported and read again at the end.
-Every weight is read once, since a mapped file costs nothing until then."""
+Every weight is read once, since a mapped file costs nothing until then.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +33,7 @@ def forward(model):
         model.eval()(torch.zeros(1, 3, 224, 224))
 
 import timm, safetensors.torch, zoo_core
-forward(zoo_core.create("resnet18"))  # imports, thread pools and kernels, which are no part of the weights
+forward(zoo_core.create("resnet18"))  # imports, thread pools and kernels are no part of the weights
 Path("/proc/self/clear_refs").write_text("5")
 before = status("VmRSS")
 model = way(path)
@@ -55,26 +56,19 @@ def measure() -> list[Row | Skipped]:
             for way, found in seen.items():
                 found.append(probe(way, path))
     rows: list[Row | Skipped] = []
-    for key, name in (
-        ("created", what),
-        ("forward", "the same, and one forward pass of one picture"),
-    ):
-        ours, peer = (
-            statistics.median(f[key] for f in seen[way]) / size for way in ("ours", "peer")
-        )
+    for key in ("created", "forward"):
+        ours, peer = (statistics.median(f[key] for f in found) / size for found in seen.values())
         mine, theirs = (f"{n:.2f} ({n * size / 1e6:.0f} MB)" for n in (ours, peer))
-        rows.append(
-            at_most(name, mine, theirs, ours, 1.1)
-            if key == "created"
-            else extra(name, mine, theirs, ours)
-        )
+        if key == "created":
+            rows.append(at_most(what, mine, theirs, ours, 1.1))
+        else:
+            after = "the same, and one forward pass of one picture"
+            rows.append(extra(after, mine, theirs, ours))
     return rows
 
 
 def extra(name: str, mine: str, theirs: str, value: float) -> Row:
-    """A row without a target: activations and the kernels' scratch memory come on top, whoever
-    loads.
-    """
+    """A row without a target: activations and the kernels' scratch memory come on top for both."""
     return Row(name, mine, theirs, value, "x", "-", None)
 
 

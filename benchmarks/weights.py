@@ -1,6 +1,4 @@
-"""A ResNet-50 weights file of the usual size, with random values: loading does not care what they
-are.
-"""
+"""A ResNet-50 weights file of the usual size: its values are random, which loading never sees."""
 
 from __future__ import annotations
 
@@ -12,8 +10,9 @@ from pathlib import Path
 
 @contextlib.contextmanager
 def resnet50_file() -> Iterator[Path]:
-    """A safetensors file of a ResNet-50 (102 MB) in a temporary folder, read once so that it is in
-    the page cache.
+    """A safetensors file of a ResNet-50 (102 MB) in a temporary folder.
+
+    It has been read once, so that it is in the page cache.
     """
     import timm
     from safetensors.torch import save_file

@@ -1,5 +1,6 @@
-"""Run the code blocks of one Markdown page: `python run_page.py PAGE`. test_docs.py says what the
-rules are.
+"""Run the code blocks of one Markdown page: `python run_page.py PAGE`.
+
+test_docs.py says what the rules are.
 """
 
 from __future__ import annotations
@@ -22,8 +23,9 @@ MATCHING = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block: its language, its text, the line of the page where the text begins, and the
-    file it is for.
+    """A fenced block: its language and its text.
+
+    `line`: the line of the page where the text begins. `file`: the file that it is for.
     """
 
     kind: str
@@ -53,9 +55,8 @@ def blocks(text: str) -> Iterator[Block]:
             if fence:
                 opened, start, lines = fence, number + 1, []
         elif fence and fence["marks"] == opened["marks"] and not fence["kind"]:
-            yield Block(
-                opened["kind"], textwrap.dedent("\n".join(lines)) + "\n", start, opened["file"]
-            )
+            inside = textwrap.dedent("\n".join(lines)) + "\n"
+            yield Block(opened["kind"], inside, start, opened["file"])
             opened = None
         else:
             lines.append(line)
@@ -68,11 +69,8 @@ def run(block: Block, page: Path, namespace: dict[str, Any]) -> str:
     if block.file is not None:
         return write(block, block.file)
     if block.kind == "python":
-        return (
-            run_examples(block, page, namespace)
-            if ">>> " in block.text
-            else run_python(block, page, namespace)
-        )
+        how = run_examples if ">>> " in block.text else run_python
+        return how(block, page, namespace)
     if block.kind in ("console", "bash"):
         return run_shell(block)
     return ""
@@ -93,9 +91,8 @@ def run_python(block: Block, page: Path, namespace: dict[str, Any]) -> str:
 
 def run_examples(block: Block, page: Path, namespace: dict[str, Any]) -> str:
     """Doctest's own runner, on the namespace of the page."""
-    test = doctest.DocTestParser().get_doctest(
-        block.text, namespace, page.name, str(page), block.line - 1
-    )
+    parser = doctest.DocTestParser()
+    test = parser.get_doctest(block.text, namespace, page.name, str(page), block.line - 1)
     said: list[str] = []
     runner = doctest.DocTestRunner(checker=CHECKER, optionflags=MATCHING)
     runner.run(test, out=said.append, clear_globs=False)
@@ -104,9 +101,7 @@ def run_examples(block: Block, page: Path, namespace: dict[str, Any]) -> str:
 
 
 def run_shell(block: Block) -> str:
-    """Run the commands of a block one by one, and compare what each prints with what the page
-    shows.
-    """
+    """Run the commands of a block one by one; each must print what the page shows."""
     for command, expected in commands(block.text):
         done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
         if done.returncode != 0:
@@ -118,8 +113,9 @@ def run_shell(block: Block) -> str:
 
 
 def commands(text: str) -> Iterator[tuple[str, str]]:
-    """Each command of a console block with the output shown for it. A command ends without a
-    backslash.
+    """Each command of a console block with the output shown for it.
+
+    A command ends without a backslash.
     """
     command, output = "", []
     for line in text.splitlines():

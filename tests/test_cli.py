@@ -1,4 +1,4 @@
-"""The command line as a person meets it: a process of its own, its two streams and its exit code."""
+"""The command line as a person meets it: a process of its own, two streams and an exit code."""
 
 from __future__ import annotations
 
@@ -21,27 +21,18 @@ QUICK = ("list", "show", "stages", "plugins", "doctor")
 
 
 def environment(**given: str) -> dict[str, str]:
-    clean = {
-        key: value for key, value in os.environ.items() if not key.startswith(("ZOO_", "_ZOO"))
-    }
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(("ZOO_", "_ZOO"))}
     return {**clean, "ZOO_PLUGINS": "", **given}
 
 
 def zoo(*words: str, cwd: Path | None = None, **given: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*ZOO, *words],
-        capture_output=True,
-        text=True,
-        env=environment(**given),
-        cwd=cwd,
-        check=False,
-    )
+    env = environment(**given)
+    words = (*ZOO, *words)
+    return subprocess.run(words, capture_output=True, text=True, env=env, cwd=cwd, check=False)
 
 
 def fails(*words: str, code: int = 1, **given: str) -> str:
-    """What a command that must fail says: nothing on stdout, a few lines and no traceback on
-    stderr.
-    """
+    """What a command that must fail says: no stdout, a few lines on stderr and no traceback."""
     done = zoo(*words, **given)
     assert (done.returncode, done.stdout) == (code, "")
     assert "Traceback" not in done.stderr
@@ -52,7 +43,7 @@ Capture = pytest.CaptureFixture[str]
 
 
 def here(capsys: Capture, *words: str, code: int = 0) -> tuple[str, str]:
-    """The same in this process, which imports torch only once: what goes to stdout and to stderr."""
+    """The same in this process, which imports torch only once: its stdout and its stderr."""
     capsys.readouterr()
     assert main(words) == code
     return tuple(capsys.readouterr())
@@ -64,27 +55,11 @@ def here(capsys: Capture, *words: str, code: int = 0) -> tuple[str, str]:
 def test_list() -> None:
     done = zoo("list")
     header, *lines = done.stdout.splitlines()
-    assert header.split() == [
-        "name",
-        "params",
-        "GMACs",
-        "top-1",
-        "on",
-        "input",
-        "weights",
-        "licence",
-    ]
+    assert header.split() == "name params GMACs top-1 on input weights licence".split()
     assert [line.split()[0] for line in lines] == list_models()
     rows = {line.split()[0]: line.split()[1:] for line in lines}
-    assert rows["resnet50"] == [
-        "25,557,032",
-        "4.09",
-        "80.38",
-        "imagenet-1k",
-        "3x224x224",
-        "a1_in1k",
-        "apache-2.0",
-    ]
+    resnet50 = "25,557,032 4.09 80.38 imagenet-1k 3x224x224 a1_in1k apache-2.0"
+    assert rows["resnet50"] == resnet50.split()
     assert rows["lenet5"][:2] == ["61,706", "0.00042"]
     assert done.stderr == ""
 
@@ -116,9 +91,8 @@ def test_list_a_pattern(pattern: str, expected: list[str]) -> None:
 
 def test_list_in_natural_order() -> None:
     names = [row["name"] for row in json.loads(zoo("list", "resnet", "--json").stdout)]
-    assert names == [
-        f"resnet{depth}{form}" for depth in (18, 26, 34, 50, 101, 152) for form in ("", "d")
-    ]
+    depths = (18, 26, 34, 50, 101, 152)
+    assert names == [f"resnet{depth}{form}" for depth in depths for form in ("", "d")]
 
 
 def test_list_of_nothing() -> None:
@@ -145,17 +119,9 @@ def test_show() -> None:
     ):
         assert fact in text
     first = next(line for line in text.splitlines() if line.startswith("a1_in1k"))
-    assert first.split()[:6] == [
-        "a1_in1k",
-        "yes",
-        "80.38",
-        "imagenet-1k",
-        "3x224x224",
-        "apache-2.0",
-    ]
-    assert len([line for line in text.splitlines() if "_in1k" in line]) == len(
-        catalogue().find("resnet50").model.weights
-    )
+    assert first.split()[:6] == "a1_in1k yes 80.38 imagenet-1k 3x224x224 apache-2.0".split()
+    rows = [line for line in text.splitlines() if "_in1k" in line]
+    assert len(rows) == len(catalogue().find("resnet50").model.weights)
 
 
 def test_show_tells_what_the_reductions_of_googlenet_save() -> None:
@@ -219,15 +185,8 @@ def test_stages(capsys: Capture) -> None:
 def test_stages_json(capsys: Capture) -> None:
     out, _ = here(capsys, "stages", "resnet18.a1_in1k", "--freeze-until", "layer4", "--json")
     rows = json.loads(out)
-    assert [row["stage"] for row in rows] == [
-        "stem",
-        "layer1",
-        "layer2",
-        "layer3",
-        "layer4",
-        "pool",
-        "head",
-    ]
+    stages = "stem layer1 layer2 layer3 layer4 pool head".split()
+    assert [row["stage"] for row in rows] == stages
     assert [row["frozen"] for row in rows] == [True, True, True, True, False, False, False]
     assert rows[-1]["output"] == [1000]
     assert sum(row["params"] for row in rows) == 11_689_512
@@ -253,9 +212,8 @@ def test_plugins() -> None:
     header, *lines = zoo("plugins").stdout.splitlines()
     assert header.split() == ["plugin", "distribution", "version", "adds", "seconds", "state"]
     assert all(line.endswith("  ok") for line in lines)
-    assert [line.split()[:3] for line in lines if line.startswith("zoo_resnet")] == [
-        ["zoo_resnet", "zoo-core", __version__]
-    ]
+    (resnet,) = (line for line in lines if line.startswith("zoo_resnet"))
+    assert resnet.split()[:3] == ["zoo_resnet", "zoo-core", __version__]
     assert zoo("plugins", "list").stdout.split()[:6] == header.split()
 
 
@@ -277,16 +235,8 @@ def checks(**given: str) -> dict[str, dict]:
 
 def test_doctor(tmp_path: Path) -> None:
     found = checks(ZOO_CACHE=str(tmp_path / "not" / "yet"), ZOO_OFFLINE="1")
-    assert list(found) == [
-        "python",
-        "packages",
-        "torchvision",
-        "device",
-        "cache",
-        "network",
-        "plugins",
-        "weights",
-    ]
+    names = "python packages torchvision device cache network plugins weights"
+    assert list(found) == names.split()
     assert [name for name, check in found.items() if not check["ok"]] == []
     assert str(tmp_path) in found["cache"]["found"]
     assert not (tmp_path / "not").exists()
@@ -294,18 +244,20 @@ def test_doctor(tmp_path: Path) -> None:
     assert "whole" in found["weights"]["found"]
 
 
+MISMATCHED = 'raise RuntimeError("operator torchvision::nms does not exist")\n'
+
+
 def test_doctor_finds_a_torchvision_of_another_torch(tmp_path: Path) -> None:
-    """A torchvision as pip leaves it, that asks for another torch and cannot load its operators
-    beside this one.
+    """A torchvision as pip leaves it, that asks for another torch.
+
+    It cannot load its operators beside this one.
     """
-    (tmp_path / "torchvision.py").write_text(
-        'raise RuntimeError("operator torchvision::nms does not exist")\n'
-    )
+    (tmp_path / "torchvision.py").write_text(MISMATCHED)
     found = checks(PYTHONPATH=str(tmp_path))["torchvision"]
     assert not found["ok"]
     assert "operator torchvision::nms does not exist" in found["found"]
     assert "pip install --force-reinstall torch torchvision" in found["mend"]
-    assert "https://download.pytorch.org/whl/cpu" in found["mend"]
+    assert "for CPU only, from PyTorch's CPU index" in found["mend"]
 
     info = tmp_path / "torchvision-0.20.1.dist-info"
     info.mkdir()
@@ -319,9 +271,7 @@ def test_doctor_finds_a_torchvision_of_another_torch(tmp_path: Path) -> None:
 
 
 def test_a_mismatched_torchvision_is_told_by_every_command(tmp_path: Path) -> None:
-    (tmp_path / "torchvision.py").write_text(
-        'raise RuntimeError("operator torchvision::nms does not exist")\n'
-    )
+    (tmp_path / "torchvision.py").write_text(MISMATCHED)
     error, hint = fails("stages", "resnet18", PYTHONPATH=str(tmp_path)).splitlines()
     assert error == "Error: unexpected RuntimeError: operator torchvision::nms does not exist"
     assert 'run "zoo doctor"' in hint
@@ -335,9 +285,8 @@ def test_doctor_finds_a_cache_that_cannot_be_written(
     out, _ = here(capsys, "doctor", code=1)
     lines = out.splitlines()
     wrong = [number for number, line in enumerate(lines) if not line.startswith("ok ")]
-    assert lines[wrong[0]].startswith(
-        f"WRONG  cache        {tmp_path}/file/cache cannot be written"
-    )
+    fault = f"WRONG  cache        {tmp_path}/file/cache cannot be written"
+    assert lines[wrong[0]].startswith(fault)
     assert "set ZOO_CACHE to a folder of yours" in lines[wrong[1]]
     assert len(wrong) == 2
 
@@ -374,11 +323,8 @@ def test_help_and_version() -> None:
 
 
 def test_debug_shows_the_traceback() -> None:
-    for done in (
-        zoo("show", "x", "--debug"),
-        zoo("--debug", "show", "x"),
-        zoo("show", "x", ZOO_DEBUG="1"),
-    ):
+    words = (["show", "x", "--debug"], ["--debug", "show", "x"])
+    for done in (*(zoo(*some) for some in words), zoo("show", "x", ZOO_DEBUG="1")):
         assert done.returncode == 1
         assert "Traceback" in done.stderr
         assert done.stderr.splitlines()[-2].startswith('Error: No model "x"')
@@ -409,10 +355,9 @@ def test_an_error_in_two_lines_is_printed_in_one(capsys: Capture) -> None:
 
 @pytest.mark.parametrize("words", ["list", "list --json", "show resnet50 --json", "plugins"])
 def test_a_reader_that_stops_early(words: str) -> None:
-    command = f"{sys.executable} -m zoo_core {words} | head -1"
-    done = subprocess.run(
-        ["bash", "-c", command], capture_output=True, text=True, env=environment(), check=True
-    )
+    command = ["bash", "-c", f"{sys.executable} -m zoo_core {words} | head -1"]
+    env = environment()
+    done = subprocess.run(command, capture_output=True, text=True, env=env, check=True)
     assert done.stderr == ""
     assert len(done.stdout.splitlines()) == 1
 
@@ -461,13 +406,7 @@ def _read(descriptor: int) -> bytes:
 
 def completed(line: str) -> list[str]:
     """What bash is offered at the end of a line."""
-    words = line.split(" ")
-    given = {
-        "_ZOO_COMPLETE": "bash_complete",
-        "COMP_WORDS": line,
-        "COMP_CWORD": str(len(words) - 1),
-    }
-    done = zoo(**given)
+    done = zoo(_ZOO_COMPLETE="bash_complete", COMP_WORDS=line, COMP_CWORD=str(line.count(" ")))
     return [offer.partition(",")[2] for offer in done.stdout.splitlines()]
 
 
@@ -477,11 +416,7 @@ def test_completion() -> None:
     assert set(COMMANDS) <= set(completed("zoo "))
     assert completed("zoo show resnet18") == ["resnet18", "resnet18d"]
     assert completed("zoo stages alex") == ["alexnet"]
-    assert completed("zoo show resnet18.a") == [
-        "resnet18.a1_in1k",
-        "resnet18.a2_in1k",
-        "resnet18.a3_in1k",
-    ]
+    assert completed("zoo show resnet18.a") == [f"resnet18.a{n}_in1k" for n in (1, 2, 3)]
     assert completed("zoo plugins li") == ["list"]
     assert "--json" in completed("zoo list --j")
 
@@ -497,8 +432,8 @@ def test_every_command_is_there(name: str) -> None:
 
 
 def test_help_imports_no_command() -> None:
-    code = "import sys; from zoo_core.cli import main; main(['--help']); print(*sys.modules, file=sys.stderr)"
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, env=environment(), check=True
-    )
+    code = "import sys; from zoo_core.cli import main; main(['--help']); "
+    code += "print(*sys.modules, file=sys.stderr)"
+    command, env = [sys.executable, "-c", code], environment()
+    done = subprocess.run(command, capture_output=True, text=True, env=env, check=True)
     assert not {module for module, _ in COMMANDS.values()} & set(done.stderr.split())

@@ -1,9 +1,9 @@
 """Every code block of README.md and docs/ runs, page by page.
 
 - `python`: the blocks of one page share a namespace and run in order; blocks with `>>>` must give
-the output shown. - `console` and `bash`: lines after `$ ` run in a shell that finds `zoo`; the
-output that follows must match, where
-  there is any (`...` stands for anything, in a line or for lines).
+  the output shown.
+- `console` and `bash`: lines after `$ ` run in a shell that finds `zoo`; the output that follows
+  must match, where there is any (`...` stands for anything, in a line or for lines).
 - A block with `file=NAME` after its language is written to that file instead.
 - `text`, `toml` and the like are not run.
 
@@ -45,25 +45,16 @@ def test_code_blocks_run(page: Path, tmp_path: Path) -> None:
 
 
 def environment(folder: Path) -> dict[str, str]:
-    """That of a person in a plain terminal, offline, whose `zoo` is this checkout's, with an empty
-    cache.
-    """
-    kept = {
-        name: value for name, value in os.environ.items() if not name.startswith(("ZOO_", "HF_"))
-    }
+    """A person's in a plain terminal, offline: `zoo` is this checkout's, its cache empty."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("ZOO_", "HF_"))}
     path = os.pathsep.join([str(Path(sys.executable).parent), kept.get("PATH", "")])
     installed = folder / ".installed"
     installed.mkdir()
-    # "pip install ." goes to a folder of its own, and builds with what is here ("0" turns build
-    # isolation off)
+    # "pip install ." goes to a folder of its own, and builds with what is here ("0": no isolation)
     pip = {"PIP_TARGET": str(installed), "PIP_NO_DEPS": "1", "PIP_NO_BUILD_ISOLATION": "0"}
     pip["PYTHONPATH"] = str(installed)
-    own = {
-        "PATH": path,
-        "ZOO_CACHE": str(folder / ".zoo-cache"),
-        "ZOO_OFFLINE": "1",
-        "HF_HUB_OFFLINE": "1",
-    }
+    offline = {"ZOO_OFFLINE": "1", "HF_HUB_OFFLINE": "1"}
+    own = {"PATH": path, "ZOO_CACHE": str(folder / ".zoo-cache"), **offline}
     plain = {"COLUMNS": "120", "NO_COLOR": "1", "MPLBACKEND": "agg"}
     return {**kept, **own, **pip, **plain}
 

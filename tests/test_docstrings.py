@@ -1,4 +1,4 @@
-"""Every example in a docstring of zoo_core and of the built-in plugins gives the output it shows."""
+"""Every example in a docstring of zoo_core and the built-in plugins gives the output it shows."""
 
 from __future__ import annotations
 
@@ -16,21 +16,16 @@ import zoo_core
 
 def modules() -> list[str]:
     """zoo_core and every built-in plugin, with all modules inside them."""
-    plugins = [
-        entry.module
-        for entry in entry_points(group="zoo_core")
-        if entry.dist and entry.dist.name == "zoo-core"
-    ]
+    entries = entry_points(group="zoo_core")
+    plugins = [entry.module for entry in entries if entry.dist and entry.dist.name == "zoo-core"]
     return [name for package in ("zoo_core", *sorted(plugins)) for name in inside(package)]
 
 
 def inside(package: str) -> list[str]:
     folder = Path(zoo_core.__file__).parent if package == "zoo_core" else _folder(package)
     found = pkgutil.walk_packages([str(folder)], prefix=f"{package}.")
-    return [
-        package,
-        *sorted(module.name for module in found if not module.name.endswith("__main__")),
-    ]
+    names = [module.name for module in found if not module.name.endswith("__main__")]
+    return [package, *sorted(names)]
 
 
 def _folder(package: str) -> Path:

@@ -18,24 +18,20 @@ from zoo_core.runs import read_recipe
 from zoo_core.training import split
 
 QUIET = {"out": False, "progress": False}
+FILES = ["best.safetensors", "metrics.jsonl", "recipe.toml"]
 
 
 def same(first, second) -> bool:
     ours, theirs = first.state_dict(), second.state_dict()
-    return ours.keys() == theirs.keys() and all(
-        torch.equal(ours[name], theirs[name]) for name in ours
-    )
+    return ours.keys() == theirs.keys() and all(torch.equal(ours[n], theirs[n]) for n in ours)
 
 
 def test_a_pretrained_head_learns_other_peoples_digits():
     run = zoo.finetune("lenet5", "digits", freeze_until="head", epochs=5, **QUIET)
     base = zoo.create("lenet5", pretrained=True).state_dict()
     assert run.accuracy > 0.95 and len(run.history) == 5
-    changed = {
-        name
-        for name, tensor in run.model.state_dict().items()
-        if not torch.equal(tensor, base[name])
-    }
+    tuned = run.model.state_dict()
+    changed = {name for name, tensor in tuned.items() if not torch.equal(tensor, base[name])}
     assert changed == {"head.weight", "head.bias"}
 
 
@@ -53,15 +49,10 @@ def test_one_seed_one_result_and_the_outer_random_numbers_stay():
 
 
 def test_the_run_folder_holds_what_rebuilds_the_model(tmp_path):
-    run = zoo.finetune(
-        "lenet5", "digits", freeze_until="fc2", epochs=2, out=tmp_path / "run", progress=False
-    )
     folder = tmp_path / "run"
-    assert sorted(path.name for path in folder.iterdir()) == [
-        "best.safetensors",
-        "metrics.jsonl",
-        "recipe.toml",
-    ]
+    given = {"epochs": 2, "out": folder, "progress": False}
+    run = zoo.finetune("lenet5", "digits", freeze_until="fc2", **given)
+    assert sorted(path.name for path in folder.iterdir()) == FILES
     rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     assert rows == run.history and rows[0]["epoch"] == 1
     recipe = read_recipe(folder)
@@ -88,9 +79,8 @@ def test_a_run_with_batch_norm_brings_its_statistics(tmp_path):
 
 def test_the_best_epoch_is_restored_and_early_stopping_stops():
     model = zoo.create("lenet5", pretrained=True)
-    run = zoo.finetune(
-        model, "digits#test", epochs=30, lr=0.05, regularizers=["early-stopping=2"], **QUIET
-    )
+    given = {"epochs": 30, "lr": 0.05, "regularizers": ["early-stopping=2"]}
+    run = zoo.finetune(model, "digits#test", **given, **QUIET)
     losses = [row["val_loss"] for row in run.history]
     assert len(run.history) < 30 and run.best["val_loss"] == min(losses)
     _, val = split(open_data("digits#test"), None, 0)
@@ -100,57 +90,41 @@ def test_the_best_epoch_is_restored_and_early_stopping_stops():
 def test_a_loss_that_is_no_number_stops_with_the_last_good_weights(tmp_path):
     model = zoo.create("lenet5", pretrained=True)
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    with pytest.raises(
-        zoo.RecipeError, match=r"The loss is no number in epoch 1.*smaller lr than 1e\+30"
-    ):
-        zoo.finetune(
-            model,
-            "digits#test",
-            epochs=2,
-            lr=1e30,
-            optimizer="sgd",
-            out=tmp_path / "r",
-            progress=False,
-        )
+    given = {"epochs": 2, "lr": 1e30, "optimizer": "sgd", "out": tmp_path / "r", "progress": False}
+    message = r"The loss is no number in epoch 1.*smaller lr than 1e\+30"
+    with pytest.raises(zoo.RecipeError, match=message):
+        zoo.finetune(model, "digits#test", **given)
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
 
 
 def test_frozen_weights_stay_bit_equal_and_sgd_learns():
     model = zoo.create("lenet5", pretrained=True)
     model.freeze_until("fc1")
-    before = {
-        name: tensor.clone()
-        for name, tensor in model.state_dict().items()
-        if name.startswith("conv")
-    }
-    run = zoo.finetune(
-        model, "digits#test", optimizer="sgd", epochs=2, regularizers="l2=1e-3", **QUIET
-    )
+    state = model.state_dict()
+    before = {name: state[name].clone() for name in state if name.startswith("conv")}
+    given = {"optimizer": "sgd", "epochs": 2, "regularizers": "l2=1e-3"}
+    run = zoo.finetune(model, "digits#test", **given, **QUIET)
     assert run.accuracy > 0.9
     assert all(torch.equal(model.state_dict()[name], tensor) for name, tensor in before.items())
 
 
 def test_folders_of_pictures_from_end_to_end(tmp_path):
-    folder = colours(
-        tmp_path / "data", {"red": (200, 0, 0), "green": (0, 200, 0), "blue": (0, 0, 200)}, 10
-    )
+    classes = {"red": (200, 0, 0), "green": (0, 200, 0), "blue": (0, 0, 200)}
+    folder = colours(tmp_path / "data", classes, 10)
     model = zoo.create("lenet5", in_chans=3, num_classes=3)
-    run = zoo.finetune(
-        model, f"folder:{folder}", epochs=15, lr=3e-3, out=tmp_path / "run", progress=False
-    )
+    given = {"epochs": 15, "lr": 3e-3, "out": tmp_path / "run", "progress": False}
+    run = zoo.finetune(model, f"folder:{folder}", **given)
     assert run.model.labels == ("blue", "green", "red")  # classes in natural order
-    found = zoo.predict(
-        tmp_path / "run", [folder / "red" / "0.png", folder / "blue" / "3.png"], top=2
-    )
+    pictures = [folder / "red" / "0.png", folder / "blue" / "3.png"]
+    found = zoo.predict(tmp_path / "run", pictures, top=2)
     assert [one["label"] for one in found] == ["red", "blue"]
     assert found[0]["picture"].endswith("red/0.png") and len(found[0]["top"]) == 2
     assert zoo.evaluate(run, f"folder:{folder}", progress=False)["per_class"]["green"] == 1.0
 
 
 def test_classes_are_matched_by_name_and_strangers_are_refused(tmp_path):
-    train = colours(
-        tmp_path / "train", {"a": (0, 0, 0), "b": (120, 120, 120), "c": (250, 250, 250)}, 6
-    )
+    greys = {"a": (0, 0, 0), "b": (120, 120, 120), "c": (250, 250, 250)}
+    train = colours(tmp_path / "train", greys, 6)
     model = zoo.create("lenet5", num_classes=3)
     run = zoo.finetune(model, f"folder:{train}", epochs=20, lr=3e-3, **QUIET)
     some = colours(tmp_path / "some", {"c": (250, 250, 250), "b": (120, 120, 120)})
@@ -218,9 +192,8 @@ def test_no_permission_for_the_run_folder(tmp_path):
 
 
 def test_damaged_runs_say_what_is_wrong(tmp_path):
-    zoo.finetune(
-        "lenet5", "digits#test", freeze_until="head", epochs=1, out=tmp_path / "r", progress=False
-    )
+    given = {"epochs": 1, "out": tmp_path / "r", "progress": False}
+    zoo.finetune("lenet5", "digits#test", freeze_until="head", **given)
     recipe, best = tmp_path / "r" / "recipe.toml", tmp_path / "r" / "best.safetensors"
     whole, weights = recipe.read_text(), best.read_bytes()
     recipe.write_text(whole.replace('sha256 = "', 'sha256 = "00'))
@@ -243,31 +216,15 @@ def test_damaged_runs_say_what_is_wrong(tmp_path):
 def test_a_stopped_run_leaves_its_best_weights(tmp_path):
     """Ctrl-C in a real process: no traceback, no half file, and the folder loads."""
     out = tmp_path / "run"
-    code = "import sys; from zoo_core.cli import main; sys.exit(main())"
-    command = [
-        sys.executable,
-        "-c",
-        code,
-        "finetune",
-        "lenet5",
-        "--data",
-        "digits",
-        "--epochs",
-        "10000",
-        "--out",
-        out,
-    ]
+    command = [sys.executable, "-m", "zoo_core", "finetune", "lenet5"]
+    command += ["--data", "digits", "--epochs", "10000", "--out", str(out)]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     lines = [process.stderr.readline() for _ in range(2)]
     process.send_signal(2)
     _, rest = process.communicate(timeout=60)
     assert lines[0].startswith("epoch") and process.returncode == 130, (lines, rest)
     assert "Traceback" not in rest and f"The best weights so far are in {out}." in rest
-    assert sorted(p.name for p in out.iterdir()) == [
-        "best.safetensors",
-        "metrics.jsonl",
-        "recipe.toml",
-    ]
+    assert sorted(path.name for path in out.iterdir()) == FILES
     assert zoo.evaluate(Path(out), "digits#test", progress=False)["accuracy"] > 0.9
 
 
@@ -281,9 +238,8 @@ def test_evaluate_agrees_with_a_plain_loop():
         scores = model.eval()(x)
     targets = torch.tensor(digits.targets)
     assert found["accuracy"] == (scores.argmax(1) == targets).double().mean().item() >= 0.98
-    assert found["loss"] == pytest.approx(
-        torch.nn.functional.cross_entropy(scores, targets).item(), rel=1e-5
-    )
+    loss = torch.nn.functional.cross_entropy(scores, targets).item()
+    assert found["loss"] == pytest.approx(loss, rel=1e-5)
 
 
 def test_evaluation_leaves_the_modes_alone():
@@ -297,20 +253,14 @@ def test_evaluation_leaves_the_modes_alone():
 
 def test_predict_takes_pictures_paths_and_tensors(tmp_path):
     digit, target = open_data("mnist5k#test")[0]
-    digit.save(tmp_path / "digit.png")
+    path = tmp_path / "digit.png"
+    digit.save(path)
     model = zoo.create("lenet5", pretrained=True)
-    for given in (
-        digit,
-        tmp_path / "digit.png",
-        str(tmp_path / "digit.png"),
-        model.transform()(digit),
-        [digit],
-    ):
+    for given in (digit, path, str(path), model.transform()(digit), [digit]):
         [one] = zoo.predict(model, given)
         assert one["label"] == str(target) and len(one["top"]) == 5
-    assert sum(p for _, p in zoo.predict(model, digit, top=10)[0]["top"]) == pytest.approx(
-        1.0, abs=1e-5
-    )
+    [all_ten] = zoo.predict(model, digit, top=10)
+    assert sum(p for _, p in all_ten["top"]) == pytest.approx(1.0, abs=1e-5)
     with pytest.raises(zoo.DataError, match=r"No picture at .*none\.png"):
         zoo.predict(model, tmp_path / "none.png")
 

@@ -12,11 +12,13 @@ import pytest
 BLOCKER = '''
 import sys
 
+HEAVY = {"torch", "torchvision", "timm", "numpy", "accelerate", "huggingface_hub"}
+
 class Blocker:
     """Refuses the heavy packages, whoever asks for them."""
 
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in {"torch", "torchvision", "timm", "numpy", "accelerate", "huggingface_hub"}:
+        if name.partition(".")[0] in HEAVY:
             raise ImportError(f"{name} is blocked")
 
 sys.meta_path.insert(0, Blocker())
@@ -25,23 +27,15 @@ sys.meta_path.insert(0, Blocker())
 
 @pytest.fixture
 def blocked(tmp_path: Path) -> Path:
-    """A folder whose sitecustomize blocks the heavy packages in every process that has it on its
-    path.
-    """
+    """A folder whose sitecustomize blocks the heavy packages in each process that searches it."""
     (tmp_path / "sitecustomize.py").write_text(BLOCKER)
     return tmp_path
 
 
 def python(blocked: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONPATH": str(blocked), "ZOO_PLUGINS": ""}
-    return subprocess.run(
-        [sys.executable, *words],
-        capture_output=True,
-        text=True,
-        env=environment,
-        cwd=blocked,
-        check=False,
-    )
+    env = {**os.environ, "PYTHONPATH": str(blocked), "ZOO_PLUGINS": ""}
+    words = (sys.executable, *words)
+    return subprocess.run(words, capture_output=True, text=True, env=env, cwd=blocked, check=False)
 
 
 def test_the_blocker_blocks(blocked: Path) -> None:
@@ -54,7 +48,8 @@ def test_the_blocker_blocks(blocked: Path) -> None:
         "import zoo_core",
         "import zoo_core as zoo; assert 'resnet50' in zoo.list_models()",
         "import zoo_core as zoo; assert zoo.info('resnet50').params == 25_557_032",
-        "from zoo_core import Architecture, Fetched, ModelInfo, RegularizerSpec, Stage, WeightSource, hookimpl",
+        "from zoo_core import Architecture, ModelInfo, Stage, hookimpl",
+        "from zoo_core import Fetched, RegularizerSpec, WeightSource",
         "from zoo_core.catalogue import catalogue; assert 'l2-sp' in catalogue().regularizers()",
         "from zoo_core.catalogue import catalogue; assert 'pkg' in catalogue().sources()",
     ],
@@ -90,6 +85,7 @@ def test_nothing_slow_is_imported(blocked: Path, words: list[str]) -> None:
 import sys
 from zoo_core.cli import main
 assert main({words}) == 0
-print(*sorted({{"asyncio", "rich", "http", "unittest", "packaging"}} & set(sys.modules)), file=sys.stderr)
+slow = {{"asyncio", "rich", "http", "unittest", "packaging"}}
+print(*sorted(slow & set(sys.modules)), file=sys.stderr)
 """
     assert python(blocked, "-c", code).stderr.strip() == ""

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from zoo_core.evaluation import evaluate as evaluate
     from zoo_core.hookspecs import hookimpl as hookimpl
     from zoo_core.prediction import predict as predict
+    from zoo_core.publish import push as push
     from zoo_core.regularize import Regularizer as Regularizer
     from zoo_core.regularize import regularizers as regularizers
     from zoo_core.training import finetune as finetune
@@ -54,6 +55,7 @@ _HOME = {
     "info": "catalogue",
     "list_models": "catalogue",
     "predict": "prediction",
+    "push": "publish",
     "regularizers": "regularize",
     "Regularizer": "regularize",
     "Architecture": "types",

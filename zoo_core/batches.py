@@ -1,5 +1,8 @@
-"""Pictures -> batches of tensors. What a sample looks like depends on (seed, epoch, index) and on
-nothing else: not on the worker that made it, nor on what came before it."""
+"""Pictures -> batches of tensors.
+
+What a sample looks like depends on (seed, epoch, index) and on nothing else: not on the worker
+that made it, nor on what came before it.
+"""
 
 from __future__ import annotations
 
@@ -24,8 +27,9 @@ Batch = tuple[Tensor, Tensor]
 
 
 class Samples(Dataset[Any]):
-    """Preprocessed samples by (epoch, index). `random`: whether the transform draws random
-    numbers.
+    """Preprocessed samples by (epoch, index).
+
+    `random`: whether the transform draws random numbers.
     """
 
     def __init__(
@@ -39,8 +43,9 @@ class Samples(Dataset[Any]):
         return len(self.pictures)
 
     def hold(self) -> bool:
-        """Preprocess everything once where nothing is random and it fits in memory; whether it is
-        held.
+        """Keep everything preprocessed, where nothing is random and it fits in memory.
+
+        Returns whether it is held.
         """
         if self.random or not self.pictures.fixed or self._held is not None:
             return self._held is not None
@@ -76,15 +81,15 @@ class Samples(Dataset[Any]):
 def _stack(tensors: list[Tensor]) -> Tensor:
     shapes = {tuple(tensor.shape) for tensor in tensors}
     if len(shapes) > 1:
-        raise DataError(
-            f"The tensors of this data have different shapes: {', '.join(map(str, sorted(shapes)[:3]))}."
-        )
+        some = ", ".join(map(str, sorted(shapes)[:3]))
+        raise DataError(f"The tensors of this data have different shapes: {some}.")
     return torch.stack(tensors)
 
 
 class seeded:
-    """Random numbers inside depend on the given numbers alone; outside they go on as if nothing
-    had happened.
+    """Random numbers inside depend on the given numbers alone.
+
+    Outside they go on as if nothing had happened.
     """
 
     def __init__(self, *numbers: int) -> None:
@@ -102,8 +107,9 @@ class seeded:
 
 
 class Order(Sampler[list[Key]]):
-    """Batches of (epoch, index): shuffled by (seed, epoch), or in order. `epoch` is set before
-    each pass.
+    """Batches of (epoch, index): shuffled by (seed, epoch), or in order.
+
+    `epoch` is set before each pass.
     """
 
     def __init__(self, size: int, batch_size: int, *, seed: int | None) -> None:
@@ -126,9 +132,7 @@ class Order(Sampler[list[Key]]):
 def loader(
     samples: Samples, batch_size: int, *, shuffle: bool, workers: int | str
 ) -> DataLoader[Any]:
-    """A DataLoader over samples: whole batches, made in this process where they are held in
-    memory.
-    """
+    """A DataLoader of whole batches, made in this process where samples are held in memory."""
     held = samples.hold()
     count = _workers(len(samples), held) if workers == "auto" else int(workers)
     order = Order(len(samples), batch_size, seed=samples.seed if shuffle else None)
@@ -142,12 +146,10 @@ def loader(
     )
 
 
-def _as_is(batch: Batch) -> Batch:
+def _as_is(batch: Any) -> Any:
     return batch
 
 
 def _workers(size: int, held: bool) -> int:
-    """Worker processes pay from about a thousand pictures on: starting them costs more than a
-    small folder.
-    """
+    """Worker processes pay from about a thousand pictures on: they cost time to start."""
     return 0 if held or size < 1000 else min(os.cpu_count() or 1, 8)

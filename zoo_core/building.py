@@ -1,30 +1,29 @@
 """create(): a name -> a model with its weights.
 
-The fast path builds on the meta device, maps the safetensors file and assigns its tensors: nothing
-is initialised only to be thrown away, and nothing is copied. A model that this cannot serve
-(buffers that no checkpoint holds, tensors that torch does not know of, tied parameters) is built
-plainly and its weights copied; the result is the same."""
+What name and arguments mean is decided here; `assembly.py` puts module and weights together.
+"""
 
 from __future__ import annotations
 
 import inspect
-import logging
 from collections.abc import Mapping
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from zoo_core.assembly import Built, Plan, with_weights, without_weights
+from zoo_core.cache import using_cache
 from zoo_core.catalogue import catalogue
-from zoo_core.chain import make_chain
-from zoo_core.errors import SourceError, UnknownName, WeightsError, ZooError, did_you_mean
+from zoo_core.checkpoint import Checkpoint, names_file, of_repository, of_weights, published_model
+from zoo_core.errors import UnknownName, WeightsError, ZooError, did_you_mean
 from zoo_core.labels import label_names
 from zoo_core.model import Origin, ZooModel, as_zoo_model, check_count
-from zoo_core.types import Architecture, ModelInfo, Stage, WeightsInfo
-from zoo_core.weights import MODEL_FILE, fitted, local_file, read_tensors
-
-log = logging.getLogger(__name__)
+from zoo_core.saved import CONFIG
+from zoo_core.types import Architecture, ModelInfo, WeightsInfo
+from zoo_core.weights import MODEL_FILE
 
 
 def create(
@@ -40,12 +39,18 @@ def create(
 ) -> ZooModel:
     """Build a model by name, with weights where asked for.
 
-    `name`: `resnet`, `resnet50`, `resnet50.a1_in1k` (these weights), `zoo-acme:thing`, or a path
-    to a run. `pretrained`: None (a name with a tag, or a path, brings its weights; a bare name
-    does not), True (the default weights), False (never), a tag, a reference (`file:…`, `hf://…`)
-    or a path to a safetensors file. `num_classes` other than the weights' own: a new head (0:
+    `name`: `resnet`, `resnet50`, `resnet50.a1_in1k` (these weights), `zoo-acme:thing`,
+    `hf://owner/repository[@revision]` (a published model), or a path to a run or an exported
+    folder. `pretrained`: None (a name with a tag, a reference or a path brings its weights; a bare
+    name does not), True (the default weights), False (never), a tag, a reference (`file:…`,
+    `hf://…`) or a path to a file of weights, an exported folder or what `zoo fetch --to` filled.
+    `num_classes` other than the weights' own: a new head (0:
     none, features). `in_chans` other than the weights' own: the first convolution is adapted.
-    `config`: arguments of the architecture.
+    `dtype`: float32, float16, bfloat16 or float64. `config`: arguments of the architecture.
+
+    A new head, and a model without weights, are drawn from torch's global random numbers; weights
+    leave those alone. On CPU the weights are mapped from their file, which stays as it is: it may
+    be removed or renamed over, but not written into.
 
     Raises UnknownName, WeightsError, FreezeError or another ZooError; each says what would be
     right.
@@ -53,17 +58,23 @@ def create(
     >>> create("lenet5", pretrained=True, num_classes=3).num_outputs
     3
     """
-    _check_counts(num_classes, in_chans)
+    _check_types(name, pretrained, freeze_until)
+    if num_classes is not None:
+        num_classes = check_count("num_classes", num_classes, least=0)
+    if in_chans is not None:
+        in_chans = check_count("in_chans", in_chans, least=1)
     where, kind = _device(device), _dtype(dtype)
+    model = None
     if is_path(name):
-        model = _from_path(Path(name), pretrained, in_chans, config)
-        if num_classes not in (None, model.num_outputs):
-            model.reset_head(num_classes)
-        model.to(device=where, dtype=kind)
+        path = _expanded(Path(name)).absolute()
+        model = _run_at(path, pretrained, in_chans, config)
+        name = f"file://{path}"
+    if model is None:
+        model = _from_name(str(name), pretrained, num_classes, in_chans, where, kind, config)
     else:
-        model = _from_name(str(name), pretrained, num_classes, in_chans, where, config)
-        if kind is not None:
-            model.to(dtype=kind)
+        model.to(device=where, dtype=kind)
+    if num_classes not in (None, model.num_outputs):
+        model.reset_head(num_classes)
     if freeze_until is not None:
         model.freeze_until(freeze_until)
     return model
@@ -82,217 +93,194 @@ def _from_name(
     pretrained: bool | str | Path | None,
     num_classes: int | None,
     in_chans: int | None,
-    device: torch.device | None,
+    device: torch.device,
+    dtype: torch.dtype | None,
     config: dict[str, Any],
 ) -> ZooModel:
-    if "://" in name:
-        raise SourceError(f'Models by reference, such as "{name}", are not supported yet.')
-    named = catalogue().find(name)
-    info = named.model
+    info, checkpoint = _meant(name, pretrained)
+    saved = checkpoint.saved if checkpoint else None
+    config = {**(saved.config if saved else {}), **config}
     architecture = catalogue().architecture(info)
-    weights = _weights(info, named.weights, pretrained)
     arguments = {**info.config, **checked_config(architecture, info, config)}
-    if weights is None:
-        classes = info.num_classes if num_classes is None else num_classes
-        module, chain = _plain(
-            architecture, arguments, max(classes, 1), in_chans or info.input.size[0], device
-        )
+    kind = dtype or (getattr(torch, saved.dtype) if saved else None)
+    plan = Plan(architecture, arguments, device, kind)
+    if checkpoint is None:
+        classes = info.num_classes if num_classes is None else max(num_classes, 1)
+        built = without_weights(plan, classes, in_chans or info.input.size[0])
         spec, labels = info.input, None
     else:
-        path = local_file(weights)
-        device_name = str(device) if device is not None else "cpu"
-        tensors = read_tensors(path, device_name)
-        own_channels = weights.input.size[0]
-        channels = (own_channels, in_chans or own_channels)
-        classes = weights.num_classes or _label_count(weights) or info.num_classes
-        module, chain, classes = _with_weights(
-            architecture, arguments, tensors, classes, channels, device, str(path)
-        )
-        spec, labels = weights.input, label_names(weights.labels, classes)
-    model = as_zoo_model(
-        module,
-        chain=chain,
+        built, classes = _loaded(checkpoint, plan, info, in_chans)
+        spec, labels = checkpoint.input, label_names(checkpoint.labels, classes)
+    weights, sha256 = _stands_on(checkpoint)
+    return as_zoo_model(
+        built.module,
+        chain=built.chain,
         info=info,
         origin=Origin(
-            reference=name.partition(".")[0] if named.weights else name,
+            reference=catalogue().bare(info),
             config=config,
-            weights=_origin_weights(weights),
-            sha256=weights.sha256 if weights else None,
+            weights=weights,
+            sha256=sha256,
             num_classes=classes,
             in_chans=in_chans or spec.size[0],
         ),
         input=spec.with_channels(in_chans) if in_chans else spec,
         labels=labels,
     )
-    if num_classes is not None and num_classes != model.num_outputs:
-        model.reset_head(num_classes)
-    return model
 
 
-def _weights(
+def _loaded(
+    checkpoint: Checkpoint, plan: Plan, info: ModelInfo, in_chans: int | None
+) -> tuple[Built, int]:
+    def read(module: nn.Module) -> dict[str, Tensor]:
+        return checkpoint.tensors(plan.architecture, module, str(plan.device))
+
+    return with_weights(
+        plan,
+        read,
+        classes=info.num_classes if checkpoint.classes is None else checkpoint.classes,
+        in_chans=in_chans,
+        own_chans=checkpoint.input.size[0],
+        where=str(checkpoint.path),
+    )
+
+
+def _stands_on(checkpoint: Checkpoint | None) -> tuple[str | None, str | None]:
+    """What a model's weights are for others: `pretrained`, and the sha256 of its file.
+
+    A folder on this machine is nothing for others; what it was itself tuned from is.
+    """
+    if checkpoint is None:
+        return None, None
+    if checkpoint.saved is None or not checkpoint.reference.startswith("file:"):
+        return checkpoint.reference, checkpoint.sha256
+    base = checkpoint.saved.base
+    if base is None:
+        return None, None
+    return base.name if "://" in base.name else base.name.partition(".")[2], base.sha256
+
+
+# --- which weights -------------------------------------------------------------------------------
+
+
+def _meant(name: str, pretrained: bool | str | Path | None) -> tuple[ModelInfo, Checkpoint | None]:
+    """The model and the checkpoint that a name and `pretrained` ask for."""
+    if "://" not in name:
+        named = catalogue().find(name)
+        return named.model, _checkpoint(named.model, named.weights, pretrained)
+    if pretrained not in (None, True):
+        raise ZooError(f"{name} brings its own weights.", hint="Leave pretrained out.")
+    if names_file(name):
+        raise UnknownName(
+            f"{name} is a file of weights, and does not say of which model.",
+            hint=f'Name the model: create("resnet50", pretrained="{name}").',
+        )
+    checkpoint = of_repository(name)
+    assert checkpoint.saved is not None
+    return published_model(checkpoint.saved, name), checkpoint
+
+
+def checkpoint_of(info: ModelInfo, weights: str) -> Checkpoint:
+    """The checkpoint behind the `weights` of an Origin."""
+    found = _checkpoint(info, None, weights)
+    assert found is not None
+    return found
+
+
+def _checkpoint(
     info: ModelInfo, named: WeightsInfo | None, pretrained: bool | str | Path | None
-) -> WeightsInfo | None:
+) -> Checkpoint | None:
     """Which weights are meant, or None for none."""
-    if pretrained is False:
+    if pretrained is False or (pretrained is None and named is None):
         return None
-    if pretrained is None:
-        return named
-    if pretrained is True:
-        found = named or info.default_weights
-        if found is None:
-            tags = f"It has: {', '.join(info.weights)}." if info.weights else "It has none."
-            raise UnknownName(
-                f"{info.name} has no default weights. {tags}", hint="Name one of them."
-            )
-        return found
+    if pretrained is None or pretrained is True:
+        return of_weights(info, named or _default(info))
     text = str(pretrained)
     if not isinstance(pretrained, Path) and text in info.weights:
-        return info.weights[text]
+        return of_weights(info, info.weights[text])
     if "://" in text or text.startswith("file:"):
-        known = next((w for w in info.weights.values() if w.source == text), None)
-        return known or WeightsInfo(tag="", source=text, input=info.input)
-    if is_path(pretrained) or text.endswith((".safetensors", ".pth", ".pt", ".bin", ".ckpt")):
-        path = Path(text).expanduser().resolve()
-        return WeightsInfo(tag="", source=f"file:{path}", input=info.input)
-    return catalogue().weights(info, text)
+        return _by_reference(info, text)
+    if is_path(pretrained) or "/" in text or text.endswith(_ENDINGS):  # a tag has no slash
+        return _by_path(info, named, _expanded(Path(text)).absolute())
+    return of_weights(info, catalogue().weights(info, text))
 
 
-def _origin_weights(weights: WeightsInfo | None) -> str | None:
-    if weights is None:
-        return None
-    return weights.tag or weights.source
+def _default(info: ModelInfo) -> WeightsInfo:
+    if info.default_weights is None:
+        tags = f"It has: {', '.join(info.weights)}." if info.weights else "It has none."
+        raise UnknownName(f"{info.name} has no default weights. {tags}", hint="Name one of them.")
+    return info.default_weights
 
 
-def _label_count(weights: WeightsInfo) -> int | None:
-    names = label_names(weights.labels, None)
-    return len(names) if names else None
+def _by_reference(info: ModelInfo, reference: str) -> Checkpoint:
+    known = next((w for w in info.weights.values() if w.source == reference), None)
+    if known is not None or reference.startswith("file:") or names_file(reference):
+        return of_weights(info, known or WeightsInfo(tag="", source=reference, input=info.input))
+    return _of_model(info, of_repository(reference))
+
+
+def _by_path(info: ModelInfo, named: WeightsInfo | None, path: Path) -> Checkpoint:
+    """A file of weights, an exported folder, or a folder that `zoo fetch --to` filled."""
+    if (path / "recipe.toml").exists() and not (path / CONFIG).exists():
+        raise WeightsError(
+            f"{path} is a run, not weights alone.", hint=f'Use create("{path}"): it has both.'
+        )
+    if (path / CONFIG).exists():
+        return _of_model(info, of_repository(f"file:{path}"))
+    if (path / "fetched").is_dir() or (path / "converted").is_dir():
+        with using_cache(path):
+            return of_weights(info, named or _default(info))
+    return of_weights(info, WeightsInfo(tag="", source=f"file:{path}", input=info.input))
+
+
+def _of_model(info: ModelInfo, checkpoint: Checkpoint) -> Checkpoint:
+    assert checkpoint.saved is not None
+    other = published_model(checkpoint.saved, checkpoint.reference)
+    if (other.name, other.distribution) != (info.name, info.distribution):
+        raise WeightsError(
+            f"{checkpoint.reference} holds a {other.name}, not a {info.name}.",
+            hint=f'create("{checkpoint.reference}") builds what it holds.',
+        )
+    return checkpoint
 
 
 def checked_config(
     architecture: Architecture, info: ModelInfo, config: Mapping[str, Any]
 ) -> Mapping[str, Any]:
-    """The given arguments of an architecture; raises UnknownName for one that it does not have,
-    with those it has.
+    """The given arguments of an architecture, checked.
+
+    Raises UnknownName for one that it does not have, with those it has, and ZooError for one of the
+    wrong type, where `build` says which it wants.
     """
-    parameters = inspect.signature(architecture.build).parameters.values()
-    if any(p.kind is p.VAR_KEYWORD for p in parameters):
+    parameters = dict(inspect.signature(architecture.build).parameters)
+    parameters = {n: p for n, p in parameters.items() if n not in ("num_classes", "in_chans")}
+    if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
         return config
-    fixed = {"num_classes", "in_chans", *info.config}
-    valid = [p.name for p in parameters if p.name not in {"num_classes", "in_chans"}]
-    for key in config:
-        if key not in valid and key not in fixed:
-            free = [name for name in valid if name not in info.config]
+    for key, value in config.items():
+        if key not in parameters:
             raise UnknownName(
-                f'{info.name} has no option "{key}". {did_you_mean(key, free)}'.strip(),
-                hint=f"It has: {', '.join(free) or 'none'}.",
+                f'{info.name} has no option "{key}". {did_you_mean(key, parameters)}'.strip(),
+                hint=f"It has: {', '.join(parameters) or 'none'}.",
             )
+        wanted = parameters[key].annotation
+        wanted = getattr(wanted, "__name__", wanted)
+        kind = _KINDS.get(wanted)
+        if kind and (not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool)):
+            raise ZooError(f"{key} of {info.name} wants {wanted}, not {value!r}.")
     return config
 
 
-# --- building ------------------------------------------------------------------------------------
-
-
-def _build(
-    architecture: Architecture, config: Mapping[str, Any], num_classes: int, in_chans: int
-) -> tuple[nn.Module, dict[str, Stage]]:
-    try:
-        module = architecture.build(num_classes=num_classes, in_chans=in_chans, **config)
-    except (TypeError, ValueError) as error:
-        text = " ".join(str(error).split())
-        raise ZooError(
-            f'The architecture "{architecture.name}" cannot be built: {text}.'
-        ) from error
-    return module, make_chain(architecture.stages(module), architecture.name)
-
-
-def _plain(
-    architecture: Architecture,
-    config: Mapping[str, Any],
-    num_classes: int,
-    in_chans: int,
-    device: torch.device | None,
-) -> tuple[nn.Module, dict[str, Stage]]:
-    module, chain = _build(architecture, config, num_classes, in_chans)
-    return (module if device is None else module.to(device)), chain
-
-
-def _with_weights(
-    architecture: Architecture,
-    config: Mapping[str, Any],
-    tensors: dict[str, Tensor],
-    classes: int,
-    channels: tuple[int, int],
-    device: torch.device | None,
-    where: str,
-) -> tuple[nn.Module, dict[str, Stage], int]:
-    """The module with the weights in it, with as many classes as they have."""
-    with torch.device("meta"):
-        module, chain = _build_on_meta(architecture, config, classes, channels[1])
-    tensors = _adapted(architecture, tensors, module)
-    found = _classes_in(tensors, chain["head"]) or classes
-    if found != classes:
-        with torch.device("meta"):
-            module, chain = _build_on_meta(architecture, config, found, channels[1])
-    first = next(stage for stage in chain.values() if stage.owns)
-    fit = fitted(tensors, module, first, channels, where)
-    if _can_assign(module):
-        module.load_state_dict(fit, strict=True, assign=True)
-    else:
-        log.debug(
-            "%s is built plainly: its tensors are not all in its state dict", architecture.name
-        )
-        with torch.random.fork_rng(devices=[]):
-            module, chain = _plain(architecture, config, found, channels[1], device)
-        module.load_state_dict(fit, strict=True)
-    _refuse_meta(module, architecture)
-    return module, chain, found
-
-
-def _build_on_meta(
-    architecture: Architecture, config: Mapping[str, Any], classes: int, in_chans: int
-) -> tuple[nn.Module, dict[str, Stage]]:
-    return _build(architecture, config, classes, in_chans)
-
-
-def _adapted(
-    architecture: Architecture, tensors: dict[str, Tensor], module: nn.Module
-) -> dict[str, Tensor]:
-    return tensors if architecture.adapt is None else architecture.adapt(dict(tensors), module)
-
-
-def _classes_in(tensors: Mapping[str, Tensor], head: Stage) -> int | None:
-    """How many classes the checkpoint's own classifier has."""
-    weight = tensors.get(f"{head.owns[0]}.weight")
-    return int(weight.shape[0]) if weight is not None and weight.ndim else None
-
-
-def _can_assign(module: nn.Module) -> bool:
-    """Whether a checkpoint holds every tensor of the module, each once."""
-    held = set(module.state_dict())
-    if any(name not in held for name, _ in module.named_buffers()):
-        return False
-    once = sum(1 for _ in module.parameters())
-    if once != sum(1 for _ in module.named_parameters(remove_duplicate=False)):
-        return False
-    return not any(isinstance(v, Tensor) for m in module.modules() for v in vars(m).values())
-
-
-def _refuse_meta(module: nn.Module, architecture: Architecture) -> None:
-    tensors = [*module.named_parameters(), *module.named_buffers()]
-    left = [name for name, tensor in tensors if tensor.is_meta]
-    if left:
-        raise WeightsError(
-            f'"{architecture.name}" has tensors without values: {", ".join(left[:3])}.'
-        )
+_KINDS: Mapping[Any, type] = {"bool": bool, "int": Integral, "float": Real, "str": str}
+_ENDINGS = (".safetensors", ".pth", ".pt", ".bin", ".ckpt")
 
 
 # --- from a path ---------------------------------------------------------------------------------
 
 
-def _from_path(
+def _run_at(
     path: Path, pretrained: bool | str | Path | None, in_chans: int | None, config: dict[str, Any]
-) -> ZooModel:
-    path = path.expanduser()
+) -> ZooModel | None:
+    """The model of the run at a path; None for an exported folder, which is a published model."""
     if config or in_chans is not None or pretrained not in (None, True):
         raise ZooError(
             f"{path} brings its weights, configuration and channels with it.",
@@ -300,10 +288,13 @@ def _from_path(
         )
     if not path.exists():
         raise UnknownName(f"Nothing is at {path}.", hint="A name without ./ or / is a model's.")
-    if path.is_dir() and (path / "recipe.toml").exists():
+    if (path / CONFIG).exists():
+        return None
+    if (path / "recipe.toml").exists():
         from zoo_core.runs import load_run
 
-        return load_run(path)
+        with torch.random.fork_rng(devices=[]):
+            return load_run(path)
     raise WeightsError(
         f"{path} is no run: it has no recipe.toml.",
         hint=f'For a weights file, name the model: create("resnet50", pretrained="{path}").'
@@ -312,34 +303,64 @@ def _from_path(
     )
 
 
+def _expanded(path: Path) -> Path:
+    """The path with `~` replaced. Raises UnknownName where none can be there."""
+    try:
+        path = path.expanduser()
+        path.exists()
+    except (OSError, RuntimeError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error).rstrip(".")
+        raise UnknownName(f"Nothing can be at {str(path)[:200]}: {reason}.") from error
+    return path
+
+
 # --- checks --------------------------------------------------------------------------------------
 
 
-def _check_counts(num_classes: int | None, in_chans: int | None) -> None:
-    if num_classes is not None:
-        check_count("num_classes", num_classes, least=0)
-    if in_chans is not None:
-        check_count("in_chans", in_chans, least=1)
+def _check_types(name: Any, pretrained: Any, freeze_until: Any) -> None:
+    if not isinstance(name, str | Path):
+        raise ZooError(
+            f"create wants a model's name or a path, not a {type(name).__name__}.",
+            hint='Run "zoo list" for the names.',
+        )
+    if not isinstance(pretrained, bool | str | Path | None):
+        raise ZooError(
+            "pretrained is None, True, False, a tag, a reference or a path, not a "
+            f"{type(pretrained).__name__}.",
+            hint="For a state dict of yours: create(name).load_state_dict(…).",
+        )
+    if not isinstance(freeze_until, str | None):
+        raise ZooError(f"freeze_until is the name of a stage or layer, not {freeze_until!r}.")
 
 
-def _device(device: str | torch.device | None) -> torch.device | None:
-    if device is None:
-        return None
+def _device(device: str | torch.device | None) -> torch.device:
+    """The device itself, with its number; None is torch's default device."""
+    asked = torch.get_default_device() if device is None else device
     try:
-        found = torch.device(device)
-        torch.empty(0, device=found)
-    except (RuntimeError, AssertionError, TypeError) as error:
-        text = " ".join(str(error).split(";")[0].split("\n")[0].split())
-        raise ZooError(f"No device {device!r} here: {text}.", hint='Run "zoo doctor".') from error
-    return found
+        found = torch.empty(0, device=asked).device
+    except Exception as error:  # each backend has its own
+        text = " ".join(str(error).split(";")[0].split("\n")[0].split())[:200]
+        raise ZooError(
+            f"No device {device!r} here: {text}.",
+            hint='Usual ones are cpu, cuda, cuda:1 and mps; "zoo doctor" says what is here.',
+        ) from error
+    if found.type == "meta":
+        raise ZooError(
+            "A model on the meta device has no values.", hint='Build it with device="cpu".'
+        )
+    return found if found.type != "cpu" else torch.device("cpu")
+
+
+DTYPES = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
 
 
 def _dtype(dtype: str | torch.dtype | None) -> torch.dtype | None:
     if dtype is None:
         return None
-    found = getattr(torch, dtype, None) if isinstance(dtype, str) else dtype
-    if not isinstance(found, torch.dtype) or not found.is_floating_point:
+    found = getattr(torch, dtype.removeprefix("torch."), None) if isinstance(dtype, str) else dtype
+    if found not in DTYPES:
+        names = [str(kind).removeprefix("torch.") for kind in DTYPES]
         raise ZooError(
-            f"dtype must be a floating type: {dtype!r}.", hint="float32, float16, bfloat16."
+            f"dtype is one of {', '.join(names)}, not {dtype!r}. {did_you_mean(str(dtype), names)}"
         )
     return found

@@ -1,8 +1,8 @@
-"""The catalogue: what every installed plugin offers, by name. No torch here, so that listing the
-zoo is quick.
+"""The catalogue: what every installed plugin offers, by name.
 
-A bare name that two plugins offer is an error that names both; `distribution:name` always works;
-an official name cannot be taken over."""
+No torch here, so that listing the zoo is quick. A bare name that two plugins offer is an error
+that names both; `distribution:name` always works; an official name cannot be taken over.
+"""
 
 from __future__ import annotations
 
@@ -78,9 +78,10 @@ class Catalogue:
             for distribution in owners:
                 if len(owners) > 1 and distribution != BUILT_IN:
                     others = " and ".join(owner for owner in owners if owner != distribution)
+                    clash = f'offers the model "{name}", which {others} offers too'
                     self._fault(
                         self._models[distribution, name],
-                        f'offers the model "{name}", which {others} offers too: write "{distribution}:{name}".',
+                        f'{clash}: write "{distribution}:{name}".',
                     )
 
     def _fault(self, model: ModelInfo, message: str) -> None:
@@ -90,8 +91,9 @@ class Catalogue:
                 self.plugins.fault(plugin, message)
 
     def _named(self, what: str, offers: Iterable[tuple[Plugin, str, Offer]]) -> dict[str, Offer]:
-        """What plugins offer, by name: official names stay official, others that clash need their
-        distribution.
+        """What plugins offer, by name.
+
+        Official names stay official; others that clash need their distribution.
         """
         found: dict[str, dict[str, tuple[Plugin, Offer]]] = {}
         for plugin, name, offer in offers:
@@ -107,15 +109,15 @@ class Catalogue:
                     named[name] = offer
                     continue
                 others = " and ".join(owner for owner in owners if owner != distribution)
-                self.plugins.fault(
-                    plugin, f'offers the {what} "{name}", which {others} offers too.'
-                )
+                fault = f'offers the {what} "{name}", which {others} offers too.'
+                self.plugins.fault(plugin, fault)
                 named[f"{distribution}:{name}"] = offer
         return dict(sorted(named.items()))
 
     def examine(self) -> list[Plugin]:
-        """All plugins, after asking for what is else asked for only when needed: their faults are
-        then complete.
+        """All plugins, with all of their faults.
+
+        Asks for what is else asked for only when needed.
         """
         self.regularizers()
         self.sources()
@@ -132,7 +134,8 @@ class Catalogue:
         """Models that match `pattern`, official ones first, in natural order.
 
         `pattern`: a name with shell wildcards, or an architecture. Names with a prefix (`timm/…`)
-        match only a pattern that has one."""
+        match only a pattern that has one.
+        """
         found = [
             model for model in self._models.values() if _matches(model, self.bare(model), pattern)
         ]
@@ -146,15 +149,15 @@ class Catalogue:
         return f"{model.distribution}:{model.name}"
 
     def find(self, name: str) -> Named:
-        """The model (and weights) behind `resnet`, `resnet50`, `resnet50.a1_in1k` or
-        `zoo-acme:thing`.
+        """The model (and weights) of `resnet`, `resnet50`, `resnet50.a1_in1k` or `zoo-acme:thing`.
 
         Raises UnknownName with the closest names, PluginError where two plugins offer the bare
-        name."""
+        name.
+        """
         distribution, _, rest = name.rpartition(":")
-        base, _, tag = rest.partition(".")
+        base, dot, tag = rest.partition(".")
         model = self._family_or_model(base, distribution, name)
-        return Named(model, self.weights(model, tag) if tag else None)
+        return Named(model, self.weights(model, tag) if dot else None)
 
     def _family_or_model(self, base: str, distribution: str, name: str) -> ModelInfo:
         candidates = [
@@ -183,9 +186,8 @@ class Catalogue:
         wanted = name.removesuffix("." + rest.partition(".")[2])
         message = [f'No model "{name}".', did_you_mean(wanted, names)]
         for plugin in self.plugins.broken:
-            if not plugin.hooks or any(
-                fault.startswith("has a broken manifest") for fault in plugin.faults
-            ):
+            unread = any(fault.startswith("has a broken manifest") for fault in plugin.faults)
+            if unread or not plugin.hooks:
                 message.append(f"The plugin {plugin.title()} is broken and might have had it.")
         hint = 'Run "zoo list" for all models'
         hint += ', "zoo plugins" for what is broken.' if len(message) > 2 else "."
@@ -196,13 +198,13 @@ class Catalogue:
         if tag in model.weights:
             return model.weights[tag]
         have = f"It has: {', '.join(model.weights)}." if model.weights else "It has none."
-        raise UnknownName(
-            f'{model.name} has no weights "{tag}". {did_you_mean(tag, model.weights)} {have}'
-        )
+        near = did_you_mean(tag, model.weights)
+        raise UnknownName(f'{model.name} has no weights "{tag}". {near}'.strip(), hint=have)
 
     def architecture(self, model: ModelInfo) -> Architecture:
-        """What builds a model: its own distribution's architecture, else the official one, else
-        the only one.
+        """What builds a model.
+
+        Its own distribution's architecture, else the official one, else the only one.
         """
         name = model.architecture
         for distribution in (model.distribution, BUILT_IN):
@@ -221,8 +223,9 @@ class Catalogue:
         )
 
     def regularizers(self) -> dict[str, RegularizerSpec]:
-        """All regularizers by name; one that two distributions offer is there as
-        `distribution:name`.
+        """All regularizers by name.
+
+        One that two distributions offer is there as `distribution:name`.
         """
         specs = self.plugins.results("zoo_regularizers", RegularizerSpec)
         return self._named("regularizer", ((plugin, spec.name, spec) for plugin, spec in specs))
@@ -235,8 +238,9 @@ class Catalogue:
         )
 
     def source(self, scheme: str) -> WeightSource:
-        """The source for a scheme such as `file`. Raises UnknownName with those there are,
-        PluginError for a clash.
+        """The source for a scheme such as `file`.
+
+        Raises UnknownName with those there are, PluginError for a clash.
         """
         found = self.sources()
         if scheme in found:
@@ -253,15 +257,17 @@ class Catalogue:
 
 @functools.cache
 def catalogue() -> Catalogue:
-    """The catalogue of this process, read once. `catalogue.cache_clear()` after installing a
-    plugin.
+    """The catalogue of this process, read once.
+
+    `catalogue.cache_clear()` after installing a plugin.
     """
     return Catalogue(load_plugins())
 
 
 def list_models(pattern: str | None = None) -> list[str]:
-    """Names of models that match `pattern` (shell wildcards, or a family), official ones first.
-    None: all but `timm/…`.
+    """Names of models that match `pattern`, official ones first.
+
+    `pattern`: a name with shell wildcards, or a family. None: all but `timm/…`.
 
     >>> list_models("resnet18*")
     ['resnet18', 'resnet18d']
@@ -280,9 +286,7 @@ def info(name: str) -> ModelInfo:
 
 
 def official_manifest() -> Path:
-    """The official registry.toml: beside this file in an installed wheel, one folder up in a
-    checkout.
-    """
+    """The official registry.toml: beside this file in a wheel, one folder up in a checkout."""
     here = Path(__file__).parent
     installed = here / "registry.toml"
     return installed if installed.exists() else here.parent / "registry.toml"

@@ -13,17 +13,25 @@ if TYPE_CHECKING:
 
 
 def make_chain(stages: Iterable[Stage], architecture: str) -> dict[str, Stage]:
-    """The stages by name, in order. Raises PluginError when names repeat or the last one is not
-    `head`.
+    """The stages by name, in order.
+
+    Raises PluginError when names repeat or the last one is not `head`.
     """
     listed = list(stages)
     chain = {stage.name: stage for stage in listed}
     if len(chain) != len(listed) or not listed or listed[-1].name != "head":
         names = ", ".join(stage.name for stage in listed)
-        raise PluginError(
-            f'The stages of "{architecture}" must have different names and end with "head": {names}.'
-        )
+        rule = 'must have different names and end with "head"'
+        raise PluginError(f'The stages of "{architecture}" {rule}: {names}.')
     return chain
+
+
+def chain_of(model: Any) -> Mapping[str, Stage]:
+    """The declared chain of a model of zoo; none for another module, whatever it calls `chain`."""
+    chain = getattr(model, "chain", None)
+    if isinstance(chain, dict) and all(isinstance(stage, Stage) for stage in chain.values()):
+        return chain
+    return {}
 
 
 def run_stages(model: nn.Module, stages: Iterable[Stage], x: Tensor) -> Tensor:
@@ -44,10 +52,8 @@ def before(chain: Mapping[str, Stage], name: str) -> list[Stage]:
 
 def unknown_stage(chain: Mapping[str, Stage], name: str) -> UnknownName:
     """The error for a stage that is not there."""
-    order = " ".join(chain)
-    return UnknownName(
-        f'No stage "{name}". {did_you_mean(name, chain)}'.strip(), hint=f"In order: {order}."
-    )
+    message = f'No stage "{name}". {did_you_mean(name, chain)}'.strip()
+    return UnknownName(message, hint=f"In order: {' '.join(chain)}.")
 
 
 def owner(chain: Mapping[str, Stage], name: str) -> str | None:
@@ -56,14 +62,13 @@ def owner(chain: Mapping[str, Stage], name: str) -> str | None:
 
 
 def stage_rows(model: Any) -> list[dict[str, Any]]:
-    """One row per stage: its name, output shape without the batch, parameters, how many train, and
-    whether it is frozen.
+    """One row per stage, from one picture of zeros in eval mode.
 
-    Runs one picture of zeros through the stages, in eval mode.
+    A row: name, output shape without the batch, parameters, how many train, whether it is frozen.
     """
     import torch
 
-    from zoo_core.transfer import evaluating
+    from zoo_core.modes import evaluating
 
     first = next(model.parameters())
     x = torch.zeros(1, *model.input.size, device=first.device, dtype=first.dtype)

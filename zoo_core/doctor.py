@@ -1,5 +1,6 @@
-"""Is this installation sound? Versions that go together, devices, the cache, plugins, and the
-weights that ship.
+"""Is this installation sound?
+
+Versions that go together, devices, the cache, plugins, and the weights that ship.
 """
 
 from __future__ import annotations
@@ -31,8 +32,9 @@ class Check:
 
 
 def examine() -> list[Check]:
-    """All checks, in the order in which one thing stands on another. None raises: a check that
-    fails is a finding.
+    """All checks, in the order in which one thing stands on another.
+
+    None raises: a check that fails is a finding.
     """
     return [
         _checked("python", _python),
@@ -81,36 +83,25 @@ def _unmet(requirement: str) -> str:
 
 
 def _torchvision() -> tuple[bool, str, str]:
-    """torchvision holds operators that were compiled for one version of torch, and for CPU or CUDA
-    as that was.
-    """
+    """torchvision holds operators compiled for one version of torch, for CPU or CUDA."""
     have, needs = _version("torch"), _torch_of_torchvision()
     pair = f"torch {have}, torchvision {_version('torchvision')}"
     if needs and have.partition("+")[0] != needs:
-        return (
-            False,
-            f"{pair}: they do not belong together, this torchvision was made for torch {needs}",
-            _pair_up(),
-        )
+        clash = f"they do not belong together, this torchvision was made for torch {needs}"
+        return False, f"{pair}: {clash}", _pair_up()
     try:
         import torchvision
-    except (
-        ImportError,
-        OSError,
-        RuntimeError,
-    ) as error:  # RuntimeError: operator torchvision::nms does not exist
+    except (ImportError, OSError, RuntimeError) as error:
+        # RuntimeError: operator torchvision::nms does not exist
         return False, f"{pair}: {_one_line(error)}", _pair_up()
     return True, f"{torchvision.__version__} goes with torch {have}", ""
 
 
 def _torch_of_torchvision() -> str:
-    """The version of torch that the installed torchvision asks for, or nothing where it does not
-    say.
-    """
+    """The version of torch that the installed torchvision asks for, or "" where it is silent."""
     for requirement in requires("torchvision") or []:
-        name, _, needed = (
-            requirement.replace("(", "").replace(")", "").replace(" ", "").partition("==")
-        )
+        plain = requirement.translate(str.maketrans("", "", "() "))
+        name, _, needed = plain.partition("==")
         if name == "torch":
             return needed.partition(";")[0]
     return ""
@@ -119,7 +110,7 @@ def _torch_of_torchvision() -> str:
 def _pair_up() -> str:
     return (
         "install both at once and from one index: pip install --force-reinstall torch torchvision "
-        "(for CPU only, add --index-url https://download.pytorch.org/whl/cpu)"
+        "(for CPU only, from PyTorch's CPU index)"
     )
 
 
@@ -135,53 +126,41 @@ def _device() -> tuple[bool, str, str]:
         return True, f"{cpu}; no CUDA device", ""
     if torch.version.cuda is None:
         return False, f"{cpu}: there is a GPU, but this torch is made for CPU only", _pair_up()
+    unused = f"there is a GPU, but torch for CUDA {torch.version.cuda} cannot use it"
     advice = "compare its driver, as nvidia-smi shows it, with that CUDA version"
-    return (
-        False,
-        f"{cpu}: there is a GPU, but torch for CUDA {torch.version.cuda} cannot use it",
-        advice,
-    )
+    return False, f"{cpu}: {unused}", advice
 
 
 def _cache() -> tuple[bool, str, str]:
     """The cache folder, or the nearest folder above it that exists, can be written."""
-    from zoo_core.weights import cache_folder
+    from zoo_core.cache import cache_folder
 
     folder = cache_folder()
     there = next(path for path in (folder, *folder.parents) if path.exists())
     try:
         tempfile.TemporaryFile(dir=there).close()
     except OSError as error:
-        return (
-            False,
-            f"{folder} cannot be written: {error.strerror}",
-            "set ZOO_CACHE to a folder of yours",
-        )
+        advice = "set ZOO_CACHE to a folder of yours"
+        return False, f"{folder} cannot be written: {error.strerror}", advice
     return True, f"{folder}, {shutil.disk_usage(there).free / 2**30:.0f} GiB free", ""
 
 
 def _network() -> tuple[bool, str, str]:
-    from zoo_core.weights import is_offline
+    from zoo_core.cache import is_offline
 
     if not is_offline():
         return True, "weights are fetched when needed", ""
-    flags = [
-        f"{name}={os.environ[name]}"
-        for name in ("ZOO_OFFLINE", "HF_HUB_OFFLINE")
-        if os.environ.get(name)
-    ]
-    return True, f"offline ({', '.join(flags)}): only weights that are here are used", ""
+    names = [name for name in ("ZOO_OFFLINE", "HF_HUB_OFFLINE") if os.environ.get(name)]
+    flags = ", ".join(f"{name}={os.environ[name]}" for name in names)
+    return True, f"offline ({flags}): only weights that are here are used", ""
 
 
 def _plugins() -> tuple[bool, str, str]:
     plugins = catalogue().examine()
     broken = [f"{plugin.title()} {' '.join(plugin.faults)}" for plugin in plugins if plugin.broken]
     if broken:
-        return (
-            False,
-            "; ".join(broken),
-            "uninstall or upgrade it; zoo plugins --debug shows the traceback",
-        )
+        advice = "uninstall or upgrade it; zoo plugins --debug shows the traceback"
+        return False, "; ".join(broken), advice
     return True, f"{len(plugins)} loaded", ""
 
 

@@ -14,7 +14,8 @@
     └── PublishError       a push that must not or cannot happen
 
 A message says what, where, the closest right thing, and what to do next. `hint` is that last part;
-the command line prints it on a line of its own."""
+the command line prints it on a line of its own.
+"""
 
 import difflib
 from collections.abc import Iterable

@@ -14,14 +14,16 @@ from zoo_core.batches import Samples, loader
 from zoo_core.data import Pictures, open_data
 from zoo_core.errors import DataError
 from zoo_core.model import ZooModel
+from zoo_core.modes import evaluating
 from zoo_core.progress import Bar
 from zoo_core.runs import Run
-from zoo_core.transfer import evaluating
 
 
 class Metrics(TypedDict):
-    """accuracy in [0, 1]; loss: mean log-loss in nats; count: pictures; per_class: accuracy by
-    class name.
+    """How well a model does on data.
+
+    `accuracy`: in [0, 1]. `loss`: mean log-loss in nats. `count`: pictures. `per_class`: accuracy
+    by class name.
     """
 
     accuracy: float
@@ -38,12 +40,12 @@ def evaluate(
     workers: int | str = "auto",
     progress: bool = True,
 ) -> Metrics:
-    """Accuracy and log-loss of a model on data: a spec (`digits#test`, `folder:PATH`), a Dataset
-    or a DataLoader.
+    """Accuracy and log-loss of a model on data.
 
-    `model`: a model, a run, the path of a run, or a name (its default weights). Classes are
-    matched by name where both sides have names. Raises DataError where the data has classes that
-    the model does not know.
+    `model`: a model, a run, the path of a run, or a name (its default weights). `data`: a spec
+    (`digits#test`, `folder:PATH`), a Dataset or a DataLoader. Classes are matched by name where
+    both sides have names. Raises DataError where the data has classes that the model does not
+    know.
 
     >>> import zoo_core as zoo
     >>> zoo.evaluate("lenet5", "mnist5k#test", progress=False)["accuracy"] > 0.98
@@ -52,19 +54,17 @@ def evaluate(
     found = as_model(model)
     pictures = matched(open_data(data), found.labels, found.num_outputs)
     samples = Samples(pictures, found.transform(), random=False, seed=0)
+    batches = loader(samples, batch_size, shuffle=False, workers=workers)
     with Bar("evaluating", total=len(samples), shown=progress) as bar:
-        scores, targets = scored(
-            found, loader(samples, batch_size, shuffle=False, workers=workers), bar.step
-        )
+        scores, targets = scored(found, batches, bar.step)
     right = scores.argmax(1) == targets
     names = found.labels or [str(i) for i in range(found.num_outputs)]
+    present = targets.unique().tolist()
     return {
         "accuracy": right.double().mean().item(),
         "loss": functional.cross_entropy(scores, targets).item(),
         "count": len(targets),
-        "per_class": {
-            names[i]: right[targets == i].double().mean().item() for i in targets.unique().tolist()
-        },
+        "per_class": {names[i]: right[targets == i].double().mean().item() for i in present},
     }
 
 
@@ -80,8 +80,9 @@ def as_model(model: ZooModel | Run | str | Path) -> ZooModel:
 
 
 def matched(pictures: Pictures, labels: tuple[str, ...] | None, outputs: int) -> Pictures:
-    """The pictures with the model's class numbers: by name where both sides have names, else as
-    they are.
+    """The pictures with the model's class numbers.
+
+    Classes match by name where both sides have names, else they stay as they are.
     """
     if pictures.classes is not None and labels is not None and pictures.classes != labels:
         unknown = [name for name in pictures.classes if name not in labels]
@@ -92,18 +93,15 @@ def matched(pictures: Pictures, labels: tuple[str, ...] | None, outputs: int) ->
             )
         return pictures.renamed(labels)
     if max(pictures.targets) >= outputs or min(pictures.targets) < 0:
-        raise DataError(
-            f"{pictures.name} has class number {max(pictures.targets)}; the model has {outputs} classes."
-        )
+        has = f"has class number {max(pictures.targets)}"
+        raise DataError(f"{pictures.name} {has}; the model has {outputs} classes.")
     return pictures
 
 
 def scored(
     model: nn.Module, batches: Iterable[Any], step: Callable[..., None] | None = None
 ) -> tuple[Tensor, Tensor]:
-    """All scores (N, classes) as float32 and all targets (N,) of some batches, on the device of
-    the model.
-    """
+    """All scores (N, classes) as float32 and all targets (N,), on the model's device."""
     device = next(model.parameters()).device
     dtype = next(model.parameters()).dtype
     scores, targets = [], []

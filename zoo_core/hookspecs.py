@@ -18,15 +18,17 @@ hookimpl = pluggy.HookimplMarker("zoo")
 
 @hookspec
 def zoo_architectures() -> list[Architecture]:  # type: ignore[empty-body]
-    """Families of networks that this plugin builds. Called once, when the catalogue is first
-    needed.
+    """Families of networks that this plugin builds.
+
+    Called once, when the catalogue is first needed.
     """
 
 
 @hookspec
 def zoo_manifests() -> list[Path]:  # type: ignore[empty-body]
-    """Files with models and weights: `.toml`, or generated `.json` of the same schema. Called
-    once, as above.
+    """Files with models and weights: `.toml`, or generated `.json` of the same schema.
+
+    Called once, when the catalogue is first needed.
     """
 
 
@@ -42,6 +44,7 @@ def zoo_weight_sources() -> list[WeightSource]:  # type: ignore[empty-body]
 
 @hookspec
 def zoo_commands(group: click.Group) -> None:
-    """More commands for `zoo`: add them to `group`. Called when the command line starts with an
-    unknown command or help.
+    """More commands for `zoo`: add them to `group`.
+
+    Called when the command line starts with an unknown command or help.
     """

@@ -1,8 +1,8 @@
-"""Manifests: static facts about models and weights, in TOML, or in generated JSON of the same
-schema.
+"""Manifests: static facts about models and weights, in TOML, or generated JSON of the same schema.
 
 The reader is strict: an unknown key, a wrong type or a bad hash is an error that names file, table
-and the closest valid key. It imports no torch."""
+and the closest valid key. It imports no torch.
+"""
 
 from __future__ import annotations
 
@@ -88,9 +88,7 @@ def _parse(path: Path) -> dict[str, Any]:
         data = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
     except OSError as error:
         raise ManifestError(f"{path}: cannot be read: {error.strerror}.") from error
-    except (
-        ValueError
-    ) as error:  # UnicodeDecodeError, TOMLDecodeError and JSONDecodeError are ValueErrors
+    except ValueError as error:  # UnicodeDecodeError, TOMLDecodeError, JSONDecodeError are such
         raise ManifestError(f"{path}: not valid {path.suffix[1:].upper()}: {error}.") from error
     if not isinstance(data, dict):
         raise ManifestError(f"{path}: the top level must be a table.")
@@ -154,25 +152,21 @@ def _weights(path: Path, model: str, tag: str, table: Any, own: InputSpec | None
 def _input(where: str, raw: _Input) -> InputSpec:
     channels = raw.size[0]
     if raw.interpolation not in INTERPOLATIONS:
-        near = (
-            did_you_mean(raw.interpolation, INTERPOLATIONS)
-            or f"Valid: {', '.join(INTERPOLATIONS)}."
-        )
+        valid = f"Valid: {', '.join(INTERPOLATIONS)}."
+        near = did_you_mean(raw.interpolation, INTERPOLATIONS) or valid
         raise ManifestError(f'{where}: interpolation is "{raw.interpolation}". {near}')
     if min(raw.size) < 1 or not 0 < raw.crop <= 1:
         raise ManifestError(f"{where}: input sizes must be positive and crop in (0, 1].")
     if len(raw.mean) != channels or len(raw.std) != channels or min(raw.std) <= 0:
-        raise ManifestError(
-            f"{where}: input needs {channels} numbers in mean, and {channels} > 0 in std."
-        )
+        needed = f"{channels} numbers in mean, and {channels} > 0 in std"
+        raise ManifestError(f"{where}: input needs {needed}.")
     return InputSpec(raw.size, raw.mean, raw.std, raw.interpolation, raw.crop, raw.flip)
 
 
 def _check_name(where: str, what: str, name: str, pattern: re.Pattern[str]) -> None:
     if not pattern.fullmatch(name):
-        raise ManifestError(
-            f'{where}: "{name}" is no {what} name: letters, digits, "_" and "-" only.'
-        )
+        rule = 'letters, digits, "_" and "-" only'
+        raise ManifestError(f'{where}: "{name}" is no {what} name: {rule}.')
 
 
 def _convert(where: str, table: Any, kind: Any) -> Any:
@@ -191,13 +185,11 @@ def _check_keys(where: str, table: dict[str, Any], kind: Any) -> None:
     for key in table:
         if key not in fields:
             raise ManifestError(f"{where}: {_unknown_key(key, fields)}")
-    inner = table.get("input")
+    inner, fields = table.get("input"), _Input.__struct_fields__
     if isinstance(inner, dict):
         for key in inner:
-            if key not in _Input.__struct_fields__:
-                raise ManifestError(
-                    f"{where}: {_unknown_key(key, _Input.__struct_fields__, ' in input')}"
-                )
+            if key not in fields:
+                raise ManifestError(f"{where}: {_unknown_key(key, fields, ' in input')}")
 
 
 def _unknown_key(key: str, valid: tuple[str, ...], where: str = "") -> str:

@@ -1,11 +1,17 @@
-"""ZooModel: what create() returns. The architecture's own module, with its class swapped for a
-subclass that adds stages, freezing, a new head, transforms and labels. State-dict keys stay those
-of the original."""
+"""ZooModel: what create() returns.
+
+The architecture's own module, with its class swapped for a subclass that adds stages, freezing, a
+new head, transforms and labels. State-dict keys stay those of the original.
+"""
 
 from __future__ import annotations
 
+import functools
+import operator
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from itertools import chain
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,16 +19,17 @@ from torch import Tensor, nn
 
 from zoo_core.chain import before, run_stages, stage_rows
 from zoo_core.errors import PluginError, ZooError
-from zoo_core.transfer import Freezable, evaluating, swap_class
-from zoo_core.types import InputSpec, ModelInfo, Stage
+from zoo_core.swap import swap_class
+from zoo_core.transfer import Freezable
+from zoo_core.types import InputSpec, ModelInfo, Pushed, Stage
 
 
 @dataclass(frozen=True)
 class Origin:
-    """What create() needs to build a model again. `weights`: the `pretrained` that brings its
-    weights, or None.
+    """What create() needs to build a model again.
 
-    `new_head`: whether the head is random as yet, unlike the weights before it.
+    `weights`: the `pretrained` that brings its weights, or None. `new_head`: whether the head is
+    random as yet, unlike the weights before it.
     """
 
     reference: str
@@ -35,8 +42,7 @@ class Origin:
 
 
 class ZooModel(Freezable):
-    """A vision model as an ordered chain of named stages; see the methods that it adds to the
-    original class.
+    """A vision model as an ordered chain of named stages: the original class, and these methods.
 
     >>> import zoo_core as zoo
     >>> model = zoo.create("lenet5")
@@ -62,20 +68,21 @@ class ZooModel(Freezable):
     @property
     def num_outputs(self) -> int:
         """How many numbers the head gives for a picture; 0 when there is no classifier."""
-        layers = _head_layers(self)
-        return _outputs(next(iter(layers.values()))) if layers else 0
+        return next(map(_outputs, _head_layers(self, self.chain).values()), 0)
 
     def reset_head(self, num_classes: int, labels: Iterable[str] | None = None) -> ZooModel:
-        """Put a new, freshly initialised classifier in place of the head; 0 leaves none, and
-        features come out.
+        """Put a new, freshly initialised classifier in place of the head.
 
-        Raises ZooError where `labels` are not `num_classes` names.
+        `num_classes=0` leaves none, and features come out. Raises ZooError where `labels` are not
+        `num_classes` names.
         """
+        num_classes = check_count("num_classes", num_classes, least=0)
+        if isinstance(labels, str):
+            raise ZooError(f"labels must be {num_classes} names, not one text: {labels!r}.")
         names = tuple(labels) if labels is not None else None
-        check_count("num_classes", num_classes, least=0)
         if names is not None and len(names) != num_classes:
             raise ZooError(f"{len(names)} labels do not fit {num_classes} classes.")
-        _replace_head(self, num_classes)
+        replace_head(self, self.chain, num_classes)
         self.labels = names
         self.origin = replace(self.origin, num_classes=num_classes, new_head=True)
         if hasattr(self, "num_classes"):  # the original class's own record, which timm's tools read
@@ -83,12 +90,28 @@ class ZooModel(Freezable):
         return self
 
     def transform(self, train: bool = False) -> Callable[[Any], Tensor]:
-        """From a PIL picture to what these weights want to see, (C, H, W); `train=True` adds
-        random crops and flips.
+        """From a PIL picture to what these weights want to see, (C, H, W).
+
+        `train=True` adds random crops and flips.
         """
         from zoo_core.preprocessing import build_transform
 
         return build_transform(self.input, train=train)
+
+    def save_pretrained(self, folder: str | Path, *, delta: bool = False) -> Path:
+        """Write weights, config.json and a card to a folder, which `zoo.create(Path)` loads.
+
+        `delta=True`: only what differs from the weights it came from. Raises PublishError.
+        """
+        from zoo_core.publish import save_pretrained
+
+        return save_pretrained(self, folder, delta=delta)
+
+    def push_to_hub(self, repository: str, **how: Any) -> Pushed:
+        """Publish this model as `OWNER/NAME`; `how`: the arguments of `zoo.push`."""
+        from zoo_core.publish import push
+
+        return push(self, repository, **how)
 
     def summary(self) -> str:
         """A table of stages: output shape, parameters, trained or frozen.
@@ -107,7 +130,7 @@ class ZooModel(Freezable):
 
 
 def stage_table(model: ZooModel) -> list[dict[str, Any]]:
-    """The rows of `summary()`: stage, output (shape without the batch), params, trainable, frozen."""
+    """The rows of `summary()`: stage, output (without the batch), params, trainable, frozen."""
     return stage_rows(model)
 
 
@@ -142,8 +165,9 @@ def as_zoo_model(
     input: InputSpec,
     labels: tuple[str, ...] | None,
 ) -> ZooModel:
-    """Swap the module's class and give it its chain, facts, input and labels. Raises PluginError
-    on a name clash.
+    """Swap the module's class and give it its chain, facts, input and labels.
+
+    Raises PluginError on a name clash.
     """
     taken = [n for n in ("chain", "info", "origin", "input", "labels") if hasattr(module, n)]
     if taken:
@@ -157,83 +181,84 @@ def as_zoo_model(
     return module
 
 
-def check_count(what: str, value: Any, *, least: int) -> None:
-    """Refuse a number of classes or channels that is none."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+def check_count(what: str, value: Any, *, least: int) -> int:
+    """A number of classes or channels as an int, of numpy's and torch's integers too.
+
+    Raises ZooError for what is none.
+    """
+    try:
+        count = None if isinstance(value, bool) else operator.index(value)
+    except (TypeError, ValueError):
+        count = None
+    if count is None or count < least:
         raise ZooError(f"{what} must be a whole number, {least} or more: {value!r}.")
+    return count
 
 
 # --- the head ------------------------------------------------------------------------------------
 
 
-def _head_layers(model: ZooModel) -> dict[str, nn.Module]:
-    """The layers that give class scores: the classifier's first, then those of auxiliary heads;
-    none without a classifier.
+class NoHead(nn.Identity):
+    """What stands in the place of a classifier that was taken off.
 
-    `owns` of the head lists the classifier before its helpers, and in each the last linear layer
-    or convolution counts."""
-    found = {}
-    for prefix in model.chain["head"].owns:
-        last = _last_layer(model, prefix)
-        if last is not None:
-            found[last] = model.get_submodule(last)
-    classifier = _last_layer(model, model.chain["head"].owns[0])
-    return found if classifier is not None else {}
+    `make`: from a number of classes to a new classifier of the same kind.
+    """
+
+    def __init__(self, make: Callable[[int], nn.Module]) -> None:
+        super().__init__()
+        self.make = make
 
 
-def _last_layer(model: ZooModel, prefix: str) -> str | None:
-    part = model.get_submodule(prefix)
+def last_layer(module: nn.Module, prefix: str) -> str | None:
+    """The path of the last linear layer or convolution under `prefix`, or of its NoHead."""
     names = [
-        name for name, module in part.named_modules() if isinstance(module, nn.Linear | nn.Conv2d)
+        name
+        for name, part in module.get_submodule(prefix).named_modules()
+        if isinstance(part, nn.Linear | nn.Conv2d | NoHead)
     ]
     return f"{prefix}.{names[-1]}".rstrip(".") if names else None
 
 
+def _head_layers(model: nn.Module, stages: Mapping[str, Stage]) -> dict[str, nn.Module]:
+    """The layers that give class scores: the classifier's, then those of auxiliary heads.
+
+    None without a classifier. `owns` of the head lists it before its helpers.
+    """
+    names = [last_layer(model, prefix) for prefix in stages["head"].owns]
+    found = {name: model.get_submodule(name) for name in names if name is not None}
+    return found if names[0] is not None else {}
+
+
 def _outputs(layer: nn.Module) -> int:
+    if isinstance(layer, NoHead):
+        return 0
     return int(layer.out_features if isinstance(layer, nn.Linear) else layer.out_channels)  # type: ignore[arg-type]
 
 
-def _replace_head(model: ZooModel, num_classes: int) -> None:
-    layers = _head_layers(model) or _identity_head(model)
-    if num_classes == 0:
-        layers = dict(
-            [next(iter(layers.items()))]
-        )  # auxiliary heads keep their layers, and get new ones with a new head
-    for name, old in layers.items():
+def replace_head(model: nn.Module, stages: Mapping[str, Stage], num_classes: int) -> None:
+    """Put new layers in the place of those that give class scores, or NoHead for no classes."""
+    layers = list(_head_layers(model, stages).items())
+    if not layers:
+        raise PluginError(
+            f"The head of {type(model).__name__} is no linear layer or convolution to replace."
+        )
+    for name, old in layers if num_classes else layers[:1]:
+        like = next(chain(old.parameters(), model.parameters()), torch.empty(0))
+        new = _new_layer(old, num_classes)  # in the default type: one seed gives one head in each
+        new.to(device=like.device, dtype=like.dtype).train(old.training)
         parent, _, last = name.rpartition(".")
-        new = _new_layer(old, num_classes)
-        new.train(old.training)
         setattr(model.get_submodule(parent), last, new)
 
 
 def _new_layer(old: nn.Module, num_classes: int) -> nn.Module:
-    if num_classes == 0:
-        return nn.Identity()
-    like = old.weight
+    make = old.make if isinstance(old, NoHead) else _maker(old)
+    return make(num_classes) if num_classes else NoHead(make)
+
+
+def _maker(old: nn.Module) -> Callable[[int], nn.Module]:
     bias = old.bias is not None
-    where: dict[str, Any] = {"device": like.device, "dtype": like.dtype}
     if isinstance(old, nn.Linear):
-        return nn.Linear(old.in_features, num_classes, bias, **where)
+        return functools.partial(nn.Linear, old.in_features, bias=bias)
     assert isinstance(old, nn.Conv2d)
-    return nn.Conv2d(
-        old.in_channels, num_classes, old.kernel_size, old.stride, old.padding, bias=bias, **where
-    )  # type: ignore[arg-type]
-
-
-def _identity_head(model: ZooModel) -> dict[str, nn.Module]:
-    """For a classifier that was taken off: a linear layer of the width that reaches it, and
-    auxiliary heads' layers.
-    """
-    head = model.chain["head"]
-    first = next(model.parameters())
-    x = torch.zeros(1, *model.input.size, device=first.device, dtype=first.dtype)
-    with evaluating(model), torch.no_grad():
-        width = run_stages(model, model.chain.values(), x).shape[1]
-    layers: dict[str, nn.Module] = {
-        head.owns[0]: nn.Linear(width, 1, device=first.device, dtype=first.dtype)
-    }
-    for prefix in head.owns[1:]:
-        last = _last_layer(model, prefix)
-        if last is not None:
-            layers[last] = model.get_submodule(last)
-    return layers
+    where: Any = {"kernel_size": old.kernel_size, "stride": old.stride, "padding": old.padding}
+    return functools.partial(nn.Conv2d, old.in_channels, bias=bias, **where)

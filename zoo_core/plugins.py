@@ -56,9 +56,8 @@ class Plugins:
     def __init__(self, *, strict: bool = False) -> None:
         self.strict = strict
         self.all: list[Plugin] = []
-        self._registered: dict[
-            str, Plugin
-        ] = {}  # by pluggy's name for it, since two may have one entry point's name
+        # by pluggy's name for it, since two may have one entry point's name
+        self._registered: dict[str, Plugin] = {}
         self._manager = pluggy.PluginManager("zoo")
         self._manager.add_hookspecs(hookspecs)
 
@@ -96,8 +95,9 @@ class Plugins:
             raise PluginError(f"Plugin {plugin.title()} {message}") from error
 
     def results(self, hook: str, kind: type, **arguments: Any) -> Iterator[tuple[Plugin, Any]]:
-        """Every item that every plugin returns for `hook`, by plugin name; items of the wrong type
-        are faults.
+        """Every item that every plugin returns for `hook`, by plugin name.
+
+        Items of the wrong type are faults.
         """
         for plugin, returned in self._call(hook, arguments):
             if returned is None:
@@ -109,8 +109,8 @@ class Plugins:
                 if isinstance(item, kind):
                     yield plugin, item
                 else:
-                    wrong = f"returns a list with {type(item).__name__} from {hook}, not {kind.__name__}."
-                    self.fault(plugin, wrong)
+                    got, wanted = type(item).__name__, kind.__name__
+                    self.fault(plugin, f"returns a list with {got} from {hook}, not {wanted}.")
 
     def run(self, hook: str, **arguments: Any) -> None:
         """Call a hook that returns nothing, each plugin on its own."""
@@ -140,10 +140,7 @@ def load_plugins(*, only: Iterable[str] | None = None, strict: bool | None = Non
     if strict is None:
         strict = os.environ.get("ZOO_STRICT", "") not in ("", "0")
     plugins = Plugins(strict=strict)
-    entries = sorted(
-        entry_points(group=GROUP),
-        key=lambda entry: (not _built_in(entry), entry.name, _owner(entry)),
-    )
+    entries = sorted(entry_points(group=GROUP), key=_place)
     for entry in entries:
         if _built_in(entry) or only is None or entry.name in only:
             _load(plugins, entry)
@@ -151,9 +148,8 @@ def load_plugins(*, only: Iterable[str] | None = None, strict: bool | None = Non
         if name not in [plugin.name for plugin in plugins.all]:
             plugins.all.append(Plugin(name, "-", "-"))
             near = did_you_mean(name, [entry.name for entry in entries])
-            plugins.fault(
-                plugins.all[-1], f"is named in ZOO_PLUGINS, but no such plugin is installed. {near}"
-            )
+            fault = f"is named in ZOO_PLUGINS, but no such plugin is installed. {near}"
+            plugins.fault(plugins.all[-1], fault)
     return plugins
 
 
@@ -178,6 +174,11 @@ def _owner(entry: EntryPoint) -> str:
 
 def _built_in(entry: EntryPoint) -> bool:
     return _owner(entry) == BUILT_IN
+
+
+def _place(entry: EntryPoint) -> tuple[bool, str, str]:
+    """The built-in plugins come first, and then the others, each by name."""
+    return not _built_in(entry), entry.name, _owner(entry)
 
 
 def _one_line(error: BaseException) -> str:

@@ -14,15 +14,17 @@ from zoo_core.data import read_picture
 from zoo_core.errors import DataError
 from zoo_core.evaluation import as_model
 from zoo_core.model import ZooModel
+from zoo_core.modes import evaluating
 from zoo_core.runs import Run
-from zoo_core.transfer import evaluating
 
 BATCH = 32
 
 
 class Prediction(TypedDict):
-    """picture: its path, or its place in the list; label and probability: the first of `top`,
-    (name, probability).
+    """What a model says of one picture.
+
+    `picture`: its path, or its place in the list. `label`, `probability`: the first of `top`, whose
+    items are (name, probability).
     """
 
     picture: str
@@ -32,11 +34,11 @@ class Prediction(TypedDict):
 
 
 def predict(model: ZooModel | Run | str | Path, pictures: Any, *, top: int = 5) -> list[Prediction]:
-    """The likeliest classes of pictures: paths, PIL pictures, or preprocessed tensors (C, H, W);
-    one or many.
+    """The likeliest classes of pictures.
 
-    `model`: a model, a run, the path of a run, or a name (its default weights). Classes without
-    names are numbers. Raises DataError for a picture that cannot be read, and names it.
+    `model`: a model, a run, the path of a run, or a name (its default weights). `pictures`: paths,
+    PIL pictures, or preprocessed tensors (C, H, W); one or many. Classes without names are numbers.
+    Raises DataError for a picture that cannot be read, and names it.
 
     >>> from PIL import Image
     >>> import zoo_core as zoo
@@ -47,36 +49,28 @@ def predict(model: ZooModel | Run | str | Path, pictures: Any, *, top: int = 5) 
     found = as_model(model)
     if top < 1:
         raise DataError(f"top must be 1 or more: {top}.")
-    listed = (
-        [pictures]
-        if isinstance(pictures, str | Path | Image.Image) or _is_one(pictures)
-        else list(pictures)
-    )
-    return [
-        prediction
-        for start in range(0, len(listed), BATCH)
-        for prediction in _batch(found, listed, start, top)
-    ]
+    listed = [pictures] if _is_one(pictures) else list(pictures)
+    starts = range(0, len(listed), BATCH)
+    return [each for start in starts for each in _batch(found, listed, start, top)]
 
 
 def _is_one(pictures: Any) -> bool:
-    return isinstance(pictures, Tensor) and pictures.ndim == 3
+    if isinstance(pictures, Tensor):
+        return pictures.ndim == 3
+    return isinstance(pictures, str | Path | Image.Image)
 
 
 def _batch(model: ZooModel, pictures: list[Any], start: int, top: int) -> Iterable[Prediction]:
     chosen = pictures[start : start + BATCH]
     transform = model.transform()
     first = next(model.parameters())
-    x = torch.stack([_prepared(picture, transform) for picture in chosen]).to(
-        first.device, first.dtype
-    )
+    x = torch.stack([_prepared(picture, transform) for picture in chosen])
     with evaluating(model), torch.inference_mode():
-        probabilities = model(x).float().softmax(1)
+        probabilities = model(x.to(first.device, first.dtype)).float().softmax(1)
     best = probabilities.topk(min(top, probabilities.shape[1]), dim=1)
     names = model.labels or [str(i) for i in range(probabilities.shape[1])]
-    for i, (values, classes) in enumerate(
-        zip(best.values.tolist(), best.indices.tolist(), strict=True)
-    ):
+    ranks = zip(best.values.tolist(), best.indices.tolist(), strict=True)
+    for i, (values, classes) in enumerate(ranks):
         ranked = [(names[c], value) for c, value in zip(classes, values, strict=True)]
         where = str(chosen[i]) if isinstance(chosen[i], str | Path) else str(start + i)
         yield {"picture": where, "label": ranked[0][0], "probability": ranked[0][1], "top": ranked}

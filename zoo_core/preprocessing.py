@@ -1,5 +1,6 @@
-"""From a picture to what a set of weights wants to see; the same steps for training, evaluation
-and prediction.
+"""From a picture to what a set of weights wants to see.
+
+The same steps for training, evaluation and prediction.
 """
 
 from __future__ import annotations
@@ -15,14 +16,14 @@ from torchvision.transforms import v2
 
 from zoo_core.types import InputSpec
 
-# The share of a (padded) picture's side that a random crop keeps at most: AlexNet's authors took
-# 224 of 256 pixels.
+# The share of a (padded) picture's side that a random crop keeps at most: AlexNet's 224 of 256.
 TRAIN_CROP = 0.875
 
 
 class Preprocessing:
-    """A PIL picture of any size and mode -> a float tensor (C, H, W). A class, so that worker
-    processes can get it.
+    """A PIL picture of any size and mode -> a float tensor (C, H, W).
+
+    A class, so that worker processes can get it.
     """
 
     def __init__(self, spec: InputSpec, geometry: Callable[[Image.Image], Tensor]) -> None:
@@ -32,13 +33,10 @@ class Preprocessing:
     def __call__(self, picture: Image.Image) -> Tensor:
         channels = self.spec.size[0]
         x = self.geometry(in_mode(picture, "L" if channels == 1 else "RGB")).float().div(255)
-        if channels != len(x):
-            x = x[
-                torch.arange(channels) % len(x)
-            ]  # colours in turn, as the first convolution was adapted
-        mean, std = (
-            torch.tensor(values).view(-1, 1, 1) for values in (self.spec.mean, self.spec.std)
-        )
+        if channels != len(x):  # colours in turn, as the first convolution was adapted
+            x = x[torch.arange(channels) % len(x)]
+        mean = torch.tensor(self.spec.mean).view(-1, 1, 1)
+        std = torch.tensor(self.spec.std).view(-1, 1, 1)
         return x.sub(mean).div(std)
 
 
@@ -68,8 +66,9 @@ def _middle_crop(spec: InputSpec) -> Any:
 
 
 def _random_crop(spec: InputSpec) -> Any:
-    """Crops at the scale that evaluation sees, so that things are as large as there; the margin
-    comes by padding.
+    """Crops at the scale that evaluation sees, so that things are as large as there.
+
+    The margin comes by padding.
     """
     _, height, width = spec.size
     side = math.floor(min(height, width) / spec.crop)
@@ -84,8 +83,9 @@ def _random_crop(spec: InputSpec) -> Any:
 
 
 def in_mode(picture: Image.Image, mode: str) -> Image.Image:
-    """The picture in grey (`L`) or colour (`RGB`); what is transparent becomes white, 16-bit grey
-    keeps its shades.
+    """The picture in grey (`L`) or colour (`RGB`).
+
+    What is transparent becomes white; 16-bit grey keeps its shades.
     """
     if picture.mode == mode:
         return picture

@@ -1,43 +1,48 @@
-"""Progress of long work, on stderr: a bar on a terminal, plain lines elsewhere, nothing when it is
-not wanted.
+"""Progress of long work, on stderr.
+
+A bar on a terminal, plain lines elsewhere, nothing when it is not wanted.
 """
 
 from __future__ import annotations
 
 import sys
 from types import TracebackType
+from typing import Literal
 
 
 class Bar:
-    """A bar of `total` steps with a word of what is going on.
+    """A bar of `total` steps (or of `unit="bytes"`) with a word of what is going on.
 
     >>> with Bar("training", total=2, shown=False) as bar:
     ...     bar.step("epoch 1")
     """
 
-    def __init__(self, title: str, *, total: int, shown: bool = True) -> None:
-        self.title, self.total, self.shown = title, total, shown
+    def __init__(
+        self,
+        title: str,
+        *,
+        total: int,
+        shown: bool = True,
+        unit: Literal["steps", "bytes"] = "steps",
+    ) -> None:
+        self.title, self.total, self.shown, self.unit = title, total, shown, unit
         self.live = shown and sys.stderr.isatty()
 
     def __enter__(self) -> Bar:
         if self.live:
+            from rich import progress
             from rich.console import Console
-            from rich.progress import (
-                BarColumn,
-                MofNCompleteColumn,
-                Progress,
-                TextColumn,
-                TimeRemainingColumn,
-            )
 
             columns = (
-                TextColumn("{task.description}"),
-                BarColumn(bar_width=30),
-                MofNCompleteColumn(),
-                TimeRemainingColumn(),
-                TextColumn("{task.fields[note]}"),
+                progress.TextColumn("{task.description}"),
+                progress.BarColumn(bar_width=30),
+                progress.DownloadColumn()
+                if self.unit == "bytes"
+                else progress.MofNCompleteColumn(),
+                progress.TimeRemainingColumn(),
+                progress.TextColumn("{task.fields[note]}"),
             )
-            self._progress = Progress(*columns, console=Console(stderr=True))
+            self._progress = progress.Progress(*columns, console=Console(stderr=True))
             self._progress.start()
             self._task = self._progress.add_task(self.title, total=self.total, note="")
         return self

@@ -1,10 +1,11 @@
-"""Regularizers: "any modification we make to a learning algorithm that is intended to reduce its
-generalization error but not its training error" (Goodfellow, Bengio and Courville, 2016, chapter
-5).
+"""Regularizers: what lowers the generalization error, one class each.
 
-One class with a method for each moment of training; a regularizer overrides those that it needs.
-They are chosen by name (`"l2=1e-4"`, `"early-stopping:patience=5"`) or given as objects, and work
-in zoo's loop and in anybody's."""
+"Any modification we make to a learning algorithm that is intended to reduce its generalization
+error but not its training error" (Goodfellow, Bengio and Courville, 2016, chapter 5). The class has
+a method for each moment of training; a regularizer overrides those that it needs. They are chosen
+by name (`"l2=1e-4"`, `"early-stopping:patience=5"`) or given as objects, and work in zoo's loop and
+in anybody's.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +51,8 @@ class Regularizer:
 
         `reference`: the weights to start from by name (default: those of the first attach, kept
         from then on). Afterwards `self.model`, `self.optimizer` and `self.trained` (the weights
-        that train, by name) are set."""
+        that train, by name) are set.
+        """
         self.model, self.optimizer, self.scaler = model, optimizer, scaler
         self.trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
         self.decayed = {name: p for name, p in self.trained.items() if p.ndim >= 2}
@@ -104,9 +106,8 @@ class Stack(Regularizer):
         self.members = tuple(members)
         replacing = [type(m).__name__ for m in self.members if _overrides(m, "passes")]
         if len(replacing) > 1:
-            raise RecipeError(
-                f"{' and '.join(replacing)} both replace the forward and backward pass: take one."
-            )
+            both = f"{' and '.join(replacing)} both"
+            raise RecipeError(f"{both} replace the forward and backward pass: take one.")
 
     def attach(self, model: nn.Module, **given: Any) -> Stack:  # type: ignore[override]
         """Attach all of them and return the stack, so that it reads in one line."""
@@ -142,9 +143,8 @@ class Stack(Regularizer):
     def validation(self, metrics: Mapping[str, float]) -> Verdict:
         """STOP where one says so, else IMPROVED where one says so."""
         verdicts = [member.validation(metrics) for member in self.members]
-        return next(
-            (v for v in (Verdict.STOP, Verdict.IMPROVED) if v in verdicts), Verdict.CONTINUE
-        )
+        strongest = (Verdict.STOP, Verdict.IMPROVED)
+        return next((verdict for verdict in strongest if verdict in verdicts), Verdict.CONTINUE)
 
     @contextlib.contextmanager
     def evaluating(self) -> Iterator[None]:
@@ -176,10 +176,10 @@ def _overrides(member: Regularizer, method: str) -> bool:
 
 
 def regularizers(chosen: Iterable[str | Regularizer] | str | Regularizer = ()) -> Stack:
-    """A stack of regularizers: by name, with options, or as objects. Raises UnknownName,
-    RecipeError.
+    """A stack of regularizers: by name, with options, or as objects.
 
-    `"name"`, `"name=0.01"` (its main option), `"name:option=value,option=value"`, or both.
+    `"name"`, `"name=0.01"` (its main option), `"name:option=value,option=value"`, or both. Raises
+    UnknownName, RecipeError.
 
     >>> len(regularizers(["l2=1e-4", "early-stopping:patience=3,restore=true"]).members)
     2
@@ -197,10 +197,8 @@ def _one(item: str | Regularizer) -> Regularizer:
     name, has_value, value = head.partition("=")
     known = catalogue().regularizers()
     if name.strip() not in known:
-        near = did_you_mean(name, known)
-        raise UnknownName(
-            f'No regularizer "{name}". {near}'.strip(), hint=f"There is: {', '.join(known)}."
-        )
+        message = f'No regularizer "{name}". {did_you_mean(name, known)}'.strip()
+        raise UnknownName(message, hint=f"There is: {', '.join(known)}.")
     spec = known[name.strip()]
     given = dict(_pairs(item, tail))
     if has_value:
@@ -222,10 +220,8 @@ def _built(spec: RegularizerSpec, given: Mapping[str, str], item: str) -> Regula
     options = {option.name: option for option in spec.options}
     for key in given:
         if key not in options:
-            raise UnknownName(
-                f'{spec.name} has no option "{key}". {did_you_mean(key, options)}'.strip(),
-                hint=_usage(spec),
-            )
+            message = f'{spec.name} has no option "{key}". {did_you_mean(key, options)}'.strip()
+            raise UnknownName(message, hint=_usage(spec))
     missing = [o.name for o in spec.options if o.default is None and o.name not in given]
     if missing:
         raise RecipeError(f'"{item}" needs {missing[0]}.', hint=_usage(spec))
@@ -246,9 +242,8 @@ def _value(option: Option, text: str, item: str) -> Any:
     else:
         with contextlib.suppress(ValueError):
             return kind(text)
-    raise RecipeError(
-        f'{option.name} in "{item}" must be {_KINDS.get(kind, kind.__name__)}, not "{text}".'
-    )
+    wanted = _KINDS.get(kind, kind.__name__)
+    raise RecipeError(f'{option.name} in "{item}" must be {wanted}, not "{text}".')
 
 
 _KINDS = {bool: "true or false", int: "a whole number", float: "a number"}

@@ -1,18 +1,17 @@
 """A run: the result of one fine-tune, in memory and as a folder.
 
-    recipe.toml         everything that repeats it, and what came out metrics.jsonl       one line
-    per epoch best.safetensors    the best weights: only tensors that differ from the pretrained
-    ones, where those are pinned
+    recipe.toml         everything that repeats it, and what came out
+    metrics.jsonl       one line per epoch
+    best.safetensors    the best weights: where the pretrained ones are pinned, only what differs
 
 Files are written whole beside their place and then renamed, so that a stopped process leaves no
-half file."""
+half file.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import json
-import os
-import tempfile
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -21,14 +20,16 @@ from typing import Any
 
 import tomli_w
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
 from zoo_core.errors import RecipeError, WeightsError
+from zoo_core.files import written
 from zoo_core.model import ZooModel
 from zoo_core.snapshot import moving
+from zoo_core.tensors import read_tensors
 from zoo_core.types import InputSpec
-from zoo_core.weights import read_tensors
 
 SCHEMA = 1
 RECIPE, METRICS, BEST = "recipe.toml", "metrics.jsonl", "best.safetensors"
@@ -36,10 +37,9 @@ RECIPE, METRICS, BEST = "recipe.toml", "metrics.jsonl", "best.safetensors"
 
 @dataclass
 class Run:
-    """One fine-tune: the model with its best weights, the recipe, a row per epoch, and the folder
-    (None: in memory).
+    """One fine-tune: the model with its best weights, the recipe and a row per epoch.
 
-    `best`: the row of the epoch whose weights the model has.
+    `best`: the row of the epoch whose weights the model has. `path`: the folder (None: in memory).
     """
 
     model: ZooModel
@@ -54,8 +54,9 @@ class Run:
         return self.best.get("val_accuracy")
 
     def __repr__(self) -> str:
+        reference, epoch = self.recipe["model"]["reference"], self.best.get("epoch", 0)
         accuracy = "" if self.accuracy is None else f", {self.accuracy:.1%} on validation"
-        return f"Run({self.recipe['model']['reference']}, epoch {self.best.get('epoch', 0)}{accuracy}, {self.path})"
+        return f"Run({reference}, epoch {epoch}{accuracy}, {self.path})"
 
 
 class RunFolder:
@@ -75,30 +76,27 @@ class RunFolder:
                 hint="Choose another with out=.",
             ) from error
         if taken is not None:
-            raise RecipeError(
-                f"{path} is not empty.", hint="Choose another run folder with out=, or remove it."
-            )
+            hint = "Choose another run folder with out=, or remove it."
+            raise RecipeError(f"{path} is not empty.", hint=hint)
 
     def write_recipe(self, recipe: Mapping[str, Any]) -> None:
-        with written(self.path / RECIPE) as temporary:
-            temporary.write_text(tomli_w.dumps(_without_none(recipe)), encoding="utf-8")
+        with _kept_whole(self.path / RECIPE) as temporary:
+            temporary.write_text(tomli_w.dumps(without_none(recipe)), encoding="utf-8")
 
     def add_metrics(self, row: Mapping[str, Any]) -> None:
         with (self.path / METRICS).open("a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
 
     def write_best(self, tensors: Mapping[str, Tensor], metadata: dict[str, str]) -> None:
-        with written(self.path / BEST) as temporary:
+        with _kept_whole(self.path / BEST) as temporary:
             whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
             save_file(whole, temporary, metadata={"format": "pt", **metadata})
 
 
 def new_folder(model: str, data: str) -> Path:
     """`runs/MODEL-DATA-1`, or the next number that is free."""
-    word = (
-        "".join(c if c.isalnum() else "-" for c in data.rstrip("/").rpartition("/")[2]).strip("-")
-        or "data"
-    )
+    last = data.rstrip("/").rpartition("/")[2]
+    word = "".join(c if c.isalnum() else "-" for c in last).strip("-") or "data"
     number = 1
     while (path := Path("runs") / f"{model.replace('/', '-')}-{word}-{number}").exists():
         number += 1
@@ -106,36 +104,32 @@ def new_folder(model: str, data: str) -> Path:
 
 
 @contextlib.contextmanager
-def written(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path`, renamed to it when all went well and removed when not."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    os.close(handle)
-    temporary = Path(name)
+def _kept_whole(path: Path) -> Iterator[Path]:
+    """As `files.written`, with an error that a person can do something about."""
     try:
-        yield temporary
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    except OSError as error:
-        raise RecipeError(f"{path} cannot be written: {error.strerror or error}.") from error
-    finally:
-        temporary.unlink(missing_ok=True)
+        with written(path) as temporary:
+            yield temporary
+    except (OSError, SafetensorError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise RecipeError(f"{path} cannot be written: {reason}.") from error
 
 
-def _without_none(value: Any) -> Any:
+def without_none(value: Any) -> Any:
+    """The same without what is None, which TOML cannot say."""
     if isinstance(value, Mapping):
-        return {key: _without_none(item) for key, item in value.items() if item is not None}
-    return [_without_none(item) for item in value] if isinstance(value, list | tuple) else value
+        return {key: without_none(item) for key, item in value.items() if item is not None}
+    return [without_none(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 # --- which tensors -------------------------------------------------------------------------------
 
 
 def saved_names(model: ZooModel, pretrained: Callable[[], ZooModel | None]) -> tuple[str, ...]:
-    """What a run must hold: all that training can change, and all that differs from the pretrained
-    weights already.
+    """What a run must hold: all that training can change, or that is not as pretrained already.
 
     `pretrained` builds the model with its pinned weights; None means that there are none, and
-    everything is held."""
+    everything is held.
+    """
     state = model.state_dict()
     base = pretrained()
     if base is None:
@@ -158,9 +152,7 @@ def _same(ours: Tensor, theirs: Tensor | None) -> bool:
 
 
 def base_of(model: ZooModel) -> ZooModel | None:
-    """The model with its pretrained weights as they were, or None where those are not pinned by a
-    hash.
-    """
+    """The model with its pretrained weights as they were; None where no hash pins those."""
     from zoo_core.building import create
 
     origin = model.origin
@@ -175,8 +167,9 @@ def base_of(model: ZooModel) -> ZooModel | None:
 
 
 def model_recipe(model: ZooModel, complete: bool) -> dict[str, Any]:
-    """What rebuilds the model; `complete`: the run holds every tensor and needs no pretrained
-    weights.
+    """What rebuilds the model.
+
+    `complete`: the run holds every tensor and needs no pretrained weights.
     """
     origin = model.origin
     return {

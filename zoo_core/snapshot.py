@@ -7,8 +7,9 @@ from torch import Tensor, nn
 
 
 class Snapshot:
-    """The tensors of a model that can move, as they are now. Frozen ones do not move, so they are
-    not copied.
+    """The tensors of a model that can move, as they are now.
+
+    Frozen ones do not move, so they are not copied.
     """
 
     def __init__(self, model: nn.Module) -> None:
@@ -24,10 +25,8 @@ class Snapshot:
 
 def moving(model: nn.Module) -> dict[str, Tensor]:
     """The state-dict entries that training can change, by name."""
-    trained = {
-        name for name, p in model.named_parameters(remove_duplicate=False) if p.requires_grad
-    }
-    parameters = {name for name, _ in model.named_parameters(remove_duplicate=False)}
+    parameters = dict(model.named_parameters(remove_duplicate=False))
+    trained = {name for name, parameter in parameters.items() if parameter.requires_grad}
     held = getattr(model, "_freezing", None)
     still = set(held.modules) if held is not None else set()
     return {

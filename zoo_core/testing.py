@@ -14,7 +14,7 @@ import copy
 import functools
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -55,9 +55,10 @@ def check_architecture(
     heads_are_replaced(model, x)
     channels = 1 if x.shape[1] != 1 else 4
     other = _model(architecture, CLASSES, (channels, *x.shape[2:]), config)
+    given = f"in_chans={channels}, num_classes={CLASSES}"
     _expect(
         other.eval()(torch.randn(2, channels, *x.shape[2:])).shape == (2, CLASSES),
-        f"in_chans={channels}, num_classes={CLASSES} gives other shapes: pass both on to the layers.",
+        f"{given} gives other shapes: pass both on to the layers.",
     )
 
 
@@ -72,11 +73,7 @@ def _model(
         return create(
             architecture, pretrained=False, num_classes=classes, in_chans=channels, **config
         )
-    spec = (
-        InputSpec().with_channels(channels or 3)
-        if size is None
-        else InputSpec(size).with_channels(size[0])
-    )
+    spec = (InputSpec(size) if size else InputSpec()).with_channels(channels or 3)
     module = architecture.build(num_classes=classes, in_chans=spec.size[0], **config)
     name = architecture.name
     return as_zoo_model(
@@ -100,26 +97,19 @@ def _expect(holds: bool, message: str) -> None:
 @functools.cache
 def imports_no_torch() -> None:
     """Reading the catalogue imports neither torch nor timm, so that listing the zoo is quick."""
-    code = "import sys; from zoo_core.catalogue import catalogue; catalogue(); print(*{'torch', 'timm'} & {*sys.modules})"
+    code = "import sys; from zoo_core.catalogue import catalogue; catalogue(); "
+    code += "print(*{'torch', 'timm'} & {*sys.modules})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    _expect(
-        not done.stdout.strip(),
-        f"A plugin's __init__ imports {done.stdout.strip()}: import it inside functions.",
-    )
+    heavy = done.stdout.strip()
+    _expect(not heavy, f"A plugin's __init__ imports {heavy}: import it inside functions.")
 
 
 def names_do_not_clash(model: ZooModel) -> None:
     """No name that ZooModel adds is one of the original class."""
     original = type(model)._original  # type: ignore[attr-defined]
-    added = {
-        name for kind in (ZooModel, Freezable) for name in vars(kind) if not name.startswith("__")
-    }
-    clash = [
-        name for name in sorted(added) if hasattr(original, name) and not hasattr(nn.Module, name)
-    ]
-    _expect(
-        not clash, f"{original.__name__} has {', '.join(clash)}, which ZooModel adds: rename yours."
-    )
+    added = sorted({n for n in (*vars(ZooModel), *vars(Freezable)) if not n.startswith("__")})
+    clash = ", ".join(n for n in added if hasattr(original, n) and not hasattr(nn.Module, n))
+    _expect(not clash, f"{original.__name__} has {clash}, which ZooModel adds: rename yours.")
 
 
 def stages_own_everything_once(model: ZooModel) -> None:
@@ -131,8 +121,9 @@ def stages_own_everything_once(model: ZooModel) -> None:
 
 
 def stages_compose(model: ZooModel, x: Tensor) -> None:
-    """The stages one after the other are the forward pass, bit for bit: in eval mode, and with one
-    seed in train mode.
+    """The stages one after the other are the forward pass, bit for bit.
+
+    In eval mode, and with one seed in train mode.
     """
     buffers = {name: tensor.clone() for name, tensor in model.named_buffers()}
     for training in (False, True):
@@ -153,8 +144,9 @@ def stages_compose(model: ZooModel, x: Tensor) -> None:
 
 
 def freezing_equals_autograd(model: ZooModel, x: Tensor) -> None:
-    """For every stage, what the declaration freezes is what autograd says feeds it; the head has
-    one layer.
+    """For every stage, what the declaration freezes is what autograd says feeds it.
+
+    The head has one layer.
     """
     model.unfreeze().eval()
     names, parameters = zip(*model.named_parameters(), strict=True)
@@ -167,25 +159,21 @@ def freezing_equals_autograd(model: ZooModel, x: Tensor) -> None:
     behind = {stage: _behind(tensor, names, parameters) for stage, tensor in boundaries.items()}
     for stage_name, feeding in behind.items():
         declared = {n for n in used if _comes_before(model, owner(model.chain, n), stage_name)}
-        wrong = sorted(feeding ^ declared)
-        _expect(
-            not wrong,
-            f'{", ".join(wrong[:3])}: stages and autograd disagree on whether it feeds "{stage_name}".',
-        )
+        wrong = ", ".join(sorted(feeding ^ declared)[:3])
+        question = f'whether it feeds "{stage_name}"'
+        _expect(not wrong, f"{wrong}: stages and autograd disagree on {question}.")
         if feeding:
             model.freeze_until(stage_name)
-            missing = sorted(feeding - set(model.frozen))
-            _expect(
-                not missing,
-                f'freeze_until("{stage_name}") leaves {", ".join(missing[:3])} to train.',
-            )
+            missing = ", ".join(sorted(feeding - set(model.frozen))[:3])
+            _expect(not missing, f'freeze_until("{stage_name}") leaves {missing} to train.')
     model.unfreeze()
     head = {n for n in used if model.chain["head"].has(n)}
     layers = {n.rpartition(".")[0] for n in head}
     kinds = [model.get_submodule(layer) for layer in layers]
+    owned = ", ".join(sorted(layers)) or "nothing"
     _expect(
         len(kinds) == 1 and isinstance(kinds[0], nn.Linear | nn.Conv2d),
-        f"The head must own the last linear layer (or convolution) alone, not {', '.join(sorted(layers)) or 'nothing'}.",
+        f"The head must own the last linear layer (or convolution) alone, not {owned}.",
     )
 
 
@@ -207,22 +195,14 @@ def frozen_stages_stand_still(model: ZooModel, x: Tensor) -> None:
         except FreezeError:
             continue
         model.train()
-        before = {
-            name: tensor.clone()
-            for name, tensor in model.named_buffers()
-            if _frozen_buffer(model, name, stage)
-        }
+        frozen = {n: b for n, b in model.named_buffers() if _frozen_buffer(model, n, stage)}
+        before = _copied(frozen)
         with torch.no_grad():
             twice = [model.forward_until(x, stage) for _ in range(2)]
-        _expect(
-            torch.equal(*twice),
-            f'Before "{stage}" something is random in train mode although it is frozen: make it a module, not a function.',
-        )
-        moved = [
-            name
-            for name, tensor in model.named_buffers()
-            if name in before and not torch.equal(tensor, before[name])
-        ]
+        random = "something is random in train mode although it is frozen"
+        advice = "make it a module, not a function"
+        _expect(torch.equal(*twice), f'Before "{stage}" {random}: {advice}.')
+        moved = _moved(model.named_buffers(), before)
         _expect(not moved, f'{", ".join(moved[:3])} moves although it is before "{stage}".')
     model.unfreeze()
 
@@ -231,45 +211,45 @@ def _frozen_buffer(model: ZooModel, name: str, stage: str) -> bool:
     return _comes_before(model, owner(model.chain, name), stage)
 
 
+def _copied(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.detach().clone() for name, tensor in tensors.items()}
+
+
+def _moved(tensors: Iterable[tuple[str, Tensor]], before: Mapping[str, Tensor]) -> list[str]:
+    """Names of the tensors that are no longer as they were."""
+    return [name for name, t in tensors if name in before and not torch.equal(t, before[name])]
+
+
 def copies_are_equal(model: ZooModel, x: Tensor) -> None:
     """A deep copy computes the same."""
     model.eval()
     with torch.no_grad():
-        _expect(
-            torch.equal(copy.deepcopy(model)(x), model(x)),
-            "A deep copy of the model computes something else.",
-        )
+        equal = torch.equal(copy.deepcopy(model)(x), model(x))
+    _expect(equal, "A deep copy of the model computes something else.")
 
 
 def heads_are_replaced(model: ZooModel, x: Tensor) -> None:
-    """num_classes does what it says; without a head the features come out, and a new head fits
-    them.
+    """num_classes does what it says.
+
+    Without a head the features come out, and a new head fits them.
     """
     model.eval()
     with torch.no_grad():
-        _expect(
-            model(x).shape == (2, CLASSES),
-            f"num_classes={CLASSES} gives scores of shape {tuple(model(x).shape)}.",
-        )
-        model.reset_head(0)
-        features = model(x)
-        _expect(
-            features.ndim == 2 and len(features) == 2,
-            f"Without a head, {tuple(features.shape)} comes out.",
-        )
-        model.reset_head(CLASSES + 1)
-        _expect(
-            model(x).shape == (2, CLASSES + 1),
-            "A new head does not give as many scores as it has classes.",
-        )
+        scores = tuple(model(x).shape)
+        _expect(scores == (2, CLASSES), f"num_classes={CLASSES} gives scores of shape {scores}.")
+        features = tuple(model.reset_head(0)(x).shape)
+        expected = len(features) == 2 and features[0] == 2
+        _expect(expected, f"Without a head, {features} comes out.")
+        scores = tuple(model.reset_head(CLASSES + 1)(x).shape)
+        fault = "A new head does not give as many scores as it has classes."
+        _expect(scores == (2, CLASSES + 1), fault)
 
 
 # --- regularizers --------------------------------------------------------------------------------
 
 
 def check_regularizer(regularizer: str | Regularizer, *, steps: int = 3) -> None:
-    """Check that a regularizer keeps the contract, in a short training of a small network with a
-    frozen layer.
+    """Check that a regularizer keeps the contract, in a short training with a frozen layer.
 
     `regularizer`: as in `zoo.regularizers`: a name with options, or an object that is not attached
     yet.
@@ -279,50 +259,34 @@ def check_regularizer(regularizer: str | Regularizer, *, steps: int = 3) -> None
     fresh = copy.deepcopy(regularizer)
     stack = regularizers([regularizer])
     model = _small_network()
-    frozen = {
-        name: p.detach().clone() for name, p in model.named_parameters() if not p.requires_grad
-    }
+    before = _copied({n: p for n, p in model.named_parameters() if not p.requires_grad})
     optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.01)
-    stack.attach(
-        model, optimizer=optimizer, reference={n: p.detach() for n, p in model.named_parameters()}
-    )
+    reference = {name: parameter.detach() for name, parameter in model.named_parameters()}
+    stack.attach(model, optimizer=optimizer, reference=reference)
     for _ in range(steps):
         _train_step(stack, model, optimizer)
         with stack.evaluating():
             stack.validation({"loss": 1.0, "accuracy": 0.5})
     value = stack.penalty()
-    _expect(
-        value.ndim == 0 and bool(torch.isfinite(value)) and bool(value >= 0),
-        f"penalty() is {value}, not 0 or more.",
-    )
+    valid = value.ndim == 0 and bool(torch.isfinite(value)) and bool(value >= 0)
+    _expect(valid, f"penalty() is {value}, not 0 or more.")
     if _has_penalty(stack.members[0]):
         _gradients_are_the_penaltys(stack, model)
     again = regularizers([fresh])
     again.load_state_dict(stack.state_dict())
-    again.attach(
-        model, optimizer=optimizer, reference={n: p.detach() for n, p in model.named_parameters()}
-    )
+    again.attach(model, optimizer=optimizer, reference=reference)
     stack.detach()
-    moved = [
-        name
-        for name, p in model.named_parameters()
-        if name in frozen and not torch.equal(p, frozen[name])
-    ]
+    moved = _moved(model.named_parameters(), before)
     _expect(not moved, f"{', '.join(moved)} moved although it is frozen: act on self.trained only.")
-    trained = [p for p in model.parameters() if p.requires_grad]
-    _expect(
-        all(bool(torch.isfinite(p).all()) for p in trained),
-        "Weights are no numbers after a few steps.",
-    )
+    finite = all(bool(torch.isfinite(p).all()) for p in model.parameters() if p.requires_grad)
+    _expect(finite, "Weights are no numbers after a few steps.")
 
 
 def _small_network() -> nn.Sequential:
     torch.manual_seed(0)
-    model = nn.Sequential(
-        nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, 8), nn.Tanh(), nn.Linear(8, 3)
-    ).double()
-    model[0].requires_grad_(False)
-    return model
+    first, second, head = nn.Linear(6, 8), nn.Linear(8, 8), nn.Linear(8, 3)
+    first.requires_grad_(False)
+    return nn.Sequential(first, nn.Tanh(), second, nn.Tanh(), head).double()
 
 
 def _train_step(stack: Stack, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
@@ -347,9 +311,7 @@ def _has_penalty(member: Regularizer) -> bool:
 
 
 def _gradients_are_the_penaltys(stack: Stack, model: nn.Module, width: float = 1e-5) -> None:
-    """What gradients() adds is the derivative of penalty(), by differences, at a weight of each
-    tensor.
-    """
+    """gradients() adds the derivative of penalty(): by differences, at a weight of each tensor."""
     for name, parameter in model.named_parameters():
         if not parameter.requires_grad:
             continue

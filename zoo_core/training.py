@@ -1,6 +1,4 @@
-"""finetune(): train what is not frozen, on Accelerate, with regularizers, validation and a run
-folder.
-"""
+"""finetune(): train what is not frozen, with regularizers, validation and a run folder."""
 
 from __future__ import annotations
 
@@ -77,7 +75,8 @@ def finetune(
     loss is no number, with the last good weights back in the model.
 
     >>> import zoo_core as zoo
-    >>> run = zoo.finetune("lenet5", "digits", freeze_until="head", epochs=2, out=False, progress=False)
+    >>> quiet = {"out": False, "progress": False}
+    >>> run = zoo.finetune("lenet5", "digits", freeze_until="head", epochs=2, **quiet)
     >>> run.accuracy > 0.9
     True
     """
@@ -134,9 +133,8 @@ class Settings:
             _whole(name, getattr(self, name), least)
         if self.workers != "auto":
             _whole("workers", self.workers, 0)
-        if self.lr is not None and not (
-            isinstance(self.lr, float | int) and 0 < self.lr < math.inf
-        ):
+        number = isinstance(self.lr, float | int) and 0 < self.lr < math.inf
+        if self.lr is not None and not number:
             raise RecipeError(f"lr must be a number above 0: {self.lr!r}.")
         _one_of("optimizer", self.optimizer, RATES)
         _one_of("precision", self.precision, ("auto", "no", "bf16", "fp16"))
@@ -152,9 +150,8 @@ class Settings:
 def _not_yet(**given: Any) -> None:
     for name, value in given.items():
         if value:
-            raise RecipeError(
-                f"This version of zoo has no {name}={value!r} yet.", hint=f"Leave {name} out."
-            )
+            message = f"This version of zoo has no {name}={value!r} yet."
+            raise RecipeError(message, hint=f"Leave {name} out.")
 
 
 def _whole(name: str, value: Any, least: int) -> None:
@@ -164,18 +161,17 @@ def _whole(name: str, value: Any, least: int) -> None:
 
 def _one_of(name: str, value: Any, choices: Iterable[str]) -> None:
     if value not in choices:
-        near = did_you_mean(str(value), choices)
-        raise UnknownName(
-            f"No {name} {value!r}. {near}".strip(), hint=f"There is: {', '.join(choices)}."
-        )
+        message = f"No {name} {value!r}. {did_you_mean(str(value), choices)}".strip()
+        raise UnknownName(message, hint=f"There is: {', '.join(choices)}.")
 
 
 # --- data and model ------------------------------------------------------------------------------
 
 
 def split(pictures: Pictures, val: Any, seed: int) -> tuple[Pictures, Pictures | None]:
-    """Pictures to train and to validate with. Raises DataError for one class, or for sets that do
-    not match.
+    """Pictures to train and to validate with.
+
+    Raises DataError for one class, or for sets that do not match.
     """
     if len(set(pictures.targets)) < 2:
         raise DataError(f"{pictures.name} holds pictures of one class; a classifier needs two.")
@@ -200,18 +196,16 @@ def _model_for(model: ZooModel | str | Path, pictures: Pictures) -> ZooModel:
             )
         return model
     if not isinstance(model, str | Path):
-        raise RecipeError(
-            f"finetune wants a model of zoo or its name, not a {type(model).__name__}."
-        )
+        kind = type(model).__name__
+        raise RecipeError(f"finetune wants a model of zoo or its name, not a {kind}.")
     if is_path(model):
         tuned = create(model)
     else:
         named = catalogue().find(str(model))
         has_weights = named.weights is not None or named.model.default_weights is not None
         tuned = create(model, pretrained=has_weights)
-    if pictures.num_classes != tuned.num_outputs or (pictures.classes or None) != (
-        tuned.labels or None
-    ):
+    ours, theirs = pictures.classes or None, tuned.labels or None
+    if pictures.num_classes != tuned.num_outputs or ours != theirs:
         tuned.reset_head(pictures.num_classes, labels=pictures.classes)
     return tuned
 
@@ -249,31 +243,22 @@ class Session:
         folder: RunFolder | None,
         progress: bool,
     ) -> None:
-        self.model, self.settings, self.stack, self.folder, self.progress = (
-            model,
-            settings,
-            stack,
-            folder,
-            progress,
-        )
+        self.model, self.settings, self.stack = model, settings, stack
+        self.folder, self.progress = folder, progress
         self.accelerator = _accelerator(settings.precision)
         self.augmented = _augmented(settings.augment, model, train_set)
         transform = model.transform(train=self.augmented)
+        batch_size, workers = settings.batch_size, settings.workers
         samples = Samples(train_set, transform, random=self.augmented, seed=settings.seed)
-        self.train_loader = loader(
-            samples, settings.batch_size, shuffle=True, workers=settings.workers
-        )
+        self.train_loader = loader(samples, batch_size, shuffle=True, workers=workers)
         self.val_loader = None
         if val_set is not None:
             held_out = Samples(val_set, model.transform(), random=False, seed=settings.seed)
-            self.val_loader = loader(
-                held_out, settings.batch_size, shuffle=False, workers=settings.workers
-            )
+            self.val_loader = loader(held_out, batch_size, shuffle=False, workers=workers)
         if self.val_loader is None and any(_watches(member) for member in stack.members):
             raise RecipeError("Early stopping needs validation.", hint="Leave val=False out.")
-        self.run_record = Run(
-            model, self._recipe(train_set, val_set), path=folder.path if folder else None
-        )
+        path = folder.path if folder else None
+        self.run_record = Run(model, self._recipe(train_set, val_set), path=path)
 
     @property
     def recipe(self) -> dict[str, Any]:
@@ -284,18 +269,16 @@ class Session:
         model, record = self.model, self.run_record
         model.to(self.accelerator.device)
         reference = _pretrained_part(model)
-        self.forward, self.optimizer = self.accelerator.prepare(
-            model, _optimizer(model, self.settings)
-        )
+        optimizer = _optimizer(model, self.settings)
+        self.forward, self.optimizer = self.accelerator.prepare(model, optimizer)
         if self.settings.compile:
             self.forward = torch.compile(self.forward)
         self.names = saved_names(model, lambda: base_of(model)) if self.folder else ()
         self._write()
         best = Snapshot(model)
         lowest = math.inf
-        self.stack.attach(
-            model, optimizer=self.optimizer, scaler=self.accelerator.scaler, reference=reference
-        )
+        scaler = self.accelerator.scaler
+        self.stack.attach(model, optimizer=self.optimizer, scaler=scaler, reference=reference)
         try:
             for row, verdict in self._epochs():
                 record.history.append(row)
@@ -310,9 +293,8 @@ class Session:
             self.stack.detach()
         except KeyboardInterrupt:
             if self.folder and record.best and self.progress:
-                print(
-                    f"Stopped. The best weights so far are in {self.folder.path}.", file=sys.stderr
-                )
+                said = f"Stopped. The best weights so far are in {self.folder.path}."
+                print(said, file=sys.stderr)
             raise
         finally:
             best.restore(model)
@@ -354,8 +336,9 @@ class Session:
             bar.step()
         mean = total.item() / order.size
         if not math.isfinite(mean):
+            diverged = "training diverged, and the last good weights are back"
             raise RecipeError(
-                f"The loss is no number in epoch {epoch}: training diverged, and the last good weights are back.",
+                f"The loss is no number in epoch {epoch}: {diverged}.",
                 hint=f"Try a smaller lr than {self.settings.rate:g}.",
             )
         return mean
@@ -422,8 +405,9 @@ class Session:
 
 
 def _accelerator(precision: str) -> Any:
-    """An Accelerator of this precision; its state is one per process, so an earlier one of another
-    precision goes.
+    """An Accelerator of this precision.
+
+    Its state is one per process, so an earlier one of another precision goes.
     """
     from accelerate import Accelerator
     from accelerate.state import AcceleratorState
@@ -447,14 +431,12 @@ def _augmented(augment: bool | str | int, model: ZooModel, pictures: Pictures) -
     """Whether pictures are augmented: "auto" means when more than the head trains."""
     if is_tensor_item(pictures):
         if augment is True:
-            raise RecipeError(
-                "Tensors count as preprocessed and cannot be augmented.", hint="Give PIL pictures."
-            )
+            message = "Tensors count as preprocessed and cannot be augmented."
+            raise RecipeError(message, hint="Give PIL pictures.")
         return False
     if augment == "auto":
-        return any(
-            p.requires_grad and owner(model.chain, n) != "head" for n, p in model.named_parameters()
-        )
+        trained = [name for name, p in model.named_parameters() if p.requires_grad]
+        return any(owner(model.chain, name) != "head" for name in trained)
     return bool(augment)
 
 
@@ -463,9 +445,7 @@ def _watches(member: Regularizer) -> bool:
 
 
 def _pretrained_part(model: ZooModel) -> Mapping[str, Tensor]:
-    """The weights that somebody trained: all but a new head; none where the model started from
-    random ones.
-    """
+    """The weights that somebody trained: all but a new head; none where all began as random."""
     if model.origin.weights is None:
         return {}
     new = model.chain["head"] if model.origin.new_head else None

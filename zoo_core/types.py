@@ -1,5 +1,6 @@
-"""The records that plugins and core exchange. Frozen, plain, and free of torch: listing the zoo
-imports none.
+"""The records that plugins and core exchange.
+
+Frozen, plain, and free of torch: listing the zoo imports none.
 """
 
 from __future__ import annotations
@@ -61,12 +62,12 @@ class Architecture:
 
 @dataclass(frozen=True)
 class InputSpec:
-    """What a set of weights wants to see: pixels in [0, 1], resized, cropped, then (x - mean) /
-    std per channel.
+    """What weights want to see: pixels in [0, 1], resized, cropped, then (x - mean) / std.
 
-    `size`: (channels, height, width). `crop`: the share of the resized picture that the crop
-    keeps, in (0, 1]. `flip`: whether the mirror image of a picture means the same (false for
-    digits: a mirrored digit is another sign)."""
+    `size`: (channels, height, width). `mean` and `std`: per channel. `crop`: the share of the
+    resized picture that the crop keeps, in (0, 1]. `flip`: whether the mirror image of a picture
+    means the same (false for digits: a mirrored digit is another sign).
+    """
 
     size: tuple[int, int, int] = (3, 224, 224)
     mean: tuple[float, ...] = (0.485, 0.456, 0.406)
@@ -76,8 +77,9 @@ class InputSpec:
     flip: bool = True
 
     def with_channels(self, channels: int) -> InputSpec:
-        """The same for another number of channels: the mean colour for one, colours repeated in
-        turn for more.
+        """The same for another number of channels.
+
+        The mean colour for one, colours repeated in turn for more.
         """
         have = self.size[0]
         if channels == have:
@@ -135,11 +137,17 @@ class ModelInfo:
 
 @dataclass(frozen=True)
 class Fetched:
-    """A local file that a source produced, and what the source itself states about it."""
+    """A local file that a source produced, and what the source itself states about it.
+
+    `pinned`: the reference that means just these bytes (a branch's with the commit that it stood
+    at). `disposable`: a copy that may be removed and fetched again, unlike a file of the user's.
+    """
 
     path: Path
     sha256: str | None = None
     revision: str | None = None
+    pinned: str | None = None
+    disposable: bool = False
 
 
 class Fetch(Protocol):
@@ -151,20 +159,58 @@ class Fetch(Protocol):
 
 
 @dataclass(frozen=True)
+class Upload:
+    """What a push commits at once: files by their path in the repository, and the card.
+
+    `card` makes the new card from the one that is there, or from None. `obsolete`: files that an
+    earlier push may have left and this one replaces.
+    """
+
+    files: Mapping[str, Path]
+    card: Callable[[str | None], str]
+    message: str
+    obsolete: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Pushed:
+    """What a push did, or would do: `commit` is None after a dry run. `sizes`: bytes by file."""
+
+    url: str
+    sizes: Mapping[str, int]
+    card: str
+    commit: str | None = None
+    tag: str | None = None
+    pull_request: str | None = None
+    sha256: Mapping[str, str] = field(default_factory=dict)
+
+
+class Push(Protocol):
+    """How a source that can publish is called: `repository` is all after the scheme."""
+
+    def __call__(
+        self, repository: str, upload: Upload, *, private: bool, create_pr: bool, dry_run: bool
+    ) -> Pushed: ...
+
+
+@dataclass(frozen=True)
 class WeightSource:
-    """A place where weight bytes come from, by the scheme of its references (`hf`, `https`,
-    `file`, `pkg`).
+    """A place where weight bytes come from, by the scheme of references (`hf`, `https`, `file`).
+
+    `push`: how models are published there, where they can be.
     """
 
     scheme: str
     fetch: Fetch
     summary: str = ""
+    push: Push | None = None
 
 
 @dataclass(frozen=True)
 class Option:
-    """One option of a regularizer: its default and its meaning. No default means that it must be
-    given.
+    """One option of a regularizer: its default and its meaning.
+
+    No default means that it must be given.
     """
 
     name: str

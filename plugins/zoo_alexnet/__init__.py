@@ -1,6 +1,4 @@
-"""AlexNet, which won ImageNet in 2012: Krizhevsky, Sutskever and Hinton; the one-tower form of
-2014.
-"""
+"""AlexNet, which won ImageNet in 2012 (Krizhevsky, Sutskever, Hinton), in one tower as of 2014."""
 
 from __future__ import annotations
 

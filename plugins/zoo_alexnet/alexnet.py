@@ -6,8 +6,9 @@ from torch import Tensor, nn
 
 
 class AlexNet(nn.Module):
-    """AlexNet: pictures (N, in_chans, H, W), 224x224 as trained, 63x63 at least -> scores (N,
-    num_classes).
+    """AlexNet: pictures (N, in_chans, H, W) -> scores (N, num_classes).
+
+    Pictures are 224x224 as trained, 63x63 at least.
     """
 
     def __init__(self, num_classes: int = 1000, in_chans: int = 3, dropout: float = 0.5) -> None:

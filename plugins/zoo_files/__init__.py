@@ -1,6 +1,4 @@
-"""Weights that are already here: `file:PATH`, and `pkg://package/path` for files inside an
-installed package.
-"""
+"""Weights that are here: `file:PATH`, and `pkg://package/path` inside an installed package."""
 
 from __future__ import annotations
 
@@ -23,13 +21,19 @@ def zoo_weight_sources() -> list[WeightSource]:
 def fetch_file(
     reference: str, filename: str | None, *, cache: Path, offline: bool, progress: bool
 ) -> Fetched:
-    """The file at PATH, or `filename` in the folder at PATH. Raises SourceError when there is
-    none.
+    """The file at PATH, or `filename` in the folder at PATH.
+
+    Raises SourceError when there is none.
     """
-    path = Path(reference.removeprefix("//")).expanduser()
-    if path.is_dir() and filename:
-        path = path / filename
-    if not path.is_file():
+    path = Path(reference.removeprefix("//"))
+    try:
+        path = path.expanduser()
+        if path.is_dir() and filename:
+            path = path / filename
+        found = path.is_file()
+    except (OSError, RuntimeError):  # too long a name, a closed folder, no such ~user
+        found = False
+    if not found:
         raise SourceError(f"No file at {path}.", hint="Check the path; a relative one starts here.")
     return Fetched(path)
 

@@ -1,6 +1,4 @@
-"""Inception networks: GoogLeNet (v1, written here), v3, v4 and Inception-ResNet v2 (timm's
-classes).
-"""
+"""Inception: GoogLeNet (v1, written here), v3, v4 and Inception-ResNet v2 (timm's classes)."""
 
 from __future__ import annotations
 
@@ -28,7 +26,7 @@ def zoo_architectures() -> list[Architecture]:
             "inception",
             build_inception,
             inception_stages,
-            summary="Inception modules with factorised convolutions, batch norm and, in one, residuals",
+            summary="modules of factorised convolutions with batch norm and, in one, residuals",
             paper="https://arxiv.org/abs/1512.00567",
             adapt=without_auxiliary_heads,
         ),
@@ -43,9 +41,7 @@ def build_googlenet(
     aux_heads: bool = False,
     dropout: float = 0.2,
 ) -> nn.Module:
-    """`naive`: modules without the 1x1 reductions. `aux_heads`: the two auxiliary classifiers of
-    the paper.
-    """
+    """`naive`: modules without 1x1 reductions. `aux_heads`: the paper's auxiliary classifiers."""
     from zoo_inception.googlenet import GoogLeNet
 
     return GoogLeNet(
@@ -109,8 +105,7 @@ _RESNET_V2_STEM = (
     *("conv2d_3b", "conv2d_4a", "maxpool_5a"),
 )
 
-# a, b and c are the papers' letters for the modules at the three resolutions, each led by its
-# reduction
+# a, b, c: the papers' letters for the modules at three resolutions, each led by its reduction
 _INCEPTION = {
     "InceptionV3": [
         Stage("stem", run=_V3_STEM),

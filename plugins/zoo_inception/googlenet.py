@@ -19,10 +19,11 @@ class Scores(NamedTuple):
 class GoogLeNet(nn.Module):
     """GoogLeNet (Inception v1): pictures (N, in_chans, 224, 224) -> scores (N, num_classes).
 
-    `forward` gives the classifier's scores alone, in training too, so that every loop can train
-    it; with `aux_heads=True`, `forward_with_aux` gives all three, to be weighed 1, 0.3 and 0.3 as
-    the paper does. `naive=True`: the module of the paper's figure 2(a), without 1x1 reductions;
-    pooled channels pass through whole."""
+    `forward` gives the classifier's scores alone, in training too, so that every loop can train it;
+    with `aux_heads=True`, `forward_with_aux` gives all three, to be weighed 1, 0.3 and 0.3 as the
+    paper does. `naive=True`: the module of the paper's figure 2(a), without 1x1 reductions; pooled
+    channels pass through whole.
+    """
 
     def __init__(
         self,
@@ -68,8 +69,9 @@ class GoogLeNet(nn.Module):
         return self.fc(self.dropout(self.flatten(self.avgpool(x))))
 
     def forward_with_aux(self, x: Tensor) -> Scores:
-        """The scores of all three classifiers. Raises ValueError when built without the auxiliary
-        ones.
+        """The scores of all three classifiers.
+
+        Raises ValueError when built without the auxiliary ones.
         """
         if self.aux1 is None or self.aux2 is None:
             raise ValueError("built without auxiliary heads: create it with aux_heads=True")
@@ -78,9 +80,7 @@ class GoogLeNet(nn.Module):
         return Scores(logits, self.aux2(second), self.aux1(first))
 
     def _features(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The outputs of inception4a and inception4d, which the auxiliary heads read, and of
-        inception5b.
-        """
+        """The outputs of inception4a and 4d, which the auxiliary heads read, and of inception5b."""
         x = self.maxpool1(self.conv1(x))
         x = self.maxpool2(self.conv3(self.conv2(x)))
         x = self.maxpool3(self.inception3b(self.inception3a(x)))
@@ -94,7 +94,8 @@ class Inception(nn.Module):
     """Four branches, concatenated: 1x1; 1x1 and 3x3; 1x1 and 3x3; pooling and 1x1.
 
     The third branch is 5x5 in the paper; torchvision's weights, converted from TensorFlow's, have
-    3x3 there."""
+    3x3 there.
+    """
 
     def __init__(
         self, in_chans: int, ch1: int, reduce3: int, ch3: int, reduce5: int, ch5: int, pooled: int
@@ -120,8 +121,9 @@ class Inception(nn.Module):
 
 
 class NaiveInception(nn.Module):
-    """The same branches without the 1x1 reductions, so that channels only grow; arguments as for
-    Inception.
+    """The same branches without the 1x1 reductions, so that channels only grow.
+
+    Arguments as for Inception.
     """
 
     def __init__(
@@ -139,9 +141,7 @@ class NaiveInception(nn.Module):
 
 
 class AuxiliaryHead(nn.Module):
-    """A small classifier on an inner boundary, which helped gradients reach the early layers in
-    2014.
-    """
+    """A small classifier on an inner boundary: in 2014 it helped gradients reach early layers."""
 
     def __init__(self, in_chans: int, num_classes: int) -> None:
         super().__init__()

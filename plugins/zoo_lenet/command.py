@@ -27,27 +27,24 @@ def demo(out: Path | None, as_json: bool) -> None:
         print_json(found.rows)
         return
     print_table(*_table(found.rows))
-    click.echo(
-        f"\nRight of 797 test pictures in %, mean ± standard deviation of 3 seeds.\n{found.sentence}\n"
-    )
+    click.echo("\nRight of 797 test pictures in %, mean ± standard deviation of 3 seeds.")
+    click.echo(f"{found.sentence}\n")
     click.echo(f"Picture: {found.folder / 'accuracy.png'}")
     click.echo(f"A run:   {found.folder / 'run'}")
 
 
 def _table(rows: list[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
     """A row per number of pictures, a column per arm."""
-    by_count = [
-        list(group) for _, group in itertools.groupby(rows, key=lambda row: row["per_class"])
-    ]
-    header = ["per class", *[row["arm"] for row in by_count[0]]]
+    groups = itertools.groupby(rows, key=lambda row: row["per_class"])
+    by_count = {count: list(group) for count, group in groups}
+    header = ["per class", *dict.fromkeys(row["arm"] for row in rows)]
     body = [
-        [str(own[0]["per_class"]), *[f"{r['mean']:.1f} ± {r['sd']:.1f}" for r in own]]
-        for own in by_count
+        [str(count), *[f"{row['mean']:.1f} ± {row['sd']:.1f}" for row in own]]
+        for count, own in by_count.items()
     ]
     return header, body
 
 
 def _next_folder() -> Path:
-    return next(
-        path for n in itertools.count(1) if not (path := Path("runs") / f"demo-{n}").exists()
-    )
+    paths = (Path("runs") / f"demo-{n}" for n in itertools.count(1))
+    return next(path for path in paths if not path.exists())

@@ -1,8 +1,8 @@
-"""The chapter in one table: LeNet-5 goes from MNIST to digits that other people wrote and another
-scanner read.
+"""The chapter in one table: LeNet-5 goes from MNIST to other people's digits from another scanner.
 
 Few pictures per class want most of the network kept as it was; more of them pay for retraining
-deeper; starting from scratch loses throughout."""
+deeper; starting from scratch loses throughout.
+"""
 
 from __future__ import annotations
 
@@ -34,8 +34,10 @@ BATCH = 64
 
 @dataclass(frozen=True)
 class Result:
-    """Rows {per_class, arm, mean, sd} in percent, the sentence that they say, and the folder with
-    picture and run.
+    """What the demo found.
+
+    `rows`: {per_class, arm, mean, sd} in percent. `sentence`: what they say. `folder`: it has the
+    picture and a run.
     """
 
     rows: list[dict[str, Any]]
@@ -50,50 +52,41 @@ def arms() -> list[str]:
 
 
 def run_demo(folder: Path, *, progress: bool = True) -> Result:
-    """Run every arm for every number of pictures and every seed, and write table, picture and a
-    run to `folder`.
+    """Run every arm for every number of pictures and every seed, and write what comes out.
 
-    Raises RecipeError where the folder is there already or cannot be made.
+    `folder` gets the table, the picture and a run. Raises RecipeError where it is there already or
+    cannot be made.
     """
     try:
         folder.mkdir(parents=True)
     except OSError as error:
-        raise zoo.RecipeError(
-            f"{folder} cannot be made: {error.strerror}.", hint="Choose a new folder."
-        ) from error
+        message = f"{folder} cannot be made: {error.strerror}."
+        raise zoo.RecipeError(message, hint="Choose a new folder.") from error
     names = arms()
     jobs = list(itertools.product(PER_CLASS, names, SEEDS))
     scores: dict[tuple[int, str], list[float]] = {}
     with workers() as pool, Bar(f"{len(jobs)} fine-tunes", total=len(jobs), shown=progress) as bar:
         left = pool.submit(leave_a_run, folder / "run")
-        for (count, arm, _), score in zip(
-            jobs, pool.map(accuracy, *zip(*jobs, strict=True)), strict=True
-        ):
+        found = pool.map(accuracy, *zip(*jobs, strict=True))
+        for (count, arm, _), score in zip(jobs, found, strict=True):
             scores.setdefault((count, arm), []).append(100 * score)
             bar.step(f"{count} per class, {arm}: {100 * score:.1f}%")
         left.result()
-    rows = [
-        {
-            "per_class": count,
-            "arm": arm,
-            "mean": round(statistics.mean(s), 2),
-            "sd": round(statistics.stdev(s), 2),
-        }
-        for (count, arm), s in scores.items()
-    ]
+    rows = [_row(count, arm, own) for (count, arm), own in scores.items()]
     (folder / "table.json").write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
     draw(rows, folder / "accuracy.png")
     return Result(rows, sentence(rows), folder)
 
 
+def _row(count: int, arm: str, scores: list[float]) -> dict[str, Any]:
+    mean, sd = statistics.mean(scores), statistics.stdev(scores)
+    return {"per_class": count, "arm": arm, "mean": round(mean, 2), "sd": round(sd, 2)}
+
+
 def workers() -> ProcessPoolExecutor:
-    """A process per core with one thread each: LeNet's tensors are too small for two threads to
-    share.
-    """
+    """A process per core with one thread: LeNet's tensors are too small for two to share."""
     count = min(os.cpu_count() or 1, 8)
-    return ProcessPoolExecutor(
-        count, mp_context=get_context("spawn"), initializer=torch.set_num_threads, initargs=(1,)
-    )
+    return ProcessPoolExecutor(count, get_context("spawn"), torch.set_num_threads, initargs=(1,))
 
 
 @functools.cache
@@ -106,9 +99,7 @@ def prepared(spec: str) -> Pictures:
 
 
 def accuracy(count: int, arm: str, seed: int) -> float:
-    """The share of test pictures that one arm gets right, after training on `count` pictures per
-    class.
-    """
+    """The share of test pictures that one arm gets right, trained on `count` pictures a class."""
     train, test = prepared("digits#train"), prepared("digits#test")
     chosen = train.subset(per_class(train.targets, count, seed=seed))
     torch.manual_seed(seed)
@@ -142,10 +133,13 @@ def sentence(rows: Sequence[dict[str, Any]]) -> str:
     head, scratch = table[few, "head"], table[few, "scratch"]
     best = max((row for row in rows if row["per_class"] == many), key=lambda row: row["mean"])
     deeper = "everything" if best["arm"] == "all" else f"from {best['arm']} on"
+    keeping = f"keeping what MNIST taught and training the head alone gets {head:.1f}% right"
+    gain = f"{head - scratch:.1f} points more than starting from scratch ({scratch:.1f}%)"
+    training = f"training {deeper} gets {best['mean']:.1f}%"
+    alone = f"the head alone {table[many, 'head']:.1f}%"
     return (
-        f"With {few} pictures per class, keeping what MNIST taught and training the head alone gets {head:.1f}% right, "
-        f"{head - scratch:.1f} points more than starting from scratch ({scratch:.1f}%); with {many} per class it pays "
-        f"to go deeper: training {deeper} gets {best['mean']:.1f}%, the head alone {table[many, 'head']:.1f}%."
+        f"With {few} pictures per class, {keeping}, {gain}; "
+        f"with {many} per class it pays to go deeper: {training}, {alone}."
     )
 
 
@@ -161,9 +155,8 @@ def draw(rows: Sequence[dict[str, Any]], path: Path) -> None:
         own = [row for row in rows if row["arm"] == arm]
         x, y, sd = ([row[key] for row in own] for key in ("per_class", "mean", "sd"))
         style: dict[str, Any] = {"color": "0.45", "linestyle": "--"} if arm == "scratch" else {}
-        axes.errorbar(
-            x, y, yerr=sd, label=_LEGEND.get(arm, f"from {arm} on"), marker="o", capsize=3, **style
-        )
+        label = _LEGEND.get(arm, f"from {arm} on")
+        axes.errorbar(x, y, yerr=sd, label=label, marker="o", capsize=3, **style)
     axes.set_xscale("log")
     axes.set_xticks(PER_CLASS, [str(count) for count in PER_CLASS])
     axes.minorticks_off()

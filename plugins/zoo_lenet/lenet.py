@@ -1,6 +1,4 @@
-"""The module: LeNet-5 layer by layer, with ReLU and max pooling where 1998 had scaled tanh and
-trained subsampling.
-"""
+"""LeNet-5, with ReLU and max pooling where 1998 had scaled tanh and trained subsampling."""
 
 from __future__ import annotations
 
@@ -8,8 +6,9 @@ from torch import Tensor, nn
 
 
 class LeNet5(nn.Module):
-    """LeNet-5: pictures (N, in_chans, 32, 32) -> class scores (N, num_classes); 61,706 parameters
-    for ten digits.
+    """LeNet-5: pictures (N, in_chans, 32, 32) -> class scores (N, num_classes).
+
+    61,706 parameters for ten digits.
     """
 
     def __init__(self, num_classes: int = 10, in_chans: int = 1) -> None:

@@ -5,7 +5,8 @@
 
 Trains LeNet-5 from scratch through zoo's public functions, measures it once on pictures that it
 has not seen, and writes OUT/lenet5.NAME.safetensors with its recipe beside it. A few minutes each
-on two cores."""
+on two cores.
+"""
 
 from __future__ import annotations
 
@@ -26,11 +27,11 @@ from zoo_core.data import Pictures, open_data
 
 @dataclass(frozen=True)
 class Lesson:
-    """What a set of weights is trained on: specs, the mean and spread of its grey, epochs, and the
-    class names.
+    """What a set of weights is trained on: specs, mean and spread of its grey, epochs, class names.
 
     `augment`: whether pictures are warped and shifted; 4,000 digits need it, 60,000 clothes do
-    worse with it."""
+    worse with it.
+    """
 
     train: str
     test: str
@@ -56,15 +57,15 @@ LESSONS = {
 
 
 class Warped(torch.utils.data.Dataset[Any]):
-    """Pictures turned by up to 10 degrees and scaled by up to a tenth, anew each time: handwriting
-    varies so.
+    """Pictures turned by up to 10 degrees and scaled by up to a tenth, anew each time.
+
+    Handwriting varies so.
     """
 
     def __init__(self, pictures: Pictures) -> None:
         self.pictures, self.targets = pictures, pictures.targets
-        self.warp = v2.RandomAffine(
-            10, scale=(0.9, 1.1), interpolation=v2.InterpolationMode.BILINEAR
-        )
+        smooth = v2.InterpolationMode.BILINEAR
+        self.warp = v2.RandomAffine(10, scale=(0.9, 1.1), interpolation=smooth)
 
     def __len__(self) -> int:
         return len(self.pictures)
@@ -84,10 +85,9 @@ def train(name: str, data: str, out: Path) -> None:
     if lesson.augment:
         pictures = Warped(pictures)
     phases = [(lesson.epochs, 1e-3), (lesson.epochs // 5, 1e-4)]
+    given: dict[str, Any] = {"val": False, "augment": lesson.augment, "out": False}
     for epochs, rate in phases:
-        zoo.finetune(
-            model, pictures, val=False, epochs=epochs, lr=rate, augment=lesson.augment, out=False
-        )
+        zoo.finetune(model, pictures, epochs=epochs, lr=rate, **given)
     found = zoo.evaluate(model, lesson.test.format(data))
     path = out / f"lenet5.{name}.safetensors"
     save_file(model.state_dict(), path, metadata={"format": "pt"})
@@ -104,14 +104,11 @@ def train(name: str, data: str, out: Path) -> None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m zoo_lenet.train", description=__doc__.partition("\n")[0]
-    )
+    about, where = __doc__.partition("\n")[0], "/usr/share/datasets/fashion-mnist"
+    parser = argparse.ArgumentParser(prog="python -m zoo_lenet.train", description=about)
     parser.add_argument("name", choices=sorted(LESSONS))
     parser.add_argument("out", type=Path)
-    parser.add_argument(
-        "--data", default="/usr/share/datasets/fashion-mnist", help="Fashion-MNIST's four files"
-    )
+    parser.add_argument("--data", default=where, help="Fashion-MNIST's four files")
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
     train(given.name, given.data, given.out)

@@ -1,6 +1,4 @@
-"""Early stopping (Prechelt, 1998): stop when the validation gets no better, and go back to the
-best weights.
-"""
+"""Early stopping (Prechelt, 1998): stop when validation gets no better, and restore the best."""
 
 from __future__ import annotations
 
@@ -13,8 +11,9 @@ from zoo_core.snapshot import Snapshot
 
 
 class EarlyStopping(Regularizer):
-    """Says STOP after `patience` validations in a row that bring no improvement; patience=1 is the
-    textbook's rule.
+    """Says STOP after `patience` validations in a row that bring no improvement.
+
+    `patience=1` is the textbook's rule.
     """
 
     def __init__(
@@ -28,14 +27,9 @@ class EarlyStopping(Regularizer):
             raise ValueError(f"patience must be 1 or more, not {patience}")
         if monitor not in ("loss", "accuracy"):
             raise ValueError(f"monitor is loss or accuracy, not {monitor}")
-        self.patience, self.min_delta, self.monitor, self.restore = (
-            patience,
-            min_delta,
-            monitor,
-            restore,
-        )
-        self.best = math.inf
-        self.waited = 0
+        self.patience, self.min_delta = patience, min_delta
+        self.monitor, self.restore = monitor, restore
+        self.best, self.waited = math.inf, 0
         self._snapshot: Snapshot | None = None
 
     def validation(self, metrics: Mapping[str, float]) -> Verdict:

@@ -19,9 +19,8 @@ class L2(Regularizer):
     def gradients(self) -> None:
         pairs = [(w.grad, w.detach()) for w in self.decayed.values() if w.grad is not None]
         if pairs:
-            torch._foreach_add_(
-                [g for g, _ in pairs], [w for _, w in pairs], alpha=2 * self.strength
-            )
+            gradients, weights = [g for g, _ in pairs], [w for _, w in pairs]
+            torch._foreach_add_(gradients, weights, alpha=2 * self.strength)
 
     def penalty(self) -> Tensor:
         norms = torch._foreach_norm([w.detach() for w in self.decayed.values()])

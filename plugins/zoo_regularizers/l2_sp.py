@@ -1,6 +1,4 @@
-"""L2-SP: decay towards the starting point instead of towards zero (Li, Grandvalet and Davoine,
-2018).
-"""
+"""L2-SP: decay towards the starting point, not towards zero (Li, Grandvalet and Davoine, 2018)."""
 
 from __future__ import annotations
 
@@ -15,8 +13,9 @@ from zoo_core.regularize import Regularizer
 
 
 class L2SP(Regularizer):
-    """α/2 Σ(w-w₀)² over pretrained weights and β/2 Σw² over new ones, of two and more dimensions
-    each.
+    """α/2 Σ(w-w₀)² over pretrained weights and β/2 Σw² over new ones.
+
+    Weights are tensors of two and more dimensions.
     """
 
     def __init__(self, strength: float = 0.01, new: float = 0.01) -> None:
@@ -28,9 +27,7 @@ class L2SP(Regularizer):
     def attach(
         self, model: nn.Module, *, reference: Mapping[str, Tensor] | None = None, **given: Any
     ) -> None:
-        """Takes a copy of the reference (default: the weights as they are now), at the first
-        attach.
-        """
+        """At the first attach, copies the reference (default: the weights as they are now)."""
         super().attach(model, reference=reference, **given)
         if self._start is None:
             start = dict(model.named_parameters()) if reference is None else reference
@@ -39,9 +36,8 @@ class L2SP(Regularizer):
                     "l2-sp keeps weights near the pretrained ones, and this model has none.",
                     hint="Create it with pretrained=True, or take l2.",
                 )
-            self._start = {
-                name: tensor.detach().clone() for name, tensor in start.items() if tensor.ndim >= 2
-            }
+            weights = {name: tensor for name, tensor in start.items() if tensor.ndim >= 2}
+            self._start = {name: weight.detach().clone() for name, weight in weights.items()}
         start = self._start
         near = {n: w for n, w in self.decayed.items() if n in start and start[n].shape == w.shape}
         self._near = list(near.values())
@@ -49,19 +45,15 @@ class L2SP(Regularizer):
         self._fresh = [w for name, w in self.decayed.items() if name not in near]
 
     def gradients(self) -> None:
-        near = [
-            (w.grad, w.detach(), w0)
-            for w, w0 in zip(self._near, self._from, strict=True)
-            if w.grad is not None
-        ]
+        pairs = zip(self._near, self._from, strict=True)
+        near = [(w.grad, w.detach(), w0) for w, w0 in pairs if w.grad is not None]
         if near:
             moved = torch._foreach_sub([w for _, w, _ in near], [w0 for _, _, w0 in near])
             torch._foreach_add_([gradient for gradient, _, _ in near], moved, alpha=self.strength)
         fresh = [(w.grad, w.detach()) for w in self._fresh if w.grad is not None]
         if fresh:
-            torch._foreach_add_(
-                [gradient for gradient, _ in fresh], [w for _, w in fresh], alpha=self.new
-            )
+            gradients, weights = [g for g, _ in fresh], [w for _, w in fresh]
+            torch._foreach_add_(gradients, weights, alpha=self.new)
 
     def penalty(self) -> Tensor:
         total = super().penalty()
@@ -80,4 +72,4 @@ class L2SP(Regularizer):
 
 
 def _squares(tensors: Sequence[Tensor]) -> Tensor:
-    return torch.stack([norm**2 for norm in torch._foreach_norm(tensors)]).sum()
+    return torch.stack([norm**2 for norm in torch._foreach_norm(list(tensors))]).sum()

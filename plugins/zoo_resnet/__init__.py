@@ -1,5 +1,6 @@
-"""Residual networks: He, Zhang, Ren and Sun, 2015; timm's classes. The `d` forms are those of He
-et al., 2018.
+"""Residual networks (He, Zhang, Ren and Sun, 2015); timm's classes.
+
+The `d` forms are those of He et al., 2018.
 """
 
 from __future__ import annotations
@@ -33,6 +34,9 @@ def build(
     import timm
 
     drop: dict[str, Any] = {"drop_rate": drop_rate, "drop_path_rate": drop_path_rate}
+    for name, rate in drop.items():
+        if not 0 <= rate < 1:
+            raise ValueError(f"{name} must be in [0, 1): {rate}")
     return timm.create_model(variant, num_classes=num_classes, in_chans=in_chans, **drop)
 
 

@@ -1,5 +1,4 @@
-"""The command `zoo`: one file per command, imported when it is called, so that the others cost
-nothing.
+"""The command `zoo`: one file per command, imported when called, so that the others cost nothing.
 
 Exit codes: 0, 1 (the thing failed), 2 (wrong usage), 130 (Ctrl-C).
 """
@@ -16,8 +15,7 @@ import click
 from zoo_core import __version__
 from zoo_core.errors import PluginError, ZooError
 
-# name -> the module that holds it as `command`, and what it does in a line, so that help imports
-# no command
+# name -> the module that holds it as `command`, and its line of help, so that help imports none
 COMMANDS: dict[str, tuple[str, str]] = {
     "list": ("zoo_core.cli.listing", "List the models."),
     "show": ("zoo_core.cli.show", "Tell the facts about a model and its weights."),
@@ -28,6 +26,11 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "finetune": ("zoo_core.cli.finetune", "Fine-tune a model on your own pictures."),
     "evaluate": ("zoo_core.cli.evaluate", "Measure a model on pictures with known classes."),
     "predict": ("zoo_core.cli.predict", "Say what is in pictures."),
+    "convert": ("zoo_core.cli.convert", "Turn somebody's checkpoint into safetensors for a model."),
+    "fetch": ("zoo_core.cli.fetch", "Fetch weights before they are needed."),
+    "verify": ("zoo_core.cli.verify", "Read the cached weights again, and compare."),
+    "lock": ("zoo_core.cli.lock", "Pin the weights that a project uses."),
+    "push": ("zoo_core.cli.push", "Publish what was fine-tuned."),
     "regularizers": ("zoo_core.cli.regularizers", "List the regularizers, or explain one."),
     "plugins": ("zoo_core.cli.plugins", "List the plugins, and what is broken."),
     "doctor": ("zoo_core.cli.doctor", "Check this installation, and say how to mend it."),
@@ -60,8 +63,9 @@ class Zoo(click.Group):
             ) from None
 
     def add_command(self, cmd: click.Command, name: str | None = None) -> None:
-        """Add a plugin's command. Raises PluginError where the name is taken: nobody replaces
-        another's command.
+        """Add a plugin's command.
+
+        Raises PluginError where the name is taken: nobody replaces another's command.
         """
         name = name or cmd.name
         if name in COMMANDS or name in self.commands:
@@ -71,10 +75,8 @@ class Zoo(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         self._ask_plugins()
         rows = [(name, line) for name, (_, line) in COMMANDS.items()]
-        rows += [
-            (name, command.get_short_help_str(200))
-            for name, command in sorted(self.commands.items())
-        ]
+        added = sorted(self.commands.items())
+        rows += [(name, command.get_short_help_str(200)) for name, command in added]
         with formatter.section("Commands"):
             formatter.write_dl(rows)
 
@@ -86,14 +88,10 @@ class Zoo(click.Group):
 
         self._ask_plugins()
         lines = {name: line for name, (_, line) in COMMANDS.items()}
-        lines |= {
-            name: command.get_short_help_str() for name, command in sorted(self.commands.items())
-        }
-        names = [
-            CompletionItem(name, help=line)
-            for name, line in lines.items()
-            if name.startswith(incomplete)
-        ]
+        added = sorted(self.commands.items())
+        lines |= {name: command.get_short_help_str() for name, command in added}
+        fitting = [name for name in lines if name.startswith(incomplete)]
+        names = [CompletionItem(name, help=lines[name]) for name in fitting]
         return names + click.Command.shell_complete(self, ctx, incomplete)
 
     def _ask_plugins(self) -> None:
@@ -105,13 +103,13 @@ class Zoo(click.Group):
 
 
 def _takes_debug(command: click.Command) -> click.Command:
-    """The command with `--debug`, which main() looks for: people add it at the end of what they
-    typed.
+    """The command with `--debug`, which main() looks for.
+
+    People add it at the end of what they typed.
     """
     if not any("--debug" in parameter.opts for parameter in command.params):
-        command.params.append(
-            click.Option(["--debug"], is_flag=True, expose_value=False, hidden=True)
-        )
+        debug = click.Option(["--debug"], is_flag=True, expose_value=False, hidden=True)
+        command.params.append(debug)
     if isinstance(command, click.Group):
         for child in command.commands.values():
             _takes_debug(child)
@@ -131,13 +129,11 @@ def _takes_debug(command: click.Command) -> click.Command:
 )
 @click.version_option(__version__, message="%(prog)s %(version)s")
 def zoo() -> None:
-    """Vision models for transfer learning: keep the early layers, retrain the later ones on your
-    own pictures.
-    """
+    """Vision models for transfer learning: keep early layers, retrain the rest on your pictures."""
 
 
 def main(args: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit code; every error is one line and a hint on stderr."""
+    """Run the command line and return its exit code; an error is one line and a hint on stderr."""
     words = list(sys.argv[1:] if args is None else args)
     debug = "--debug" in words or os.environ.get("ZOO_DEBUG", "") not in ("", "0")
     try:
@@ -156,9 +152,7 @@ def main(args: Sequence[str] | None = None) -> int:
 
 
 def _closed_pipe() -> int:
-    """Nobody reads on, as in `zoo list | head -1`: keep Python from complaining about it at its
-    end.
-    """
+    """Nobody reads on, as in `zoo list | head -1`: keep Python from complaining at its end."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 

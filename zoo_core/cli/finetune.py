@@ -80,10 +80,7 @@ def command(
     if as_json:
         print_json({"path": str(run.path), "best": run.best, "history": run.history})
         return
-    accuracy = (
-        ""
-        if run.accuracy is None
-        else f"{run.accuracy:.1%} on validation after epoch {run.best['epoch']}. "
-    )
-    click.echo(f"{accuracy}The run is in {run.path}.")
+    if run.accuracy is not None:
+        click.echo(f"{run.accuracy:.1%} on validation after epoch {run.best['epoch']}. ", nl=False)
+    click.echo(f"The run is in {run.path}.")
     click.echo(f"Next: zoo predict {run.path} PICTURE...")

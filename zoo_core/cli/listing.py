@@ -28,7 +28,8 @@ def command(pattern: str | None, as_json: bool) -> None:
     """List the models, with the accuracy of their default weights.
 
     PATTERN is a name with shell wildcards ("resnet*"), or a family (resnet). Models of timm that
-    are not official ones are listed when it names them: "timm/convnext*"."""
+    are not official ones are listed when it names them: "timm/convnext*".
+    """
     catalogue = known()
     models = catalogue.models(pattern)
     if as_json:
@@ -37,9 +38,7 @@ def command(pattern: str | None, as_json: bool) -> None:
         _print(models)
     else:
         names = [catalogue.bare(model) for model in catalogue.models()]
-        note(
-            " ".join([f'No model matches "{pattern}".', did_you_mean(pattern or "", names)]).strip()
-        )
+        note(f'No model matches "{pattern}". {did_you_mean(pattern or "", names)}'.strip())
     note_broken()
 
 
@@ -51,9 +50,8 @@ def _print(models: list[ModelInfo]) -> None:
         rows = [[*row, model.distribution] for row, model in zip(rows, models, strict=True)]
     print_table(header, rows, right=("params", "GMACs", "top-1"))
     if sys.stdout.isatty():
-        note(
-            f'\n{len(models)} model{"s" if len(models) > 1 else ""}. Run "zoo show NAME" for one of them.'
-        )
+        plural = "s" if len(models) > 1 else ""
+        note(f'\n{len(models)} model{plural}. Run "zoo show NAME" for one of them.')
 
 
 def _row(model: ModelInfo) -> list[str]:

@@ -22,16 +22,9 @@ class ModelName(click.ParamType):
         base, dot, _ = incomplete.partition(".")
         if dot and base in names:
             references = [f"{base}.{tag}" for tag in names[base].weights]
-            return [
-                CompletionItem(reference)
-                for reference in references
-                if reference.startswith(incomplete)
-            ]
-        return [
-            CompletionItem(name, help=m.summary)
-            for name, m in names.items()
-            if name.startswith(incomplete)
-        ]
+            return [CompletionItem(text) for text in references if text.startswith(incomplete)]
+        fitting = [name for name in names if name.startswith(incomplete)]
+        return [CompletionItem(name, help=names[name].summary) for name in fitting]
 
 
 MODEL = ModelName()

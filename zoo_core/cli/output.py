@@ -1,5 +1,6 @@
-"""What commands share: tables and JSON. Plain aligned lines where stdout is no terminal; nothing
-is ever cut off.
+"""What commands share: tables and JSON.
+
+Plain aligned lines where stdout is no terminal; nothing is ever cut off.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ LAST_COLUMN = 30  # what the last column gets at least, where it needs as much
 
 
 def known() -> Catalogue:
-    """The catalogue; what a plugin prints while it loads goes to stderr, so that stdout stays
-    valid JSON.
+    """The catalogue.
+
+    What a plugin prints while it loads goes to stderr, so that stdout stays valid JSON.
     """
     from zoo_core.catalogue import catalogue
 
@@ -94,9 +96,8 @@ def note_broken() -> None:
     broken = known().plugins.broken
     if broken:
         names = ", ".join(plugin.title() for plugin in broken)
-        note(
-            f'Broken plugin{"s" if len(broken) > 1 else ""}: {names}. Run "zoo plugins" to see what is wrong.'
-        )
+        plural = "s" if len(broken) > 1 else ""
+        note(f'Broken plugin{plural}: {names}. Run "zoo plugins" to see what is wrong.')
 
 
 def _print_rich(header: Sequence[str], rows: list[list[str]], right: set[str]) -> None:

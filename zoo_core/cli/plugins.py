@@ -30,27 +30,14 @@ def list_plugins(ctx: click.Context, as_json: bool) -> None:
 def _list(ctx: click.Context, as_json: bool) -> None:
     root = ctx.find_root()
     if isinstance(root.command, click.Group):
-        root.command.list_commands(
-            root
-        )  # asks every plugin for its commands, and records what fails
+        # asks every plugin for its commands, and records what fails
+        root.command.list_commands(root)
     plugins = known().examine()
     if as_json:
         print_json([_record(plugin) for plugin in plugins])
         return
-    rows = [
-        (
-            p.name,
-            p.distribution,
-            p.version,
-            _adds(p),
-            f"{p.seconds:.3f}",
-            "broken" if p.broken else "ok",
-        )
-        for p in plugins
-    ]
-    print_table(
-        ("plugin", "distribution", "version", "adds", "seconds", "state"), rows, right=("seconds",)
-    )
+    header = ("plugin", "distribution", "version", "adds", "seconds", "state")
+    print_table(header, [_row(plugin) for plugin in plugins], right=("seconds",))
     for plugin in plugins:
         for fault in plugin.faults:
             click.echo(f"{plugin.title()} {fault}")
@@ -60,8 +47,10 @@ def _list(ctx: click.Context, as_json: bool) -> None:
                 click.echo(f"\n{plugin.title()}\n{plugin.traceback}".rstrip())
 
 
-def _adds(plugin: Plugin) -> str:
-    return ", ".join(hook.removeprefix("zoo_").replace("_", " ") for hook in plugin.hooks) or "-"
+def _row(plugin: Plugin) -> tuple[str, ...]:
+    adds = ", ".join(hook.removeprefix("zoo_").replace("_", " ") for hook in plugin.hooks) or "-"
+    state = "broken" if plugin.broken else "ok"
+    return plugin.name, plugin.distribution, plugin.version, adds, f"{plugin.seconds:.3f}", state
 
 
 def _record(plugin: Plugin) -> dict[str, Any]:

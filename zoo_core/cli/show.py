@@ -21,7 +21,8 @@ def command(name: str, as_json: bool) -> None:
     """Tell the facts about a model and its weights.
 
     NAME is a model (resnet50), a family (resnet: its default model), or certain weights
-    (resnet50.a1_in1k)."""
+    (resnet50.a1_in1k).
+    """
     named = known().find(name)
     model, only = named.model, named.weights
     if as_json:
@@ -45,21 +46,13 @@ def _print_facts(facts: list[tuple[str, str]]) -> None:
 
 def _facts(model: ModelInfo) -> list[tuple[str, str]]:
     architecture = _architecture(model)
-    about = (
-        f"{model.architecture}: {architecture.summary}"
-        if architecture
-        else f"{model.architecture} (not installed)"
-    )
+    about = f": {architecture.summary}" if architecture else " (not installed)"
+    work = f"{gmacs(model.gmacs)} G for a picture of {size(model.input.size)}"
     options = build_options(architecture, model) if architecture else []
     return [
-        ("architecture", about),
+        ("architecture", model.architecture + about),
         ("parameters", count(model.params)),
-        (
-            "multiply-adds",
-            f"{gmacs(model.gmacs)} G for a picture of {size(model.input.size)}"
-            if model.gmacs
-            else "-",
-        ),
+        ("multiply-adds", work if model.gmacs else "-"),
         ("classes", str(model.num_classes)),
         ("paper", model.paper or (architecture.paper if architecture else "")),
         ("options", ", ".join(f"{option['name']}={option['default']}" for option in options)),
@@ -88,26 +81,20 @@ def _print_weights(model: ModelInfo) -> None:
     if not model.weights:
         click.echo("It has no pretrained weights.")
         return
+    header = ("weights", "default", "top-1", "on", "input", "licence", "source")
     ordered = sorted(model.weights.values(), key=lambda weights: not weights.default)
-    rows = [
-        (
-            w.tag,
-            "yes" if w.default else "",
-            *top1(w),
-            size(w.input.size),
-            w.license or "not known",
-            w.source,
-        )
-        for w in ordered
-    ]
-    print_table(
-        ("weights", "default", "top-1", "on", "input", "licence", "source"), rows, right=("top-1",)
-    )
+    print_table(header, [_weights_row(weights) for weights in ordered], right=("top-1",))
+
+
+def _weights_row(weights: WeightsInfo) -> tuple[str, ...]:
+    default, licence = "yes" if weights.default else "", weights.license or "not known"
+    return weights.tag, default, *top1(weights), size(weights.input.size), licence, weights.source
 
 
 def build_options(architecture: Architecture, model: ModelInfo) -> list[dict[str, Any]]:
-    """What create() takes for this model beside classes and channels: the arguments of build(), by
-    its signature.
+    """What create() takes for this model beside classes and channels.
+
+    These are the arguments of build(), by its signature.
     """
     taken = {"num_classes", "in_chans", *model.config}
     return [

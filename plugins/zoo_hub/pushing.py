@@ -1,0 +1,104 @@
+"""A push: one atomic commit on the head that was looked at, then a tag."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+
+from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
+from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, RepositoryNotFoundError
+
+from zoo_core.errors import PublishError
+from zoo_core.types import Pushed, Upload
+from zoo_hub.client import api
+from zoo_hub.failures import explained
+
+CARD = "README.md"
+
+
+def push(
+    repository: str, upload: Upload, *, private: bool, create_pr: bool, dry_run: bool
+) -> Pushed:
+    """Commit an upload to OWNER/NAME, which is made where it does not exist; a dry run only looks.
+
+    The commit names the head that it stands on, so that nobody's work is overwritten: PublishError
+    says where somebody was quicker, and every other failure. Nothing is half pushed.
+    """
+    with explained(repository, "the push", PublishError):
+        hub = api()
+        head = _head(hub, repository, private)
+        card = upload.card(_card(hub, repository, head))
+        sizes = {name: path.stat().st_size for name, path in upload.files.items()}
+        sizes[CARD] = len(card.encode())
+        url = f"{hub.endpoint}/{repository}"
+        if dry_run:
+            return Pushed(url, sizes, card)
+        if head is None:
+            hub.create_repo(repository, private=private, exist_ok=True)
+            head = hub.model_info(repository).sha
+        done = hub.create_commit(
+            repository,
+            [*_additions(upload, card), *_deletions(hub, repository, head, upload)],
+            commit_message=upload.message,
+            parent_commit=head,
+            create_pr=create_pr,
+        )
+        tag = None if create_pr else _tagged(hub, repository, done.oid)
+        return Pushed(url, sizes, card, done.oid, tag, done.pr_url)
+
+
+def _head(hub: HfApi, repository: str, private: bool) -> str | None:
+    """The commit at the head of the repository, or None where there is none yet."""
+    try:
+        facts = hub.model_info(repository)
+    except RepositoryNotFoundError as error:
+        hub.whoami()  # a token that is no good is told first
+        if error.response.status_code == 404:
+            return None
+        raise
+    if private and not facts.private:
+        raise PublishError(
+            f"{repository} is there already, and is public.",
+            hint="Make it private in its settings, or push without private=True.",
+        )
+    return facts.sha
+
+
+def _card(hub: HfApi, repository: str, head: str | None) -> str | None:
+    if head is None:
+        return None
+    with contextlib.suppress(EntryNotFoundError):
+        path = hub.hf_hub_download(repository, CARD, revision=head)
+        return Path(path).read_text(encoding="utf-8")
+    return None
+
+
+def _additions(upload: Upload, card: str) -> list[CommitOperationAdd]:
+    files: dict[str, Path | bytes] = {**upload.files, CARD: card.encode()}
+    return [CommitOperationAdd(name, content) for name, content in files.items()]
+
+
+def _deletions(
+    hub: HfApi, repository: str, head: str | None, upload: Upload
+) -> list[CommitOperationDelete]:
+    there = hub.list_repo_files(repository, revision=head) if upload.obsolete else []
+    return [CommitOperationDelete(name) for name in upload.obsolete if name in there]
+
+
+def _tagged(hub: HfApi, repository: str, commit: str) -> str:
+    """The tag of a commit: one that it has, or the next free of v1, v2, …"""
+    tags = {tag.name: tag.target_commit for tag in hub.list_repo_refs(repository).tags}
+    for name, target in tags.items():
+        if target == commit:
+            return name
+    number = 1
+    while True:
+        name = f"v{number}"
+        if name not in tags:
+            try:
+                hub.create_tag(repository, tag=name, revision=commit)
+                return name
+            except HfHubHTTPError as error:
+                if error.response.status_code != 409:
+                    raise
+        number += 1

@@ -1,0 +1,207 @@
+"""A module and its weights, put together.
+
+The fast path builds on the meta device and assigns the tensors of the mapped file: nothing is
+initialised only to be thrown away, and nothing is copied. A module that this cannot serve (tensors
+that no checkpoint holds or that torch does not know of, tied parameters, values asked for while it
+is built) is built plainly and its weights are copied; the result is the same."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
+
+from zoo_core.chain import make_chain
+from zoo_core.errors import PluginError, WeightsError, ZooError
+from zoo_core.model import last_layer, replace_head
+from zoo_core.tensors import fitted
+from zoo_core.types import Architecture, Stage
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to build: an architecture with its arguments, on a device, in a type (None: its own)."""
+
+    architecture: Architecture
+    config: Mapping[str, Any]
+    device: torch.device
+    dtype: torch.dtype | None = None
+
+
+class Built(NamedTuple):
+    module: nn.Module
+    chain: dict[str, Stage]
+
+
+def without_weights(plan: Plan, classes: int, in_chans: int) -> Built:
+    """The module as its architecture initialises it."""
+    return _plainly(plan, classes, in_chans)
+
+
+def with_weights(
+    plan: Plan,
+    read: Callable[[nn.Module], dict[str, Tensor]],
+    *,
+    classes: int,
+    in_chans: int | None,
+    own_chans: int,
+    where: str,
+) -> tuple[Built, int]:
+    """The module with the tensors that `read` gives for it, and how many classes they have.
+
+    `classes`, `own_chans`: what the weights are said to have; the tensors know better. `in_chans`:
+    what the module shall have, None for the same. Raises WeightsError for what does not fit."""
+    built = _outline(plan, max(classes, 1), in_chans or own_chans)
+    if classes == 0:
+        replace_head(built.module, built.chain, 0)
+    tensors = read(built.module)
+    found = _classes_in(tensors, built) or classes
+    if found != classes:
+        built = _outline(plan, found, in_chans or own_chans)
+    first = next(stage for stage in built.chain.values() if stage.owns)
+    theirs = (in_chans and _channels_in(tensors, built.module, first)) or own_chans
+    tensors = _with_ties(tensors, built.module)
+    fit = fitted(tensors, built.module, first, (theirs, in_chans or own_chans), where)
+    if _can_assign(built.module):
+        built.module.load_state_dict(fit, assign=True)
+        _check_values(plan, built.module)
+        if plan.device.type != "cpu":
+            built.module.to(plan.device)  # counters of batches that the file lacks
+    else:
+        log.debug("%s is built plainly: not all it has is a checkpoint's", plan.architecture.name)
+        built = _unseen(plan, max(found, 1), in_chans or own_chans)
+        if found == 0:
+            replace_head(built.module, built.chain, 0)
+        built.module.load_state_dict(fit)
+    return built, found
+
+
+# --- building ------------------------------------------------------------------------------------
+
+
+def _outline(plan: Plan, classes: int, in_chans: int) -> Built:
+    """The module without values; with values where it needs some to be built at all."""
+    try:
+        with torch.device("meta"):
+            built = _build(plan, classes, in_chans)
+    except ZooError:
+        return _unseen(plan, classes, in_chans)  # which raises again if this was not the reason
+    built.module.to(dtype=plan.dtype)
+    return built
+
+
+def _unseen(plan: Plan, classes: int, in_chans: int) -> Built:
+    """The module with random values that weights replace: no random number is missed later."""
+    with torch.random.fork_rng(devices=[]), torch.device("cpu"):
+        return _plainly(plan, classes, in_chans)
+
+
+def _plainly(plan: Plan, classes: int, in_chans: int) -> Built:
+    built = _build(plan, classes, in_chans)
+    _check_values(plan, built.module)
+    built.module.to(device=plan.device, dtype=plan.dtype)
+    return built
+
+
+def _build(plan: Plan, classes: int, in_chans: int) -> Built:
+    architecture = plan.architecture
+    try:
+        module = architecture.build(num_classes=classes, in_chans=in_chans, **plan.config)
+        chain = make_chain(architecture.stages(module), architecture.name)
+    except ZooError:
+        raise
+    except Exception as error:  # it is a plugin's code, with a person's arguments
+        text = " ".join(str(error).split("\nException raised from")[0].split())
+        raise ZooError(
+            f'The architecture "{architecture.name}" cannot be built: {text}.'
+        ) from error
+    _check_paths(module, chain, architecture.name)
+    return Built(module, chain)
+
+
+def _check_paths(module: nn.Module, chain: Mapping[str, Stage], architecture: str) -> None:
+    for stage in chain.values():
+        for path in (*stage.run, *stage.owns):
+            if isinstance(path, str) and not _has(module, path):
+                raise PluginError(
+                    f'The stage "{stage.name}" of "{architecture}" names {path}, which its '
+                    f"{type(module).__name__} does not have."
+                )
+
+
+def _has(module: nn.Module, path: str) -> bool:
+    parent, _, name = path.rpartition(".")
+    try:
+        return hasattr(module.get_submodule(parent), name)
+    except AttributeError:
+        return False
+
+
+# --- what the tensors are ------------------------------------------------------------------------
+
+
+def _classes_in(tensors: Mapping[str, Tensor], built: Built) -> int | None:
+    """How many classes the checkpoint's own classifier has."""
+    weight = tensors.get(f"{last_layer(built.module, built.chain['head'].owns[0])}.weight")
+    return int(weight.shape[0]) if weight is not None and weight.ndim else None
+
+
+def _channels_in(tensors: Mapping[str, Tensor], module: nn.Module, first: Stage) -> int | None:
+    """How many channels the checkpoint's own first convolution sees."""
+    for name, part in module.named_modules():
+        if isinstance(part, nn.Conv2d) and first.has(name):
+            weight = tensors.get(f"{name}.weight")
+            return weight.shape[1] if weight is not None and weight.ndim == 4 else None
+    return None
+
+
+def _with_ties(tensors: dict[str, Tensor], module: nn.Module) -> dict[str, Tensor]:
+    """A tied parameter may be in the file under one of its names only: safetensors' save_model
+    writes it so.
+    """
+    named = list(module.named_parameters(remove_duplicate=False))
+    held = {id(parameter): tensors[name] for name, parameter in named if name in tensors}
+    ties = {name: held[id(p)] for name, p in named if name not in tensors and id(p) in held}
+    return {**tensors, **ties}
+
+
+# --- what the module is --------------------------------------------------------------------------
+
+
+def _can_assign(module: nn.Module) -> bool:
+    """Whether a checkpoint holds every tensor of the module, each once."""
+    held = module.state_dict(keep_vars=True)
+    buffers = {name for name, _ in module.named_buffers(remove_duplicate=False)}
+    once = len({id(tensor) for tensor in held.values()}) == len(held)
+    return once and held.keys() >= buffers and next(_unlisted(module), None) is None
+
+
+def _unlisted(module: nn.Module) -> Iterator[Tensor]:
+    """Tensors that are neither parameter nor buffer: plain attributes, also in lists and dicts."""
+    for part in module.modules():
+        for name, value in vars(part).items():
+            if isinstance(value, Tensor):
+                yield value
+            elif isinstance(value, dict | list | tuple) and name not in _LISTED and value:
+                yield from (leaf for leaf in tree_leaves(value) if isinstance(leaf, Tensor))
+
+
+_LISTED = ("_parameters", "_buffers", "_modules")
+
+
+def _check_values(plan: Plan, module: nn.Module) -> None:
+    named = [*module.named_parameters(), *module.named_buffers()]
+    named += [("an attribute", tensor) for tensor in _unlisted(module)]
+    left = [name for name, tensor in named if tensor.is_meta]
+    if left:
+        raise WeightsError(
+            f'"{plan.architecture.name}" has tensors without values: {", ".join(left[:3])}.',
+            hint="Its build() puts them on the meta device.",
+        )

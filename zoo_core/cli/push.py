@@ -1,0 +1,63 @@
+"""`zoo push RUN OWNER/NAME`: publish what was fine-tuned."""
+
+from __future__ import annotations
+
+import click
+
+from zoo_core.cli.arguments import json_option, model_argument, name_or_path
+from zoo_core.cli.output import aligned, print_json
+
+
+@click.command("push")
+@model_argument()
+@click.argument("repository", metavar="OWNER/NAME")
+@click.option(
+    "--delta/--whole", default=None, help="Only what differs from the base, or everything."
+)
+@click.option("--pr", "create_pr", is_flag=True, help="As a pull request.")
+@click.option("--private", is_flag=True, help="A new repository is made private.")
+@click.option("--license", metavar="ID", help="For weights that were trained from scratch.")
+@click.option("-m", "--message", help="The commit's message.")
+@click.option("--dry-run", is_flag=True, help="Show what would be pushed, and push nothing.")
+@json_option
+def command(
+    model: str,
+    repository: str,
+    delta: bool | None,
+    create_pr: bool,
+    private: bool,
+    license: str | None,
+    message: str | None,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Publish MODEL, a run's folder, as OWNER/NAME on the Hub: one commit with a tag and a card."""
+    from zoo_core.publish import push
+
+    done = push(
+        name_or_path(model),
+        repository,
+        delta="auto" if delta is None else delta,
+        create_pr=create_pr,
+        private=private,
+        dry_run=dry_run,
+        license=license,
+        message=message,
+    )
+    if as_json:
+        print_json(done)
+        return
+    if dry_run:
+        click.echo(f"{done.card}\n")
+    rows = [[name, f"{size:,} bytes"] for name, size in done.sizes.items()]
+    rows.append(["in all", f"{sum(done.sizes.values()):,} bytes"])
+    for line in aligned(rows, [False, True]):
+        click.echo(line)
+    if dry_run:
+        click.echo(f"\nNothing was pushed. Without --dry-run this goes to {done.url}.")
+        return
+    click.echo(f"\nPushed to {done.pull_request or done.url}, commit {done.commit}")
+    for name, digest in done.sha256.items():
+        click.echo(f"{name} has sha256 {digest}")
+    name, revision = repository.removeprefix("hf://"), done.tag or done.commit
+    click.echo(f'Next: zoo.create("hf://{name}@{revision}")')

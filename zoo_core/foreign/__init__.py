@@ -1,0 +1,1 @@
+"""Checkpoints that somebody else's code wrote, turned into ours: the steps behind `convert.py`."""

@@ -1,0 +1,63 @@
+"""The error for a checkpoint whose names are not those of the model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import Tensor
+
+from zoo_core.errors import WeightsError, closest
+from zoo_core.foreign.names import COUNTER, Names
+
+
+def check_complete(names: Names, by_order: bool) -> None:
+    """Raise WeightsError where names are unknown or missing, with what each may be."""
+    unknown = names.unknown
+    missing = [name for name in names.missing if not name.endswith(COUNTER)]
+    if not unknown and not missing:
+        return
+    near = {name: _nearest(name, names, missing) for name in unknown[:3]}
+    parts = []
+    if unknown:
+        listed = [_beside(shaped(name, names.tensors), other) for name, other in near.items()]
+        parts.append(f"{len(unknown)} of its names are unknown: {_some(listed, len(unknown))}")
+    if missing:
+        lacks = [shaped(name, names.outline.own) for name in missing[:3]]
+        parts.append(f"it lacks {len(missing)} tensors: {_some(lacks, len(missing))}")
+    raise WeightsError(
+        f"{names.where} does not fit {names.outline.info.name}: {'; '.join(parts)}.",
+        hint=_advice(unknown[0], near[unknown[0]], by_order)
+        if unknown
+        else "Is it of another model, or only a part of one?",
+    )
+
+
+def shaped(name: str, tensors: Mapping[str, Tensor]) -> str:
+    """A name with its shape: `fc.weight [10, 512]`."""
+    return f"{name} {list(tensors[name].shape)}"
+
+
+def _nearest(name: str, names: Names, missing: list[str]) -> str:
+    """What an unknown name most likely is: a missing one of its shape, and of its last part."""
+    last = name.rpartition(".")[2]
+    fit = [other for other in missing if names.outline.fits(other, names.tensors[name])]
+    fit = [other for other in fit if other.rpartition(".")[2] == last] or fit
+    found = closest(name, fit or missing or names.outline.own, count=1) or fit[:1]
+    return found[0] if found else ""
+
+
+def _advice(old: str, new: str, by_order: bool) -> str:
+    """How the first unknown name could be put right."""
+    last = old.rpartition(".")[2]
+    if new and new.rpartition(".")[2] == last:
+        old, new = old.removesuffix(f".{last}"), new.removesuffix(f".{last}")
+    advice = f"Rename with --map {old}={new or 'NEW'}, or leave out with --drop {old}"
+    return f"{advice}." if by_order else f"{advice}; --by-order goes by order and shape."
+
+
+def _beside(text: str, other: str) -> str:
+    return f"{text} (closest: {other})" if other else text
+
+
+def _some(listed: list[str], count: int) -> str:
+    return ", ".join(listed) + (f" and {count - 3} more" if count > 3 else "")

@@ -1,0 +1,193 @@
+"""A checkpoint file -> its state dict, and what else lies in the file.
+
+Pickles are read without running code from them (`conversion.load_pickle`); one that cannot be is
+refused, with the names of what it would run.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+import zipfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from zoo_core.conversion import is_pickle, load_pickle
+from zoo_core.errors import WeightsError
+from zoo_core.tensors import read_tensors
+
+PLAIN = ("state_dict", "model", "model_state_dict", "module", "network", "net")
+AVERAGED = ("state_dict_ema", "model_ema", "ema_state_dict", "ema")
+
+
+@dataclass(frozen=True)
+class Unpacked:
+    """The tensors of a checkpoint, by their names in it.
+
+    `under`: the keys that lead to them, empty for the top level. `left_out`: each other entry of
+    the file, and what it is.
+    """
+
+    tensors: dict[str, Tensor]
+    under: str
+    left_out: Mapping[str, str]
+
+
+def unpack(path: Path, *, averaged: bool = False) -> Unpacked:
+    """The state dict of a checkpoint, wherever torchvision, timm or Lightning put it.
+
+    `averaged`: the averaged copy (EMA) instead of the plain one. Raises WeightsError for a file
+    that holds no state dict, more than one, or what cannot be read without running code.
+    """
+    found = _read(path)
+    under: list[str] = []
+    left_out: dict[str, str] = {}
+    while (key := _inner(found, averaged and not under, path)) is not None:
+        where = ".".join([*under, ""])
+        left_out |= {where + str(k): _what(k, v) for k, v in found.items() if k != key}
+        under, found = [*under, key], found[key]
+    tensors = {str(k): v.detach() for k, v in found.items() if isinstance(v, Tensor)}
+    rest = {k: v for k, v in found.items() if not isinstance(v, Tensor)}
+    left_out |= {".".join([*under, str(k)]): _what(k, v) for k, v in rest.items()}
+    for name, tensor in tensors.items():
+        _check(name, tensor, path)
+    return Unpacked(tensors, ".".join(under), left_out)
+
+
+def _read(path: Path) -> Any:
+    try:
+        with path.open("rb") as file:
+            start = file.read(9)
+    except OSError as error:
+        raise WeightsError(f"{path} cannot be read: {error.strerror}.") from error
+    if not start:
+        raise WeightsError(f"{path} is empty.", hint="Copy or download it again.")
+    if start[8:] != b"{" and (start[:2] == b"PK" or start[:1] == b"\x80" or is_pickle(path)):
+        return _unpickled(path)
+    return read_tensors(path)
+
+
+def _unpickled(path: Path) -> Any:
+    """What torch.load gives. The error says what the file would run, or that it is damaged."""
+    if _is_script(path):
+        raise WeightsError(
+            f"{path} is TorchScript: a program with its weights.",
+            hint="Save those alone: torch.save(torch.jit.load(PATH).state_dict(), OTHER).",
+        )
+    try:
+        with warnings.catch_warnings(action="ignore"):  # of torch, to those who work on it
+            return load_pickle(path)
+    except WeightsError as error:
+        unsafe = _unsafe(path, str(error.__cause__))
+        more = f" and {len(unsafe) - 3} more" if len(unsafe) > 3 else ""
+        fault = (
+            f"needs {', '.join(unsafe[:3])}{more}: loading it would run code"
+            if unsafe
+            else "is no checkpoint that torch reads without running code"
+        )
+        raise WeightsError(
+            f"{path} {fault}.",
+            hint="zoo runs none. Ask for safetensors or, where you trust the file, save its "
+            "tensors alone: torch.save(model.state_dict(), PATH).",
+        ) from error
+
+
+def _is_script(path: Path) -> bool:
+    """Raises WeightsError for a zip file that is not whole."""
+    with path.open("rb") as file:
+        if file.read(2) != b"PK":
+            return False
+    try:
+        with zipfile.ZipFile(path) as held:
+            return any(name.endswith("/constants.pkl") for name in held.namelist())
+    except (zipfile.BadZipFile, OSError, ValueError) as error:
+        raise WeightsError(
+            f"{path} is damaged or cut short.", hint="Copy or download it again."
+        ) from error
+
+
+def _unsafe(path: Path, text: str) -> list[str]:
+    """What a pickle names that is no plain data; nothing in it is run."""
+    try:
+        found = torch.serialization.get_unsafe_globals_in_checkpoint(path)
+    except Exception:  # it reads zip files only
+        found = []
+    return sorted(found) or re.findall(r"GLOBAL (\S+)", text)[:1]
+
+
+# --- where the state dict is ---------------------------------------------------------------------
+
+
+def _inner(found: Any, averaged: bool, path: Path) -> str | None:
+    """The key under which the state dict lies, or None where `found` is it."""
+    if not isinstance(found, Mapping):
+        raise WeightsError(f"{path} holds a {type(found).__name__}, not a state dict.")
+    nested = [str(key) for key, value in found.items() if _holds_tensors(value)]
+    copies = [key for key in AVERAGED if key in nested]
+    if averaged:
+        if not copies:
+            raise WeightsError(
+                f"{path} holds no averaged copy (EMA) of the weights.",
+                hint=f"One would be under {', '.join(AVERAGED)}.",
+            )
+        return copies[0]
+    known = [key for key in PLAIN if key in nested]
+    if known or any(isinstance(value, Tensor) for value in found.values()):
+        return known[0] if known else None
+    chosen = copies[:1] or nested
+    if len(chosen) == 1:
+        return chosen[0]
+    what = f"several: {', '.join(nested)}" if nested else "none"
+    entries = ", ".join(_entries(found)) or "nothing"
+    raise WeightsError(
+        f"{path} should hold one state dict, and holds {what}. In it: {entries}.",
+        hint="Save the one that you mean alone: torch.save(model.state_dict(), PATH).",
+    )
+
+
+def _holds_tensors(value: Any) -> bool:
+    """Whether it is a state dict, or holds one under a usual name."""
+    if not isinstance(value, Mapping):
+        return False
+    tensors = any(isinstance(inner, Tensor) for inner in value.values())
+    return tensors or any(_holds_tensors(value.get(key)) for key in (*PLAIN, *AVERAGED))
+
+
+def _entries(found: Mapping[Any, Any]) -> Iterator[str]:
+    for number, (key, value) in enumerate(found.items()):
+        if number == 10:
+            yield f"and {len(found) - 10} more"
+            return
+        yield f"{key} ({_what(key, value)})"
+
+
+def _what(key: Any, value: Any) -> str:
+    """An entry in a few words: its value where that is short, its kind and length else."""
+    if isinstance(value, Mapping) and _holds_tensors(value):
+        copy = key in AVERAGED
+        return f"averaged copy of {len(value)}, which --ema takes" if copy else f"{len(value)} more"
+    if isinstance(value, Mapping | list | tuple | set):
+        return f"{type(value).__name__} of {len(value)}"
+    if isinstance(value, Tensor):
+        return f"tensor {list(value.shape)}"
+    text = repr(value)
+    return text if len(text) <= 40 else type(value).__name__
+
+
+def _check(name: str, tensor: Tensor, path: Path) -> None:
+    fault = (
+        "has no values (it is on the meta device)"
+        if tensor.is_meta
+        else "is quantized"
+        if tensor.is_quantized
+        else "is sparse"
+        if tensor.layout != torch.strided
+        else ""
+    )
+    if fault:
+        raise WeightsError(f"{path}: {name} {fault}, and safetensors holds plain values only.")

@@ -1,0 +1,151 @@
+"""Weights before they are needed: into the cache, a folder for another machine, or a lock."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from zoo_core.cache import using_cache
+from zoo_core.catalogue import catalogue
+from zoo_core.errors import UnknownName, WeightsError
+from zoo_core.files import written
+from zoo_core.lock import NAME, Pin, add_pins
+from zoo_core.stamps import Stamp, all_stamps, read_sha256
+from zoo_core.types import Fetched, WeightsInfo
+from zoo_core.weights import MODEL_FILE, local_file, shelf, split_reference, verified_file
+
+
+@dataclass(frozen=True)
+class Held:
+    """One file that is here now: for which name, from which reference, as which file of it."""
+
+    name: str
+    reference: str
+    filename: str
+    path: Path
+    sha256: str
+    pinned: str
+
+    @property
+    def pin(self) -> Pin:
+        return Pin(self.sha256, self.pinned)
+
+
+def prefetch(names: Iterable[str], *, to: Path | None = None) -> list[Held]:
+    """Fetch and verify the weights of models by name, tag or reference; `to` copies them there.
+
+    Another machine uses that folder as ZOO_CACHE=DIR or pretrained=DIR. Raises UnknownName for a
+    model without weights, and whatever fetching raises; files that came before stay.
+    """
+    held = [file for name in names for file in _files(name)]
+    if to is not None:
+        for file in held:
+            _copy(file, to)
+        add_pins(to / NAME, {file.reference: file.pin for file in held if _is_weights(file)})
+    return held
+
+
+def lock(names: Iterable[str], path: Path) -> dict[str, Pin]:
+    """Write the bytes behind names into a lock file as they are now, and return the new pins."""
+    pins: dict[str, Pin] = {}
+    for name in names:
+        weights = None if "://" in name else _weights(name)
+        if weights is not None and weights.sha256 is None:
+            fetched = verified_file(weights.source, MODEL_FILE)
+            assert fetched.sha256 is not None
+            pins[weights.source] = Pin(fetched.sha256, fetched.pinned or weights.source)
+        else:
+            pins |= {file.reference: file.pin for file in _files(name) if _is_weights(file)}
+    add_pins(path, pins)
+    return pins
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One file of the cache that was read again: whether it is what it was."""
+
+    path: Path
+    source: str
+    ok: bool
+    expected: str
+    found: str
+
+
+def verify() -> Iterator[Finding]:
+    """Read every file that zoo has verified once more, and compare. Needs no network."""
+    for stamp in all_stamps():
+        path = Path(stamp.path)
+        if path.is_file() and not _changed_by_its_owner(stamp, path):
+            found = read_sha256(path)
+            yield Finding(path, stamp.source, found == stamp.sha256, stamp.sha256, found)
+
+
+def _changed_by_its_owner(stamp: Stamp, path: Path) -> bool:
+    facts = path.stat()
+    same = (stamp.size, stamp.mtime_ns) == (facts.st_size, facts.st_mtime_ns)
+    return split_reference(stamp.source)[0] in ("file", "") and not same
+
+
+def _files(name: str) -> Iterator[Held]:
+    """Every file that creating `name` needs, from the network or from here."""
+    from zoo_core.checkpoint import names_file
+
+    if "://" in name and not names_file(name):
+        yield from _published(name)
+        return
+    weights = WeightsInfo(tag="", source=name) if "://" in name else _weights(name)
+    fetched = local_file(weights)
+    yield _held(name, weights.source, MODEL_FILE, fetched)
+
+
+def _published(name: str) -> Iterator[Held]:
+    from zoo_core.checkpoint import of_repository, published_files
+
+    checkpoint = of_repository(name)
+    assert checkpoint.saved is not None
+    for filename in published_files(checkpoint.saved):
+        fetched = verified_file(checkpoint.reference, filename)
+        yield _held(name, name, filename, fetched)
+        if checkpoint.reference != name:
+            yield _held(name, checkpoint.reference, filename, fetched)
+    if checkpoint.base is not None and checkpoint.saved.base is not None:
+        yield from _files(checkpoint.saved.base.name)
+
+
+def _held(name: str, reference: str, filename: str, fetched: Fetched) -> Held:
+    assert fetched.sha256 is not None
+    pinned = fetched.pinned or reference
+    return Held(name, reference, filename, fetched.path, fetched.sha256, pinned)
+
+
+def _weights(name: str) -> WeightsInfo:
+    named = catalogue().find(name)
+    weights = named.weights or named.model.default_weights
+    if weights is None:
+        raise UnknownName(f"{named.model.name} has no default weights.", hint=f"zoo show {name}")
+    return weights
+
+
+def _is_weights(file: Held) -> bool:
+    return file.filename != "config.json"
+
+
+def _copy(file: Held, to: Path) -> None:
+    """Put a file where the cache in `to` has it: under its reference, or with the conversions."""
+    if split_reference(file.reference)[0] == "pkg":  # it came with its package
+        return
+    with using_cache(to):
+        converted = file.path.parent.name == "converted"
+        own = to / "converted" / file.path.name
+        place = own if converted else shelf(file.reference, file.filename)
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        for source in (file.path, file.path.with_suffix(".json")) if converted else (file.path,):
+            with written(place.with_suffix(source.suffix) if converted else place) as temporary:
+                shutil.copyfile(source, temporary)
+    except OSError as error:
+        raise WeightsError(
+            f"{to} cannot be written: {error.strerror or error}.", hint="Choose another folder."
+        ) from error

@@ -1,0 +1,92 @@
+"""The sha256 of a file, computed once: a stamp remembers it until the file changes.
+
+A stamp holds path, size, time of change, inode and digest, so that a later load costs one `stat`
+instead of a pass over the bytes. What changes bytes without leaving a trace there, such as a
+failing disk, is found by `zoo verify`, which reads everything again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from zoo_core.cache import cache_folder
+from zoo_core.files import written
+
+log = logging.getLogger(__name__)
+
+
+class Stamp(msgspec.Struct, frozen=True):
+    """What was known of a file when its bytes were last read. `source`: where they came from."""
+
+    path: str
+    size: int
+    mtime_ns: int
+    inode: int
+    sha256: str
+    source: str
+
+
+def sha256_of(path: Path, *, source: str = "") -> str:
+    """The file's sha256, read from its stamp where the file has not changed since.
+
+    >>> import tempfile
+    >>> file = Path(tempfile.mkdtemp()) / "empty"
+    >>> file.touch()
+    >>> sha256_of(file)[:8]
+    'e3b0c442'
+    """
+    path = path.resolve()
+    facts = path.stat()
+    place = _place(path)
+    try:
+        stamp = msgspec.json.decode(place.read_bytes(), type=Stamp)
+    except (OSError, msgspec.MsgspecError):
+        stamp = None
+    if stamp is not None and (stamp.size, stamp.mtime_ns, stamp.inode) == _identity(path):
+        return stamp.sha256
+    digest = read_sha256(path)
+    if _identity(path) == (facts.st_size, facts.st_mtime_ns, facts.st_ino):  # unchanged meanwhile
+        _write(place, Stamp(str(path), *_identity(path), digest, source))
+    return digest
+
+
+def read_sha256(path: Path) -> str:
+    """The file's sha256, from its bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def all_stamps() -> Iterator[Stamp]:
+    """Every stamp of this cache, by path; broken ones are left out."""
+    found = []
+    for place in cache_folder().glob("stamps/*.json"):
+        try:
+            found.append(msgspec.json.decode(place.read_bytes(), type=Stamp))
+        except (OSError, msgspec.MsgspecError):
+            continue
+    yield from sorted(found, key=lambda stamp: stamp.path)
+
+
+def _identity(path: Path) -> tuple[int, int, int]:
+    facts = path.stat()
+    return facts.st_size, facts.st_mtime_ns, facts.st_ino
+
+
+def _place(path: Path) -> Path:
+    name = hashlib.blake2b(str(path).encode(), digest_size=16).hexdigest()
+    return cache_folder() / "stamps" / f"{name}.json"
+
+
+def _write(place: Path, stamp: Stamp) -> None:
+    """A cache that cannot be written costs time, and is no reason to fail."""
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with written(place) as temporary:
+            temporary.write_bytes(msgspec.json.encode(stamp))
+    except OSError as error:
+        log.debug("no stamp for %s: %s", stamp.path, error)
