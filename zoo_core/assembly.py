@@ -3,7 +3,8 @@
 The fast path builds on the meta device and assigns the tensors of the mapped file: nothing is
 initialised only to be thrown away, and nothing is copied. A module that this cannot serve (tensors
 that no checkpoint holds or that torch does not know of, tied parameters, values asked for while it
-is built) is built plainly and its weights are copied; the result is the same."""
+is built) is built plainly and its weights are copied; the result is the same.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +19,7 @@ from torch.utils._pytree import tree_leaves
 
 from zoo_core.chain import make_chain
 from zoo_core.errors import PluginError, WeightsError, ZooError
-from zoo_core.model import last_layer, replace_head
+from zoo_core.model import classifier, replace_head
 from zoo_core.tensors import fitted
 from zoo_core.types import Architecture, Stage
 
@@ -57,7 +58,8 @@ def with_weights(
     """The module with the tensors that `read` gives for it, and how many classes they have.
 
     `classes`, `own_chans`: what the weights are said to have; the tensors know better. `in_chans`:
-    what the module shall have, None for the same. Raises WeightsError for what does not fit."""
+    what the module shall have, None for the same. Raises WeightsError for what does not fit.
+    """
     built = _outline(plan, max(classes, 1), in_chans or own_chans)
     if classes == 0:
         replace_head(built.module, built.chain, 0)
@@ -149,7 +151,7 @@ def _has(module: nn.Module, path: str) -> bool:
 
 def _classes_in(tensors: Mapping[str, Tensor], built: Built) -> int | None:
     """How many classes the checkpoint's own classifier has."""
-    weight = tensors.get(f"{last_layer(built.module, built.chain['head'].owns[0])}.weight")
+    weight = tensors.get(f"{classifier(built.module, built.chain)}.weight")
     return int(weight.shape[0]) if weight is not None and weight.ndim else None
 
 
@@ -163,8 +165,9 @@ def _channels_in(tensors: Mapping[str, Tensor], module: nn.Module, first: Stage)
 
 
 def _with_ties(tensors: dict[str, Tensor], module: nn.Module) -> dict[str, Tensor]:
-    """A tied parameter may be in the file under one of its names only: safetensors' save_model
-    writes it so.
+    """The tensors, with every name of a tied parameter.
+
+    safetensors' save_model writes it under one of its names only.
     """
     named = list(module.named_parameters(remove_duplicate=False))
     held = {id(parameter): tensors[name] for name, parameter in named if name in tensors}

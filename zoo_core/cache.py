@@ -11,6 +11,8 @@ from pathlib import Path
 
 from zoo_core.errors import WeightsError
 
+OFFLINE = ("ZOO_OFFLINE", "HF_HUB_OFFLINE")
+
 _chosen: ContextVar[Path | None] = ContextVar("cache", default=None)
 
 
@@ -32,8 +34,12 @@ def using_cache(folder: Path) -> Iterator[None]:
 
 def is_offline() -> bool:
     """Whether ZOO_OFFLINE or HF_HUB_OFFLINE is set. Read at call time."""
-    names = ("ZOO_OFFLINE", "HF_HUB_OFFLINE")
-    return any(os.environ.get(name, "").lower() not in ("", "0", "false", "no") for name in names)
+    return any(is_set(name) for name in OFFLINE)
+
+
+def is_set(name: str) -> bool:
+    """Whether an environment variable says yes."""
+    return os.environ.get(name, "").lower() not in ("", "0", "false", "no")
 
 
 @contextlib.contextmanager

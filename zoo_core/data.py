@@ -140,12 +140,17 @@ def _open_dataset(data: Any) -> Pictures:
     """
     if len(data) == 0:
         raise DataError(f"The {type(data).__name__} is empty.")
-    classes = getattr(data, "classes", None) or getattr(data, "class_to_idx", None)
     targets = getattr(data, "targets", None)
     if targets is None or len(targets) != len(data):
         targets = [_target(data, i) for i in range(len(data))]
-    names = list(classes) if classes else None
-    return Pictures(type(data).__name__, _First(data), targets, names, fixed=False)
+    return Pictures(type(data).__name__, _First(data), targets, _names(data), fixed=False)
+
+
+def _names(data: Any) -> list[str] | None:
+    if getattr(data, "classes", None):
+        return list(data.classes)
+    numbers = getattr(data, "class_to_idx", None)
+    return sorted(numbers, key=numbers.__getitem__) if numbers else None
 
 
 def _target(data: Any, index: int) -> int:
@@ -247,7 +252,7 @@ def _read_idx(folder: Path, name: str, dimensions: int) -> np.ndarray:
     except (OSError, EOFError) as error:
         raise DataError(f"{path} cannot be read: {error}.") from error
     header = 4 + 4 * dimensions
-    sizes = np.frombuffer(content, ">u4", dimensions, 4) if len(content) >= 16 else ()
+    sizes = np.frombuffer(content, ">u4", dimensions, 4) if len(content) >= header else ()
     shape = tuple(int(n) for n in sizes)
     whole = len(content) == header + int(np.prod(shape))
     if content[:4] != bytes((0, 0, 8, dimensions)) or not whole:

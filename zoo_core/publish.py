@@ -139,9 +139,17 @@ def stage(
 
     def make_card(old: str | None, reference: str) -> str:
         title = reference.rpartition("/")[2]
+        own = reference.partition("://")[2]
         told = dict(recipe or {})
         data = str(told.get("data", {}).get("spec", ""))
-        facts = card.metadata(saved, title, told.get("result", {}), data, parent, bool(timm))
+        facts = card.metadata(
+            saved,
+            title,
+            told.get("result", {}),
+            data,
+            parent if parent != own else None,
+            bool(timm),
+        )
         body = card.text(saved, model.info, reference, stages, recipe, bool(timm))
         return card.merged_card(old, facts, body, title)
 

@@ -53,7 +53,8 @@ def fit_channels(weight: Tensor, channels: int) -> Tensor:
     """A convolution's weight (out, in, h, w) for another number of input channels.
 
     One channel: the sum over colours. More: the colours in turn, rescaled so that equal channels
-    give equal outputs."""
+    give equal outputs.
+    """
     import torch
 
     have = weight.shape[1]
@@ -70,11 +71,11 @@ def fitted(
     channels: tuple[int, int],
     where: str,
 ) -> dict[str, Tensor]:
-    """The tensors with the shapes and types of the model's own: only the first convolution may
-    differ in channels.
+    """The tensors with the shapes and types of the model's own.
 
-    `channels`: those of the weights, and those of the model. Raises WeightsError that lists what
-    does not fit."""
+    Only the first convolution may differ in channels. `channels`: those of the weights, and those
+    of the model. Raises WeightsError that lists what does not fit.
+    """
     own = model.state_dict()
     _check_keys(tensors, own, where)
     theirs, ours = channels

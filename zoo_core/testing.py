@@ -12,21 +12,24 @@ from __future__ import annotations
 
 import copy
 import functools
+import pickle
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from zoo_core.building import create
-from zoo_core.chain import make_chain, owner, run_stages
-from zoo_core.errors import FreezeError
+from zoo_core.assembly import Plan, without_weights
+from zoo_core.building import checked_config
+from zoo_core.catalogue import catalogue
+from zoo_core.chain import owner, run_stages
+from zoo_core.errors import FreezeError, ZooError
 from zoo_core.model import Origin, ZooModel, as_zoo_model
 from zoo_core.regularize import Regularizer, Stack, regularizers
-from zoo_core.transfer import Freezable
-from zoo_core.types import Architecture, InputSpec, ModelInfo
+from zoo_core.types import Architecture, InputSpec, ModelInfo, Stage
 
 CLASSES = 7
 
@@ -43,47 +46,70 @@ def check_architecture(
     >>> check_architecture("lenet5")
     """
     imports_no_torch()
-    model = _model(architecture, CLASSES, size, config)
-    torch.manual_seed(0)
-    x = torch.randn(2, *(size or model.input.size))
-    names_do_not_clash(model)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        try:
+            _check(architecture, size, config)
+        except ZooError as error:  # a chain that is none, a name that is taken
+            raise AssertionError(str(error)) from error
+
+
+def _check(
+    architecture: str | Architecture, size: tuple[int, int, int] | None, config: dict[str, Any]
+) -> None:
+    spec = InputSpec()
+    if isinstance(architecture, str):
+        info = catalogue().find(architecture).model
+        architecture, spec = catalogue().architecture(info), info.input
+        config = {**info.config, **checked_config(architecture, info, config)}
+    if size is not None:
+        spec = replace(spec.with_channels(size[0]), size=size)
+    channels = spec.size[0]
+    other = spec.with_channels(1 if channels != 1 else 4)
+    arguments_reach_the_layers(_model(architecture, other, config))
+    model = _model(architecture, spec, config)
+    arguments_reach_the_layers(model)
+    x = torch.randn(2, *spec.size)
     stages_own_everything_once(model)
+    _show_everything(model, x)
     stages_compose(model, x)
     freezing_equals_autograd(model, x)
     frozen_stages_stand_still(model, x)
     copies_are_equal(model, x)
     heads_are_replaced(model, x)
-    channels = 1 if x.shape[1] != 1 else 4
-    other = _model(architecture, CLASSES, (channels, *x.shape[2:]), config)
-    given = f"in_chans={channels}, num_classes={CLASSES}"
-    _expect(
-        other.eval()(torch.randn(2, channels, *x.shape[2:])).shape == (2, CLASSES),
-        f"{given} gives other shapes: pass both on to the layers.",
-    )
 
 
-def _model(
-    architecture: str | Architecture,
-    classes: int,
-    size: tuple[int, int, int] | None,
-    config: dict[str, Any],
-) -> ZooModel:
-    channels = size[0] if size else None
-    if isinstance(architecture, str):
-        return create(
-            architecture, pretrained=False, num_classes=classes, in_chans=channels, **config
-        )
-    spec = (InputSpec(size) if size else InputSpec()).with_channels(channels or 3)
-    module = architecture.build(num_classes=classes, in_chans=spec.size[0], **config)
-    name = architecture.name
+def _model(architecture: Architecture, spec: InputSpec, config: dict[str, Any]) -> ZooModel:
+    """What create() would make of it, but of `build` alone: create() itself changes heads."""
+    name, channels = architecture.name, spec.size[0]
+    plan = Plan(architecture, config, torch.device("cpu"))
+    built = without_weights(plan, CLASSES, channels)
     return as_zoo_model(
-        module,
-        chain=make_chain(architecture.stages(module), name),
+        built.module,
+        chain=built.chain,
         info=ModelInfo(name, name),
-        origin=Origin(name, config, None, None, classes, spec.size[0]),
+        origin=Origin(name, config, None, None, CLASSES, channels),
         input=spec,
         labels=None,
     )
+
+
+def _show_everything(model: ZooModel, x: Tensor) -> None:
+    """Values that hide no difference, as a head of zeros or signals that fade on their way would.
+
+    Constant parameters get noise, and running statistics those of these pictures.
+    """
+    norms = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._NormBase)]
+    momenta = [norm.momentum for norm in norms]
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if bool((parameter == parameter.flatten()[:1]).all()):
+                parameter.add_(torch.randn_like(parameter), alpha=0.1)
+        for norm in norms:
+            norm.momentum = 1.0
+        model.train()(x.clone())
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
 
 
 def _expect(holds: bool, message: str) -> None:
@@ -104,17 +130,27 @@ def imports_no_torch() -> None:
     _expect(not heavy, f"A plugin's __init__ imports {heavy}: import it inside functions.")
 
 
-def names_do_not_clash(model: ZooModel) -> None:
-    """No name that ZooModel adds is one of the original class."""
-    original = type(model)._original  # type: ignore[attr-defined]
-    added = sorted({n for n in (*vars(ZooModel), *vars(Freezable)) if not n.startswith("__")})
-    clash = ", ".join(n for n in added if hasattr(original, n) and not hasattr(nn.Module, n))
-    _expect(not clash, f"{original.__name__} has {clash}, which ZooModel adds: rename yours.")
+def arguments_reach_the_layers(model: ZooModel) -> None:
+    """build() does what num_classes and in_chans say."""
+    given = f"in_chans={model.input.size[0]}, num_classes={CLASSES}"
+    try:
+        with torch.no_grad():
+            scores = model.eval()(torch.randn(2, *model.input.size))
+    except (RuntimeError, ValueError) as error:
+        shape = tuple(model.input.size)
+        fault = f"build({given}) takes no pictures of shape {shape}: {error}"
+        raise AssertionError(f"{fault}\nPass in_chans on to the first layer.") from error
+    one = isinstance(scores, Tensor)
+    _expect(one, f"forward() must give one tensor of scores, not a {type(scores).__name__}.")
+    shape = tuple(scores.shape)
+    fault = f"build({given}) gives scores of shape {shape} for two pictures"
+    _expect(shape == (2, CLASSES), f"{fault}: pass num_classes on to the last layer.")
 
 
 def stages_own_everything_once(model: ZooModel) -> None:
     """Every parameter and every buffer belongs to exactly one stage."""
-    for name in model.state_dict():
+    buffers = [name for name, _ in model.named_buffers()]  # also those that are not persistent
+    for name in dict.fromkeys([*model.state_dict(), *buffers]):
         owners = [stage.name for stage in model.chain.values() if stage.has(name)]
         _expect(bool(owners), f"{name} belongs to no stage: add it to the `owns` of one.")
         _expect(len(owners) == 1, f"{name} belongs to {' and '.join(owners)}: leave it in one.")
@@ -132,9 +168,9 @@ def stages_compose(model: ZooModel, x: Tensor) -> None:
         for forward in (model, lambda t: run_stages(model, model.chain.values(), t)):
             torch.manual_seed(0)
             with torch.no_grad():
-                results.append(forward(x))
+                results.append(forward(x.clone()))
         _expect(
-            isinstance(results[0], Tensor) and torch.equal(*results),
+            isinstance(results[1], Tensor) and torch.equal(*results),
             f"In {'train' if training else 'eval'} mode the stages do not compose to forward(): "
             f"compare forward() with {' -> '.join(model.chain)}, dropout and flattening included.",
         )
@@ -146,29 +182,23 @@ def stages_compose(model: ZooModel, x: Tensor) -> None:
 def freezing_equals_autograd(model: ZooModel, x: Tensor) -> None:
     """For every stage, what the declaration freezes is what autograd says feeds it.
 
+    Each stage, run alone, uses no other's parameters; then what feeds one is what is before it.
     The head has one layer.
     """
-    model.unfreeze().eval()
-    names, parameters = zip(*model.named_parameters(), strict=True)
-    boundary = x.clone().requires_grad_()
-    boundaries = {}
+    model.eval()
+    feeding: set[str] = set()
+    used: set[str] = set()
     for stage in model.chain.values():
-        boundaries[stage.name] = boundary
-        boundary = run_stages(model, [stage], boundary)
-    used = _behind(boundary, names, parameters)
-    behind = {stage: _behind(tensor, names, parameters) for stage, tensor in boundaries.items()}
-    for stage_name, feeding in behind.items():
-        declared = {n for n in used if _comes_before(model, owner(model.chain, n), stage_name)}
-        wrong = ", ".join(sorted(feeding ^ declared)[:3])
-        question = f'whether it feeds "{stage_name}"'
-        _expect(not wrong, f"{wrong}: stages and autograd disagree on {question}.")
         if feeding:
-            model.freeze_until(stage_name)
+            model.freeze_until(stage.name)
             missing = ", ".join(sorted(feeding - set(model.frozen))[:3])
-            _expect(not missing, f'freeze_until("{stage_name}") leaves {missing} to train.')
-    model.unfreeze()
-    head = {n for n in used if model.chain["head"].has(n)}
-    layers = {n.rpartition(".")[0] for n in head}
+            _expect(not missing, f'freeze_until("{stage.name}") leaves {missing} to train.')
+        used, x = _uses(model.unfreeze(), stage, x)
+        for name in sorted(used):
+            other = f"{name} belongs to {owner(model.chain, name)}"
+            _expect(stage.has(name), f'{other}, but autograd says that "{stage.name}" uses it.')
+        feeding |= used
+    layers = {name.rpartition(".")[0] for name in used}  # of the last stage
     kinds = [model.get_submodule(layer) for layer in layers]
     owned = ", ".join(sorted(layers)) or "nothing"
     _expect(
@@ -177,19 +207,23 @@ def freezing_equals_autograd(model: ZooModel, x: Tensor) -> None:
     )
 
 
-def _behind(tensor: Tensor, names: Iterable[str], parameters: Sequence[Tensor]) -> set[str]:
-    gradients = torch.autograd.grad(tensor.sum(), parameters, retain_graph=True, allow_unused=True)
-    return {name for name, gradient in zip(names, gradients, strict=True) if gradient is not None}
-
-
-def _comes_before(model: ZooModel, stage: str | None, other: str) -> bool:
-    order = list(model.chain)
-    return stage is not None and order.index(stage) < order.index(other)
+def _uses(model: ZooModel, stage: Stage, x: Tensor) -> tuple[set[str], Tensor]:
+    """The parameters that autograd finds behind the output of a stage alone, and that output."""
+    learning = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    x = run_stages(model, [stage], x.detach().requires_grad_().clone())
+    if not x.requires_grad:
+        return set(), x
+    gradients = torch.autograd.grad(  # a stage that goes round a boundary needs an earlier's graph
+        x.sum(), list(learning.values()), retain_graph=True, allow_unused=True
+    )
+    return {n for n, gradient in zip(learning, gradients, strict=True) if gradient is not None}, x
 
 
 def frozen_stages_stand_still(model: ZooModel, x: Tensor) -> None:
-    """What is frozen gives the same result twice in train mode, and its buffers do not move."""
+    """What is frozen computes in train mode what it does in eval mode, and no buffer moves."""
     for stage in list(model.chain)[1:]:
+        with torch.no_grad():
+            expected = model.eval().forward_until(x.clone(), stage)
         try:
             model.freeze_until(stage)
         except FreezeError:
@@ -198,17 +232,18 @@ def frozen_stages_stand_still(model: ZooModel, x: Tensor) -> None:
         frozen = {n: b for n, b in model.named_buffers() if _frozen_buffer(model, n, stage)}
         before = _copied(frozen)
         with torch.no_grad():
-            twice = [model.forward_until(x, stage) for _ in range(2)]
-        random = "something is random in train mode although it is frozen"
+            found = model.forward_until(x.clone(), stage)
+        fault = "something is random, or else, in train mode although it is frozen"
         advice = "make it a module, not a function"
-        _expect(torch.equal(*twice), f'Before "{stage}" {random}: {advice}.')
+        _expect(torch.equal(found, expected), f'Before "{stage}" {fault}: {advice}.')
         moved = _moved(model.named_buffers(), before)
         _expect(not moved, f'{", ".join(moved[:3])} moves although it is before "{stage}".')
     model.unfreeze()
 
 
 def _frozen_buffer(model: ZooModel, name: str, stage: str) -> bool:
-    return _comes_before(model, owner(model.chain, name), stage)
+    order, own = list(model.chain), owner(model.chain, name)
+    return own is not None and order.index(own) < order.index(stage)
 
 
 def _copied(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -221,7 +256,12 @@ def _moved(tensors: Iterable[tuple[str, Tensor]], before: Mapping[str, Tensor]) 
 
 
 def copies_are_equal(model: ZooModel, x: Tensor) -> None:
-    """A deep copy computes the same."""
+    """A deep copy computes the same, and the stages can be pickled with the model."""
+    try:
+        pickle.dumps(model.chain)
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        advice = "the functions in `run` must be those of a module"
+        raise AssertionError(f"The stages cannot be pickled: {advice} ({error}).") from error
     model.eval()
     with torch.no_grad():
         equal = torch.equal(copy.deepcopy(model)(x), model(x))
@@ -229,14 +269,9 @@ def copies_are_equal(model: ZooModel, x: Tensor) -> None:
 
 
 def heads_are_replaced(model: ZooModel, x: Tensor) -> None:
-    """num_classes does what it says.
-
-    Without a head the features come out, and a new head fits them.
-    """
+    """Without a head the features come out, and a new head fits them."""
     model.eval()
     with torch.no_grad():
-        scores = tuple(model(x).shape)
-        _expect(scores == (2, CLASSES), f"num_classes={CLASSES} gives scores of shape {scores}.")
         features = tuple(model.reset_head(0)(x).shape)
         expected = len(features) == 2 and features[0] == 2
         _expect(expected, f"Without a head, {features} comes out.")

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
     from zoo_core.regularize import Regularizer
 
-Step = "str | Callable[[nn.Module, Tensor], Tensor]"
-
 
 @dataclass(frozen=True)
 class Stage:

@@ -24,7 +24,6 @@ from zoo_core.types import Fetched
 ATTEMPTS = 5
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 TIMEOUT = 30.0  # seconds without a byte
-CHUNK = 2**20
 
 
 class Interrupted(Exception):
@@ -148,6 +147,6 @@ def _shown(
     with Bar(name, total=total, shown=progress, unit="bytes") as bar:
         bar.line(f"Fetching {name}, {total / 1e6:.1f} MB")
         bar.step(count=have)
-        for chunk in response.iter_raw(CHUNK):
+        for chunk in response.iter_raw():
             yield chunk
             bar.step(count=len(chunk))

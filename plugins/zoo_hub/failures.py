@@ -74,7 +74,8 @@ def is_passing(error: Exception) -> bool:
     """Whether the same request may well succeed in a moment."""
     if isinstance(error, errors.HfHubHTTPError):
         return error.response.status_code in (408, 429, 500, 502, 503, 504)
-    return isinstance(error, httpx.TransportError)
+    cut = isinstance(error, OSError) and "Consistency check failed" in str(error)
+    return cut or isinstance(error, httpx.TransportError)
 
 
 def _unreachable(error: Exception, where: str, what: str, kind: type[ZooError]) -> ZooError:

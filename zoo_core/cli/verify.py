@@ -14,7 +14,8 @@ from zoo_core.cli.output import print_json
 def command(ctx: click.Context, as_json: bool) -> None:
     """Read every file of weights in the cache again and compare its sha256; needs no network.
 
-    Exits with 1 if one is damaged."""
+    Exits with 1 if one is damaged.
+    """
     from zoo_core.prefetch import Finding, verify
 
     found: list[Finding] = []

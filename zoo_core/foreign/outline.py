@@ -1,10 +1,13 @@
-"""A model as a checkpoint must fit it: names and shapes, and which of them classes and channels
-decide."""
+"""A model as a checkpoint must fit it.
+
+Names and shapes, and which of them classes and channels decide.
+"""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -42,7 +45,7 @@ class Outline:
             have[1] = want[1]
         return have == want
 
-    @property
+    @cached_property
     def first(self) -> str | None:
         """The weight of the first convolution."""
         return next((n for n, t in self.own.items() if self.stem.has(n) and t.ndim == 4), None)

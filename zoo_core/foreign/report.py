@@ -111,7 +111,7 @@ def _table(done: Converted) -> Iterator[str]:
     yield f"source = {_value(f'file:{done.path}')}  # say where others find it"
     yield f"sha256 = {_value(done.sha256)}"
     if done.license is None:
-        yield '# license = "…"  must be stated'
+        yield '# license = "..."  must be stated'
     else:
         yield f"license = {_value(done.license)}"
     if done.num_classes != done.model.num_classes:

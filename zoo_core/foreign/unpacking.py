@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import warnings
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from zoo_core.tensors import read_tensors
 
 PLAIN = ("state_dict", "model", "model_state_dict", "module", "network", "net")
 AVERAGED = ("state_dict_ema", "model_ema", "ema_state_dict", "ema")
+DEEPEST = 4  # levels between the top of a file and its state dict
 
 
 @dataclass(frozen=True)
@@ -48,12 +49,13 @@ def unpack(path: Path, *, averaged: bool = False) -> Unpacked:
     under: list[str] = []
     left_out: dict[str, str] = {}
     while (key := _inner(found, averaged and not under, path)) is not None:
-        where = ".".join([*under, ""])
-        left_out |= {where + str(k): _what(k, v) for k, v in found.items() if k != key}
+        left_out |= _entries({k: v for k, v in found.items() if k != key}, under)
         under, found = [*under, key], found[key]
-    tensors = {str(k): v.detach() for k, v in found.items() if isinstance(v, Tensor)}
-    rest = {k: v for k, v in found.items() if not isinstance(v, Tensor)}
-    left_out |= {".".join([*under, str(k)]): _what(k, v) for k, v in rest.items()}
+        if len(under) > DEEPEST:
+            raise WeightsError(f"{path} nests one state dict in another without end.")
+    held = {k: v for k, v in found.items() if isinstance(k, str) and isinstance(v, Tensor)}
+    left_out |= _entries({k: v for k, v in found.items() if k not in held}, under)
+    tensors = {_name(name): tensor.detach() for name, tensor in held.items()}
     for name, tensor in tensors.items():
         _check(name, tensor, path)
     return Unpacked(tensors, ".".join(under), left_out)
@@ -143,40 +145,49 @@ def _inner(found: Any, averaged: bool, path: Path) -> str | None:
     if len(chosen) == 1:
         return chosen[0]
     what = f"several: {', '.join(nested)}" if nested else "none"
-    entries = ", ".join(_entries(found)) or "nothing"
+    held = [f"{name} ({value})" for name, value in _entries(found, []).items()]
+    entries = ", ".join(held[:10]) + (f" and {len(held) - 10} more" if len(held) > 10 else "")
     raise WeightsError(
-        f"{path} should hold one state dict, and holds {what}. In it: {entries}.",
+        f"{path} should hold one state dict, and holds {what}. In it: {entries or 'nothing'}.",
         hint="Save the one that you mean alone: torch.save(model.state_dict(), PATH).",
     )
 
 
-def _holds_tensors(value: Any) -> bool:
+def _holds_tensors(value: Any, deepest: int = DEEPEST) -> bool:
     """Whether it is a state dict, or holds one under a usual name."""
-    if not isinstance(value, Mapping):
+    if not isinstance(value, Mapping) or not deepest:
         return False
-    tensors = any(isinstance(inner, Tensor) for inner in value.values())
-    return tensors or any(_holds_tensors(value.get(key)) for key in (*PLAIN, *AVERAGED))
+    inner = (value.get(key) for key in (*PLAIN, *AVERAGED))
+    return any(isinstance(held, Tensor) for held in value.values()) or any(
+        _holds_tensors(held, deepest - 1) for held in inner
+    )
 
 
-def _entries(found: Mapping[Any, Any]) -> Iterator[str]:
-    for number, (key, value) in enumerate(found.items()):
-        if number == 10:
-            yield f"and {len(found) - 10} more"
-            return
-        yield f"{key} ({_what(key, value)})"
+# --- what else is there --------------------------------------------------------------------------
+
+
+def _entries(found: Mapping[Any, Any], under: list[str]) -> dict[str, str]:
+    """Each entry's name, and what it is."""
+    return {".".join([*under, _name(key)]): _what(key, value) for key, value in found.items()}
+
+
+def _name(key: Any) -> str:
+    """A key of the file, without what a terminal would take for a command."""
+    return key if isinstance(key, str) and key.isprintable() else ascii(key)[:100]
 
 
 def _what(key: Any, value: Any) -> str:
-    """An entry in a few words: its value where that is short, its kind and length else."""
-    if isinstance(value, Mapping) and _holds_tensors(value):
-        copy = key in AVERAGED
-        return f"averaged copy of {len(value)}, which --ema takes" if copy else f"{len(value)} more"
-    if isinstance(value, Mapping | list | tuple | set):
-        return f"{type(value).__name__} of {len(value)}"
+    """An entry in a few words: a short value itself, of another its kind and length."""
     if isinstance(value, Tensor):
         return f"tensor {list(value.shape)}"
-    text = repr(value)
-    return text if len(text) <= 40 else type(value).__name__
+    if key in AVERAGED and _holds_tensors(value):
+        return f"an averaged copy of {len(value)}, which --ema takes"
+    if isinstance(value, Mapping | list | tuple | set):
+        return f"{type(value).__name__} of {len(value)}"
+    short = isinstance(value, bool | float | None) or (
+        abs(value) < 10**15 if isinstance(value, int) else len(str(value)) <= 40
+    )
+    return ascii(value) if short else type(value).__name__
 
 
 def _check(name: str, tensor: Tensor, path: Path) -> None:

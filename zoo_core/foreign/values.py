@@ -55,7 +55,7 @@ def kind(tensor: Tensor) -> str:
 def _fault(name: str, have: Tensor, want: Tensor) -> str:
     if have.shape != want.shape:
         return f"{name} is {list(have.shape)}, the model has {list(want.shape)}"
-    if want.is_floating_point() and not have.is_floating_point():
+    if have.is_complex() or (want.is_floating_point() and not have.is_floating_point()):
         return f"{name} is {kind(have)}, the model has {kind(want)}"
     return ""
 
