@@ -4,4 +4,4 @@ from hub.sealing import seal
 
 seal()  # before anything, the plugins below too, imports huggingface_hub
 
-pytest_plugins = ["hub.fixtures", "twins"]
+pytest_plugins = ["hub.fixtures", "model_fixtures"]

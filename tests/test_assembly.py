@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 import torch
+from model_fixtures import Offer
 from safetensors.torch import load_file, save_file, save_model
 from torch import Tensor, nn
-from twins import Offer, assert_equal, mapped
+from twins import assert_equal, mapped
 
 import zoo_core as zoo
 

@@ -9,10 +9,11 @@ import pickle
 import numpy as np
 import pytest
 import torch
+from model_fixtures import Files, Offer
 from PIL import Image
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from twins import MODELS, WITH_AUX, Files, Offer
+from twins import MODELS, WITH_AUX
 
 import zoo_core as zoo
 from zoo_core.model import ZooModel

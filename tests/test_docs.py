@@ -6,6 +6,7 @@
   must match, where there is any (`...` stands for anything, in a line or for lines).
 - A block with `file=NAME` after its language is written to that file instead.
 - `text`, `toml` and the like are not run.
+- A page that shows something of the Hub finds one on loopback; all others are offline.
 
 All blocks of a page run in the order of the page, in one new process, in one empty folder.
 """
@@ -20,7 +21,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from hub.server import HubServer
 
+import zoo_core as zoo
 from zoo_core import hookspecs
 from zoo_core.plugins import HOOKS
 
@@ -32,16 +35,29 @@ SECONDS = 600
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_code_blocks_run(page: Path, tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, HERE / "run_page.py", page],
-        cwd=tmp_path,
-        env=environment(tmp_path),
-        capture_output=True,
-        text=True,
-        timeout=SECONDS,
-        check=False,
-    )
+    with HubServer(tokens={"hf_write": ("me", "write")}) as hub:
+        done = subprocess.run(
+            [sys.executable, HERE / "run_page.py", page],
+            cwd=tmp_path,
+            env=environment(tmp_path) | (with_hub(hub, tmp_path) if needs_hub(page) else {}),
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+            check=False,
+        )
     assert done.returncode == 0, f"{page.relative_to(ROOT)}\n{done.stdout}{done.stderr}"
+
+
+def needs_hub(page: Path) -> bool:
+    return '"hf://' in page.read_text(encoding="utf-8")
+
+
+def with_hub(hub: HubServer, folder: Path) -> dict[str, str]:
+    """The Hub on loopback is the page's: its reader is "me", who has published a model."""
+    model = zoo.create("lenet5", pretrained=True).save_pretrained(folder / ".published")
+    hub.seed("me/digits", {path.name: path.read_bytes() for path in model.iterdir()})
+    config = {"XDG_CONFIG_HOME": str(folder / ".config"), "ZOO_OFFLINE": ""}
+    return hub.environment(folder / ".hf") | config
 
 
 def environment(folder: Path) -> dict[str, str]:

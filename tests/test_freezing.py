@@ -115,7 +115,7 @@ def test_a_path_freezes_what_autograd_says_feeds_it(name, layer):
     assert 0 < len(expected) < len(names(model))
 
 
-@pytest.mark.parametrize(("name", "part"), [("resnet18", ""), ("googlenet", "inception4b")])
+@pytest.mark.parametrize(("name", "part"), [("resnet18", "layer2"), ("googlenet", "inception4b")])
 def test_every_module_is_a_cut_that_autograd_agrees_with(name, part):
     model = structure(name)
     x = shape_of_input(model)
@@ -441,18 +441,18 @@ def _copied(model: nn.Module, way: str, folder) -> nn.Module:
 
 
 @pytest.mark.parametrize("frozen", [False, True])
-def test_torch_compile_works_and_keeps_frozen_what_is(resnet, frozen):
+def test_torch_compile_works_and_keeps_frozen_what_is(frozen):
+    model = zoo.create("lenet5")
     if frozen:
-        resnet.freeze_until("layer4")
-    x = picture(resnet, 2)
-    expected = resnet.eval()(x)
-    compiled = torch.compile(resnet, backend="eager")
-    assert torch.equal(compiled(x), expected)
+        model.freeze_until("fc2")
+    x = picture(model, 2)
+    compiled = torch.compile(model, backend="eager")
+    assert torch.equal(compiled(x), model(x))
     compiled.train()
-    assert resnet.bn1.training is not frozen
+    assert model.conv1.training is not frozen
     compiled(x).sum().backward()
-    assert (resnet.conv1.weight.grad is None) == frozen
-    assert resnet.fc.weight.grad is not None
+    assert (model.conv1.weight.grad is None) == frozen
+    assert model.head.weight.grad is not None
 
 
 def test_a_compiled_model_can_be_frozen_and_compiles_anew(resnet):

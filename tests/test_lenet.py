@@ -14,6 +14,8 @@ import zoo_core as zoo
 import zoo_lenet
 from zoo_lenet.train import LESSONS
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 WEIGHTS = Path(zoo_lenet.__file__).parent / "weights"
 FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")  # Debian's dataset-fashion-mnist
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import torch
 import torchvision
 from safetensors.torch import save_file
 from torch import Tensor, nn
+from twins import random_like
 
 import zoo_core as zoo
 from zoo_core.catalogue import catalogue
@@ -30,13 +31,7 @@ RESNETS = zoo.list_models("resnet")
 INCEPTIONS = zoo.list_models("inception")
 
 
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Pictures so small gain nothing by more, and lose a lot where others want the cores too."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def small(name: str) -> tuple[int, int, int]:
@@ -100,29 +95,11 @@ def test_channels_and_classes(name: str, channels: int, classes: int) -> None:
 # --- the reference implementations ---------------------------------------------------------------
 
 
-def random_state(module: nn.Module) -> dict[str, Tensor]:
-    """Values for every parameter and buffer, such that signals neither vanish nor explode."""
-    generator = torch.Generator().manual_seed(0)
-    state = {}
-    for name, tensor in module.state_dict().items():
-        value = torch.empty(tensor.shape)
-        if not tensor.is_floating_point():
-            value = torch.tensor(3)
-        elif tensor.ndim > 1:
-            value.normal_(0, (2 / tensor[0].numel()) ** 0.5, generator=generator)
-        elif name.endswith(("bias", "mean")):
-            value.normal_(0, 0.1, generator=generator)
-        else:  # scales and variances
-            value.uniform_(0.8, 1.2, generator=generator)
-        state[name] = value
-    return state
-
-
 def check_equal(name: str, reference: Callable[[], nn.Module], **config: Any) -> list[nn.Module]:
     """One state dict in both gives the same outputs, bit for bit; returns ours and theirs."""
     with torch.device("meta"):
         pair = [build(name, **config), reference()]
-    state = random_state(pair[1])
+    state = {key: random_like(key, tensor) for key, tensor in pair[1].state_dict().items()}
     for module in pair:
         assert list(module.state_dict()) == list(state)
         module.load_state_dict(state, assign=True)

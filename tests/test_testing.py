@@ -16,6 +16,8 @@ from zoo_core.testing import check_architecture, check_regularizer
 
 SIZE = (3, 12, 12)
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 
 class Tiny(nn.Module):
     """Two convolutions, batch norm and a linear layer: a network that keeps every rule."""
@@ -238,7 +240,7 @@ class OtherInTraining(Tiny):
 @pytest.mark.parametrize(
     ("network", "step"), [(RandomByFunction, noise), (OtherInTraining, double)]
 )
-def test_functions_that_a_frozen_stage_cannot_still(network: type[Tiny], step: Any) -> None:
+def test_functions_that_freezing_cannot_still(network: type[Tiny], step: Any) -> None:
     told = fails(network, changed(Stage("body", run=("conv2", step))))
     assert told.startswith('Before "pool" something is random')
     assert "make it a module, not a function" in told
@@ -367,7 +369,7 @@ def test_a_function_that_no_import_finds() -> None:
 
 
 def test_an_unknown_model_is_named() -> None:
-    with pytest.raises(AssertionError, match='No model "lenet7". Closest: "lenet5"'):
+    with pytest.raises(AssertionError, match=r'No model "lenet7"\. Closest: .*"lenet5"'):
         check_architecture("lenet7")
 
 

@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import copy
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 
-import pytest
 import timm
 import torch
 import torchvision
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
-import zoo_core as zoo
-from zoo_core.catalogue import Catalogue
-from zoo_core.plugins import Plugin, load_plugins
 from zoo_lenet.lenet import LeNet5
 
 # name: the reference class, its first convolution, its classifier, a small picture
@@ -45,43 +40,6 @@ MODELS: dict[str, tuple[Callable[[], nn.Module], str, str, int]] = {
 }
 WITH_AUX = functools.partial(torchvision.models.googlenet, aux_logits=True, init_weights=False)
 BUNDLED = Path(__file__).parent.parent / "plugins/zoo_lenet/weights/lenet5.mnist5k.safetensors"
-
-
-@pytest.fixture(scope="module")
-def one_thread() -> Iterator[None]:
-    """For pictures this small, more threads only wait for one another."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-@pytest.fixture(scope="module")
-def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ZOO_CACHE", str(tmp_path_factory.mktemp("cache")))
-        patch.setenv("ZOO_OFFLINE", "1")
-        yield
-
-
-Files = Callable[[str], Path]
-
-
-@pytest.fixture(scope="session")
-def weights_of(tmp_path_factory: pytest.TempPathFactory) -> Files:
-    """The path of a file of random weights for a model, written when first asked for."""
-    folder = tmp_path_factory.mktemp("weights")
-
-    @functools.cache
-    def written(name: str) -> Path:
-        path = folder / f"{name}.safetensors"
-        build = WITH_AUX if name == "googlenet+aux" else MODELS[name][0]
-        with torch.device("meta"):
-            state = build().state_dict()
-        save_file({key: random_like(key, tensor) for key, tensor in state.items()}, path)
-        return path
-
-    return written
 
 
 def random_like(name: str, like: Tensor) -> Tensor:
@@ -161,26 +119,3 @@ def mapped(path: Path, *tensors: Tensor) -> bool:
     ends = [line.split()[0].split("-") for line in lines if line.endswith(f" {path}")]
     spans = [range(int(start, 16), int(end, 16)) for start, end in ends]
     return all(any(tensor.data_ptr() in span for span in spans) for tensor in tensors)
-
-
-Offer = Callable[..., None]
-
-
-@pytest.fixture
-def offer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Offer:
-    """Make create() see a third party's architectures and manifest beside the built-in ones."""
-
-    def install(manifest: str, *architectures: zoo.Architecture) -> None:
-        path = tmp_path / "toys.toml"
-        path.write_text(f"schema = 1\n{manifest}")
-        plugin = SimpleNamespace(
-            zoo_architectures=zoo.hookimpl(lambda: list(architectures)),
-            zoo_manifests=zoo.hookimpl(lambda: [path]),
-        )
-        plugins = load_plugins(only=())
-        plugins.register(plugin, Plugin("toys", "zoo-toys", "1"))
-        known = Catalogue(plugins)
-        assert [other.faults for other in known.examine() if other.broken] == []
-        monkeypatch.setattr("zoo_core.building.catalogue", lambda: known)
-
-    return install

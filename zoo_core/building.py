@@ -85,6 +85,11 @@ def is_path(name: str | Path) -> bool:
     return isinstance(name, Path) or name.startswith(("/", "./", "../", "~"))
 
 
+def brings_weights(name: str | Path) -> bool:
+    """Whether a name is a path or a reference, which have weights of their own."""
+    return is_path(name) or "://" in str(name)
+
+
 # --- from a name ---------------------------------------------------------------------------------
 
 

@@ -70,12 +70,12 @@ def evaluate(
 
 def as_model(model: ZooModel | Run | str | Path) -> ZooModel:
     """The model itself, that of a run, or the one behind a path or a name, with its weights."""
-    from zoo_core.building import create, is_path
+    from zoo_core.building import brings_weights, create
 
     if isinstance(model, Run):
         return model.model
     if isinstance(model, str | Path):
-        return create(model, pretrained=None if is_path(model) else True)
+        return create(model, pretrained=None if brings_weights(model) else True)
     return model
 
 

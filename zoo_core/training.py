@@ -185,7 +185,7 @@ def split(pictures: Pictures, val: Any, seed: int) -> tuple[Pictures, Pictures |
 
 def _model_for(model: ZooModel | str | Path, pictures: Pictures) -> ZooModel:
     """The model to train, with a head for the classes of the data."""
-    from zoo_core.building import create, is_path
+    from zoo_core.building import brings_weights, create
     from zoo_core.catalogue import catalogue
 
     if isinstance(model, ZooModel):
@@ -198,7 +198,7 @@ def _model_for(model: ZooModel | str | Path, pictures: Pictures) -> ZooModel:
     if not isinstance(model, str | Path):
         kind = type(model).__name__
         raise RecipeError(f"finetune wants a model of zoo or its name, not a {kind}.")
-    if is_path(model):
+    if brings_weights(model):
         tuned = create(model)
     else:
         named = catalogue().find(str(model))

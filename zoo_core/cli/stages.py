@@ -19,12 +19,13 @@ from zoo_core.cli.output import print_json
 def command(name: str, freeze_until: str | None, as_json: bool) -> None:
     """Show the stages of a model in order: output shape, parameters, and what trains.
 
-    NAME is a model, or the path of a run. No weights are fetched.
+    NAME is a model, whose weights are not fetched, a reference (hf://…) or the path of a run.
     """
-    from zoo_core.building import create, is_path
+    from zoo_core.building import brings_weights, create
     from zoo_core.model import stage_table
 
-    model = create(name, pretrained=None if is_path(name) else False, freeze_until=freeze_until)
+    weights = None if brings_weights(name) else False
+    model = create(name, pretrained=weights, freeze_until=freeze_until)
     if as_json:
         print_json(stage_table(model))
     else:

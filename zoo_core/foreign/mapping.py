@@ -105,7 +105,10 @@ def _adapt(names: Names) -> None:
         raise WeightsError(f"{names.where}: {what} fails on it: {text}.") from error
     now = {id(tensor): name for name, tensor in adapted.items()}
     gone = [n for n, tensor in names.tensors.items() if id(tensor) not in now and n not in adapted]
-    names.drop(gone, f"the model is built without them ({what})")
+    present = {id(tensor) for tensor in names.tensors.values()}
+    makes = any(id(tensor) not in present for tensor in adapted.values())
+    why = "used up or not needed" if makes else "the model is built without them"
+    names.drop(gone, f"{why} ({what})")
     moves = {name: now.get(id(tensor), name) for name, tensor in names.tensors.items()}
     names.rename(what, moves.__getitem__)
     names.replace(adapted, what)
