@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -173,8 +174,7 @@ def test_what_has_no_values_is_refused(offer: Offer, tmp_path, kind):
 
 
 def failing(**change: Any) -> zoo.Architecture:
-    right = toy_architecture(Toy)
-    return zoo.Architecture("toy", change.get("build", Toy), change.get("stages", right.stages))
+    return replace(toy_architecture(Toy), **change)
 
 
 def test_a_build_that_raises_is_one_error(offer: Offer):
@@ -192,6 +192,22 @@ def test_a_stage_that_names_what_is_not_there(offer: Offer):
     offer(FACTS.format("toy", "toy"), failing(stages=lambda model: stages))
     with pytest.raises(zoo.PluginError, match='"stem" of "toy" names norm, which its Toy does not'):
         zoo.create("toy")
+
+
+def test_a_checkpoint_that_adapt_does_not_know(offer: Offer, tmp_path):
+    def adapt(tensors: dict[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
+        return {name: tensors[f"module.{name}"] for name in model.state_dict()}
+
+    offer(FACTS.format("toy", "toy"), failing(adapt=adapt))
+    path, whole = tmp_path / "toy.safetensors", Toy(3, 3)
+    save_file(whole.state_dict(), path)
+    with pytest.raises(
+        zoo.WeightsError, match=r"cannot be adapted: 'module\.conv\.weight'"
+    ) as caught:
+        zoo.create("toy", pretrained=path)
+    assert str(path) in str(caught.value)
+    save_file({f"module.{name}": tensor for name, tensor in whole.state_dict().items()}, path)
+    assert_equal(zoo.create("toy", pretrained=path), whole, 3, 8)
 
 
 def test_an_attribute_that_zoo_needs(offer: Offer):

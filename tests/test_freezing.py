@@ -115,15 +115,25 @@ def test_a_path_freezes_what_autograd_says_feeds_it(name, layer):
     assert 0 < len(expected) < len(names(model))
 
 
-@pytest.mark.parametrize(("name", "part"), [("resnet18", "layer2"), ("googlenet", "inception4b")])
+@pytest.mark.parametrize(
+    ("name", "part"),
+    [
+        ("resnet18", "layer2"),
+        ("googlenet", "inception4b"),
+        ("inception_v3", "Mixed_6b.branch1x1"),  # its norms have dropout and activation as parts
+    ],
+)
 def test_every_module_is_a_cut_that_autograd_agrees_with(name, part):
     model = structure(name)
+    norms = {n: m for n, m in model.named_modules() if isinstance(m, nn.BatchNorm2d)}
     x = shape_of_input(model)
     paths = [n for n, _ in model.named_modules() if n.startswith(part) and n not in model.chain]
     for layer in filter(None, paths):
         expected = feeds(model, layer, x)
         if expected:
-            assert set(model.freeze_until(layer, example=x).frozen) == expected, layer
+            assert set(model.freeze_until(layer, example=x).train().frozen) == expected, layer
+            resting = {name for name, norm in norms.items() if not norm.training}
+            assert resting == {name for name in norms if f"{name}.weight" in expected}, layer
         else:
             with pytest.raises(zoo.FreezeError, match="Nothing feeds"):
                 model.freeze_until(layer, example=x)

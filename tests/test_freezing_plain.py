@@ -7,6 +7,7 @@ import functools
 import itertools
 import pickle
 from collections import OrderedDict
+from types import SimpleNamespace
 from typing import NamedTuple
 
 import pytest
@@ -431,6 +432,16 @@ def test_two_parameters_in_one_memory_are_tied_as_well():
     model[1].weight = nn.Parameter(model[0].weight.data)
     with pytest.raises(zoo.FreezeError, match=r"0\.weight .*1\.weight"):
         zoo.freeze_until(model, "1", example=torch.zeros(1, 3))
+
+
+def test_a_second_use_is_seen_in_a_model_that_returns_an_object_of_its_own():
+    class Answers(Twice):
+        def forward(self, x: Tensor) -> SimpleNamespace:
+            return SimpleNamespace(scores=super().forward(x))
+
+    with pytest.raises(zoo.FreezeError, match=r"shared\.\w+ feeds"):
+        zoo.freeze_until(Answers(), "middle", example=torch.zeros(1, 3))
+    assert len(zoo.freeze_until(Answers(), "last", example=torch.zeros(1, 3)).frozen) == 6
 
 
 def test_an_embedding_tied_to_the_output_layer_is_an_error():

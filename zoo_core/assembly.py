@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from traceback import walk_tb
 from typing import Any, NamedTuple
 
 import torch
@@ -60,10 +61,8 @@ def with_weights(
     `classes`, `own_chans`: what the weights are said to have; the tensors know better. `in_chans`:
     what the module shall have, None for the same. Raises WeightsError for what does not fit.
     """
-    built = _outline(plan, max(classes, 1), in_chans or own_chans)
-    if classes == 0:
-        replace_head(built.module, built.chain, 0)
-    tensors = read(built.module)
+    built = _outline(plan, classes, in_chans or own_chans)
+    tensors = _read(read, built.module, where)
     found = _classes_in(tensors, built) or classes
     if found != classes:
         built = _outline(plan, found, in_chans or own_chans)
@@ -78,9 +77,7 @@ def with_weights(
             built.module.to(plan.device)  # counters of batches that the file lacks
     else:
         log.debug("%s is built plainly: not all it has is a checkpoint's", plan.architecture.name)
-        built = _unseen(plan, max(found, 1), in_chans or own_chans)
-        if found == 0:
-            replace_head(built.module, built.chain, 0)
+        built = _unseen(plan, found, in_chans or own_chans)
         built.module.load_state_dict(fit)
     return built, found
 
@@ -115,17 +112,27 @@ def _plainly(plan: Plan, classes: int, in_chans: int) -> Built:
 def _build(plan: Plan, classes: int, in_chans: int) -> Built:
     architecture = plan.architecture
     try:
-        module = architecture.build(num_classes=classes, in_chans=in_chans, **plan.config)
+        module = architecture.build(num_classes=max(classes, 1), in_chans=in_chans, **plan.config)
         chain = make_chain(architecture.stages(module), architecture.name)
     except ZooError:
         raise
     except Exception as error:  # it is a plugin's code, with a person's arguments
+        if _while_importing(error):
+            raise
         text = " ".join(str(error).split("\nException raised from")[0].split())
         raise ZooError(
             f'The architecture "{architecture.name}" cannot be built: {text}.'
         ) from error
     _check_paths(module, chain, architecture.name)
+    if classes == 0:
+        replace_head(module, chain, 0)
     return Built(module, chain)
+
+
+def _while_importing(error: Exception) -> bool:
+    """Whether an import failed: the installation is at fault then, and no argument."""
+    files = [frame.f_code.co_filename for frame, _ in walk_tb(error.__traceback__)]
+    return any(file.startswith("<frozen importlib") for file in files)
 
 
 def _check_paths(module: nn.Module, chain: Mapping[str, Stage], architecture: str) -> None:
@@ -147,6 +154,21 @@ def _has(module: nn.Module, path: str) -> bool:
 
 
 # --- what the tensors are ------------------------------------------------------------------------
+
+
+def _read(
+    read: Callable[[nn.Module], dict[str, Tensor]], module: nn.Module, where: str
+) -> dict[str, Tensor]:
+    try:
+        return read(module)
+    except torch.OutOfMemoryError:
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        text = " ".join(str(error).split())
+        raise WeightsError(
+            f"{where} is not of this model: its layout cannot be adapted: {text}.",
+            hint='"zoo show" has the weights there are.',
+        ) from error
 
 
 def _classes_in(tensors: Mapping[str, Tensor], built: Built) -> int | None:

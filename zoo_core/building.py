@@ -44,9 +44,9 @@ def create(
     folder. `pretrained`: None (a name with a tag, a reference or a path brings its weights; a bare
     name does not), True (the default weights), False (never), a tag, a reference (`file:…`,
     `hf://…`) or a path to a file of weights, an exported folder or what `zoo fetch --to` filled.
-    `num_classes` other than the weights' own: a new head (0:
-    none, features). `in_chans` other than the weights' own: the first convolution is adapted.
-    `dtype`: float32, float16, bfloat16 or float64. `config`: arguments of the architecture.
+    `num_classes` other than the weights' own: a new head (0: none, features). `in_chans` other than
+    the weights' own: the first convolution is adapted. `dtype`: float32, float16, bfloat16 or
+    float64. `config`: arguments of the architecture.
 
     A new head, and a model without weights, are drawn from torch's global random numbers; weights
     leave those alone. On CPU the weights are mapped from their file, which stays as it is: it may
@@ -66,9 +66,9 @@ def create(
     where, kind = _device(device), _dtype(dtype)
     model = None
     if is_path(name):
-        path = _expanded(Path(name)).absolute()
+        path = _expanded(Path(name))
         model = _run_at(path, pretrained, in_chans, config)
-        name = f"file://{path}"
+        name = f"file://{path.absolute()}"
     if model is None:
         model = _from_name(str(name), pretrained, num_classes, in_chans, where, kind, config)
     else:
@@ -102,7 +102,7 @@ def _from_name(
     dtype: torch.dtype | None,
     config: dict[str, Any],
 ) -> ZooModel:
-    info, checkpoint = _meant(name, pretrained)
+    info, checkpoint = _meant(name, pretrained, config)
     saved = checkpoint.saved if checkpoint else None
     config = {**(saved.config if saved else {}), **config}
     architecture = catalogue().architecture(info)
@@ -110,7 +110,7 @@ def _from_name(
     kind = dtype or (getattr(torch, saved.dtype) if saved else None)
     plan = Plan(architecture, arguments, device, kind)
     if checkpoint is None:
-        classes = info.num_classes if num_classes is None else max(num_classes, 1)
+        classes = info.num_classes if num_classes is None else num_classes
         built = without_weights(plan, classes, in_chans or info.input.size[0])
         spec, labels = info.input, None
     else:
@@ -168,10 +168,13 @@ def _stands_on(checkpoint: Checkpoint | None) -> tuple[str | None, str | None]:
 # --- which weights -------------------------------------------------------------------------------
 
 
-def _meant(name: str, pretrained: bool | str | Path | None) -> tuple[ModelInfo, Checkpoint | None]:
+def _meant(
+    name: str, pretrained: bool | str | Path | None, config: Mapping[str, Any]
+) -> tuple[ModelInfo, Checkpoint | None]:
     """The model and the checkpoint that a name and `pretrained` ask for."""
     if "://" not in name:
         named = catalogue().find(name)
+        checked_config(catalogue().architecture(named.model), named.model, config)
         return named.model, _checkpoint(named.model, named.weights, pretrained)
     if pretrained not in (None, True):
         raise ZooError(f"{name} brings its own weights.", hint="Leave pretrained out.")

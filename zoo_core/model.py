@@ -85,8 +85,6 @@ class ZooModel(Freezable):
         replace_head(self, self.chain, num_classes)
         self.labels = names
         self.origin = replace(self.origin, num_classes=num_classes, new_head=True)
-        if hasattr(self, "num_classes"):  # the original class's own record, which timm's tools read
-            self.num_classes = num_classes
         return self
 
     def transform(self, train: bool = False) -> Callable[[Any], Tensor]:
@@ -252,6 +250,8 @@ def replace_head(model: nn.Module, stages: Mapping[str, Stage], num_classes: int
         new.to(device=like.device, dtype=like.dtype).train(old.training)
         parent, _, last = name.rpartition(".")
         setattr(model.get_submodule(parent), last, new)
+    if hasattr(model, "num_classes"):  # the original class's own record, which timm's tools read
+        model.num_classes = num_classes  # type: ignore[assignment]
 
 
 def _new_layer(old: nn.Module, num_classes: int) -> nn.Module:

@@ -25,13 +25,12 @@ from zoo_core.types import InputSpec
 class Trace:
     """Nodes of the graph.
 
-    `inputs`: of the layer's inputs, call by call. `outputs`: of each module's outputs, by its name.
-    `final`: of the model's own output.
+    `inputs`: of the layer's inputs, call by call. `outputs`: of each module's outputs, by its name;
+    the model's own name is empty.
     """
 
     inputs: list[set[Node]] = field(default_factory=list)
     outputs: dict[str, set[Node]] = field(default_factory=dict)
-    final: set[Node] = field(default_factory=set)
 
     def note_inputs(self, module: nn.Module, args: Any, kwargs: Any) -> None:
         self.inputs.append(_nodes((args, kwargs)))
@@ -65,10 +64,9 @@ def watch(model: nn.Module, layer: str, example: Any) -> Trace:
         stack.callback(hook.remove)
         try:
             with evaluating(model), everything_learns(model), recording(model):
-                output = model(*tree_map_only(Tensor, _tracked, arguments))
+                model(*tree_map_only(Tensor, _tracked, arguments))
         except Exception as error:
             raise _no_pass(error) from error
-    trace.final.update(_nodes(output))
     return trace
 
 
