@@ -1,8 +1,8 @@
 """A ResNet-50 with a new head, pushed to a Hub on loopback and loaded again, warm.
 
-The delta against the whole; loading base and delta against loading the base alone; and loading with the
-sha256 checked, by its stamp, against not asking for it. A process of its own, since the Hub's client reads
-its endpoint when it is imported.
+The delta against the whole; loading base and delta against loading the base alone; and loading with
+the sha256 checked, by its stamp, against not asking for it. It has a process of its own, since the
+Hub's client reads its endpoint when it is imported.
 """
 
 from __future__ import annotations

@@ -33,6 +33,7 @@ from zoo_core.foreign.values import values
 
 State = dict[str, Tensor]
 Save = Callable[..., Path]
+Capture = pytest.CaptureFixture[str]
 
 
 @pytest.fixture(autouse=True)
@@ -261,6 +262,7 @@ def test_shared_memory(save: Save, lenet: State) -> None:
             r"conv2.weight is \[16, 6, 3, 3\], the model has",
         ),
         ("head.bias", torch.zeros(3), r"head.bias is \[3\], the model has \[10\]"),
+        ("head.weight", torch.zeros(0, 84), r"head.weight is \[0, 84\], the model has \[1, 84\]"),
         (
             "fc1.bias",
             torch.zeros(120, dtype=torch.int64),
@@ -269,7 +271,7 @@ def test_shared_memory(save: Save, lenet: State) -> None:
         ("fc1.bias", torch.full((120,), torch.nan), "NaN or infinite scores"),
         ("fc1.bias", torch.empty(120, device="meta"), "has no values"),
     ],
-    ids=["shape", "classes", "type", "nan", "meta"],
+    ids=["shape", "classes", "none", "type", "nan", "meta"],
 )
 def test_values_that_do_not_fit(
     name: str, tensor: Tensor, message: str, save: Save, lenet: State, tmp_path: Path
@@ -446,6 +448,8 @@ def test_checkpoints_without_a_state_dict(save: Save, lenet: State) -> None:
         convert(save({"epoch": 3}), "lenet5")
     with pytest.raises(WeightsError, match="holds several: generator, critic"):
         convert(save({"generator": lenet, "critic": lenet}), "lenet5")
+    with pytest.raises(WeightsError, match="holds none"):
+        convert(save({0: lenet}), "lenet5")
 
 
 def test_hostile_checkpoints(save: Save, lenet: State) -> None:
@@ -552,13 +556,15 @@ def command(*words: str) -> subprocess.CompletedProcess[str]:
     return done
 
 
-def test_the_command(save: Save, lenet: State) -> None:
+def test_the_command(save: Save, lenet: State, capsys: Capture) -> None:
+    """Here in this process; docs/converting.md runs it in a shell."""
     file = save({"state_dict": prefixed(lenet, "model."), "epoch": 3})
-    done = command(file.name, "--model", "lenet5", "--weights", "mine", "--license", "mit")
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("[models.lenet5.weights.mine]\nsource = ")
-    assert "model. removed: 10 tensors (such as model.conv1.weight -> conv1.weight)" in done.stderr
-    assert "left out: epoch (3)" in done.stderr
+    words = (file.name, "--model", "lenet5", "--weights", "mine", "--license", "mit")
+    assert main(["convert", *words]) == 0
+    printed = capsys.readouterr()
+    assert printed.out.startswith("[models.lenet5.weights.mine]\nsource = ")
+    assert "model. removed: 10 tensors (such as model.conv1.weight -> conv1.weight)" in printed.err
+    assert "left out: epoch (3)" in printed.err
     assert same(Path("flowers.safetensors"), lenet)
 
 
@@ -567,9 +573,6 @@ def test_the_command_fails_in_a_line(save: Save) -> None:
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("Error: flowers.pth needs posix.system")
     assert len(done.stderr.splitlines()) == 2
-
-
-Capture = pytest.CaptureFixture[str]
 
 
 @pytest.fixture

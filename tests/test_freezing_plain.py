@@ -444,6 +444,16 @@ def test_a_second_use_is_seen_in_a_model_that_returns_an_object_of_its_own():
     assert len(zoo.freeze_until(Answers(), "last", example=torch.zeros(1, 3)).frozen) == 6
 
 
+def test_a_second_call_whose_result_nobody_takes_is_no_second_use():
+    class Wastes(Twice):
+        def forward(self, x: Tensor) -> Tensor:
+            x = self.shared(self.first(x))
+            self.shared(x)
+            return self.last(self.middle(x))
+
+    assert_freezes_as_the_twin_says(Wastes(), "middle", torch.rand(1, 3))
+
+
 def test_an_embedding_tied_to_the_output_layer_is_an_error():
     class Tied(nn.Module):
         def __init__(self) -> None:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from twins import random_like
 
 import zoo_core as zoo
+from zoo_core import Architecture, Stage
 from zoo_core.catalogue import catalogue
 from zoo_core.chain import run_stages
 from zoo_core.testing import check_architecture
@@ -174,7 +175,7 @@ BOUNDARIES = {
 
 
 @functools.cache
-def outline(name: str, **config: Any) -> tuple[nn.Module, list[zoo.Stage]]:
+def outline(name: str, **config: Any) -> tuple[nn.Module, list[Stage]]:
     """The network without values, and its stages."""
     with torch.device("meta"):
         module = build(name, **config).eval()
@@ -206,6 +207,24 @@ def test_the_head_owns_the_last_linear_layer_alone(name: str) -> None:
     last = [path for path, part in module.named_modules() if isinstance(part, nn.Linear)][-1]
     assert layers == [last] == list(stages[-1].owns)
     assert module.get_submodule(last).in_features == BOUNDARIES[name][-1][0]
+
+
+def toy(*, num_classes: int, in_chans: int) -> nn.Module:
+    layers = [nn.Conv2d(in_chans, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout()]
+    return nn.Sequential(*layers, nn.Linear(4, num_classes))
+
+
+def test_a_third_partys_head_may_list_what_has_no_parameters(
+    offer: Callable[..., None], tmp_path: Path
+) -> None:
+    stages = [Stage("body", run=("0",)), Stage("head", run=("1", "2", "3", "4"))]
+    offer('[models.toy]\narchitecture = "toy"\n', Architecture("toy", toy, lambda model: stages))
+    path = tmp_path / "toy.safetensors"
+    save_file(toy(num_classes=5, in_chans=3).state_dict(), path)
+    assert zoo.create("toy", pretrained=path).num_outputs == 5
+    model = zoo.create("toy", pretrained=path, num_classes=3)
+    assert model.num_outputs == 3 and model(torch.zeros(2, 3, 8, 8)).shape == (2, 3)
+    assert model.reset_head(0).num_outputs == 0 and model(torch.zeros(2, 3, 8, 8)).shape == (2, 4)
 
 
 # --- googlenet without its reductions ------------------------------------------------------------

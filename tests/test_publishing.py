@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from fetching import digest, own_places, safetensors, same
+from fetching import digest, own_places, safetensors, same, seeded
 from hub.client import run_client
 from hub.server import HubServer
 from huggingface_hub import HfApi, ModelCard
@@ -86,6 +86,14 @@ def test_a_delta_can_stand_on_a_delta(hub: HubServer, signed_in: str) -> None:
     assert equal(last, middle)
     zoo.push(last.reset_head(2), "alice/two")
     assert same(zoo.create("hf://alice/two"), last.state_dict())
+
+
+def test_a_delta_can_stand_on_a_file_of_a_repository(hub: HubServer, signed_in: str) -> None:
+    reference = seeded(hub)
+    model = zoo.create("lenet5", pretrained=reference, num_classes=2)
+    zoo.push(model, "alice/two")
+    assert "delta.safetensors" in hub.files("alice/two")
+    assert same(zoo.create("hf://alice/two"), model.state_dict())
 
 
 def test_a_base_with_other_bytes_is_refused(hub: HubServer, signed_in: str) -> None:

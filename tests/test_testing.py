@@ -130,7 +130,7 @@ def double(model: nn.Module, x: Tensor) -> Tensor:
 @pytest.mark.parametrize("network", [HeadOfZeros, Fading])
 def test_first_weights_do_not_hide_that_stages_do_not_compose(network: type[Tiny]) -> None:
     check_architecture(architecture(network), size=SIZE)
-    stages = changed(Stage("body", run=("conv2", double)))
+    stages = changed(Stage("stem", run=("conv1", "norm", "act", double)))
     assert fails(network, stages).startswith("In eval mode the stages do not compose")
 
 

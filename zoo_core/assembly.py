@@ -131,8 +131,8 @@ def _build(plan: Plan, classes: int, in_chans: int) -> Built:
 
 def _while_importing(error: Exception) -> bool:
     """Whether an import failed: the installation is at fault then, and no argument."""
-    files = [frame.f_code.co_filename for frame, _ in walk_tb(error.__traceback__)]
-    return any(file.startswith("<frozen importlib") for file in files)
+    names = [frame.f_code.co_name for frame, _ in walk_tb(error.__traceback__)]
+    return isinstance(error, ImportError) or "<module>" in names
 
 
 def _check_paths(module: nn.Module, chain: Mapping[str, Stage], architecture: str) -> None:

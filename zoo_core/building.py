@@ -202,15 +202,15 @@ def _checkpoint(
     if pretrained is False or (pretrained is None and named is None):
         return None
     if pretrained is None or pretrained is True:
-        return of_weights(info, named or _default(info))
+        return of_weights(named or _default(info))
     text = str(pretrained)
     if not isinstance(pretrained, Path) and text in info.weights:
-        return of_weights(info, info.weights[text])
+        return of_weights(info.weights[text])
     if "://" in text or text.startswith("file:"):
         return _by_reference(info, text)
     if is_path(pretrained) or "/" in text or text.endswith(_ENDINGS):  # a tag has no slash
         return _by_path(info, named, _expanded(Path(text)).absolute())
-    return of_weights(info, catalogue().weights(info, text))
+    return of_weights(catalogue().weights(info, text))
 
 
 def _default(info: ModelInfo) -> WeightsInfo:
@@ -223,7 +223,7 @@ def _default(info: ModelInfo) -> WeightsInfo:
 def _by_reference(info: ModelInfo, reference: str) -> Checkpoint:
     known = next((w for w in info.weights.values() if w.source == reference), None)
     if known is not None or reference.startswith("file:") or names_file(reference):
-        return of_weights(info, known or WeightsInfo(tag="", source=reference, input=info.input))
+        return of_weights(known or WeightsInfo(tag="", source=reference, input=info.input))
     return _of_model(info, of_repository(reference))
 
 
@@ -237,8 +237,8 @@ def _by_path(info: ModelInfo, named: WeightsInfo | None, path: Path) -> Checkpoi
         return _of_model(info, of_repository(f"file:{path}"))
     if (path / "fetched").is_dir() or (path / "converted").is_dir():
         with using_cache(path):
-            return of_weights(info, named or _default(info))
-    return of_weights(info, WeightsInfo(tag="", source=f"file:{path}", input=info.input))
+            return of_weights(named or _default(info))
+    return of_weights(WeightsInfo(tag="", source=f"file:{path}", input=info.input))
 
 
 def _of_model(info: ModelInfo, checkpoint: Checkpoint) -> Checkpoint:

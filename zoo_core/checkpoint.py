@@ -69,7 +69,7 @@ class Checkpoint:
         return {**kept, **own}
 
 
-def of_weights(info: ModelInfo, weights: WeightsInfo) -> Checkpoint:
+def of_weights(weights: WeightsInfo) -> Checkpoint:
     """The checkpoint of a manifest's weights, or of a reference to a file: fetched and verified."""
     fetched = local_file(weights)
     own_file = weights.sha256 is None and split_reference(weights.source)[0] == "file"
@@ -136,12 +136,15 @@ def _base(base: Base, reference: str, depth: int) -> Checkpoint:
         raise WeightsError(f"{reference} is a delta on a delta on …, more than {DEEPEST} deep.")
     if "://" in base.name:
         _same_place(base.name, reference)
-        below = of_repository(base.name, depth + 1)
+        if names_file(base.name):
+            below = of_weights(WeightsInfo(tag="", source=base.name, sha256=base.sha256))
+        else:
+            below = of_repository(base.name, depth + 1)
     else:
         named = catalogue().find(base.name)
         if named.weights is None:
             raise WeightsError(f"{reference} stands on {base.name!r:.80}, which names no weights.")
-        below = of_weights(named.model, replace(named.weights, sha256=base.sha256))
+        below = of_weights(replace(named.weights, sha256=base.sha256))
     if below.sha256 != base.sha256:
         expected = f"{base.name} with sha256 {base.sha256}"
         raise WeightsError(f"{reference} stands on {expected}; it now has {below.sha256}.")

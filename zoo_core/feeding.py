@@ -46,7 +46,7 @@ def traced(model: nn.Module, layer: str, example: Any) -> Feeding:
     if not trace.inputs:
         raise _never_called(model, layer)
     before = behind(trace.inputs[0])
-    after = behind(set().union(*trace.outputs.values())) - before
+    after = behind(trace.final) - before
     _refuse_feedback(model.get_submodule(layer), trace.inputs[1:], layer)
     _refuse_double_use(model, before, after, layer)
     params = _names(model, before)

@@ -32,6 +32,11 @@ class Trace:
     inputs: list[set[Node]] = field(default_factory=list)
     outputs: dict[str, set[Node]] = field(default_factory=dict)
 
+    @property
+    def final(self) -> set[Node]:
+        """Of the model's output; of all modules' where it is an object that hides its tensors."""
+        return self.outputs.get("") or set().union(*self.outputs.values())
+
     def note_inputs(self, module: nn.Module, args: Any, kwargs: Any) -> None:
         self.inputs.append(_nodes((args, kwargs)))
 

@@ -12,7 +12,10 @@ from huggingface_hub.utils import httpx
 from zoo_core.errors import NotCached, PublishError, SourceError, WeightsError, ZooError
 
 LOGIN = "Log in with: hf auth login (or set HF_TOKEN)."
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
+_FULL = (
+    *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS),
+    *(errno.EACCES, errno.EPERM, errno.ENOTDIR),
+)
 
 
 @contextlib.contextmanager
@@ -72,6 +75,8 @@ def explain(
 
 def is_passing(error: Exception) -> bool:
     """Whether the same request may well succeed in a moment."""
+    if isinstance(error, errors.RevisionResolutionError) and error.__cause__ is not None:
+        return isinstance(error.__cause__, Exception) and is_passing(error.__cause__)
     if isinstance(error, errors.HfHubHTTPError):
         return error.response.status_code in (408, 429, 500, 502, 503, 504)
     cut = isinstance(error, OSError) and "Consistency check failed" in str(error)

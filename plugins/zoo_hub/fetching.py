@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from huggingface_hub import hf_hub_url, try_to_load_from_cache
 from huggingface_hub.utils import tqdm
@@ -20,6 +21,8 @@ from zoo_core.types import Fetched
 from zoo_hub.client import api
 from zoo_hub.failures import explained, is_passing
 from zoo_hub.reference import Place, parse
+
+Result = TypeVar("Result")
 
 ATTEMPTS = 4
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -51,15 +54,32 @@ def fetch(
             if offline:
                 raise NotCached(f"hf://{place.repository} ({name}) is not in the cache.")
             with locked(f"hf://{place.repository}@{commit}/{name}"):
-                path = _cached(place, name, commit) or _download(place, name, commit, progress)
+                path = _cached(place, name, commit) or persistently(
+                    lambda: _download(place, name, commit, progress)
+                )
     return Fetched(path, _stated_sha256(path), commit, place.at(commit), disposable=True)
+
+
+def persistently(call: Callable[[], Result]) -> Result:
+    """What `call` returns, after a few attempts where the Hub is busy or a connection breaks."""
+    for attempt in range(1, ATTEMPTS):
+        try:
+            return call()
+        except Exception as error:
+            if not is_passing(error):
+                raise
+            time.sleep(2 ** (attempt - 1) / 2)
+    return call()
 
 
 def _commit(place: Place, offline: bool) -> str:
     if place.revision and _COMMIT.fullmatch(place.revision):
         return place.revision
-    found = api().resolve_revision(
-        place.repository, revision=place.revision, local_files_only=offline
+    hub = api()
+    found = persistently(
+        lambda: hub.resolve_revision(
+            place.repository, revision=place.revision, local_files_only=offline
+        )
     )
     return found.resolved
 
@@ -70,17 +90,6 @@ def _cached(place: Place, name: str, commit: str) -> Path | None:
 
 
 def _download(place: Place, name: str, commit: str, progress: bool) -> Path:
-    for attempt in range(1, ATTEMPTS + 1):
-        try:
-            return _download_once(place, name, commit, progress)
-        except Exception as error:
-            if attempt == ATTEMPTS or not is_passing(error):
-                raise
-            time.sleep(2 ** (attempt - 1) / 2)
-    raise AssertionError("the last attempt returns or raises")
-
-
-def _download_once(place: Place, name: str, commit: str, progress: bool) -> Path:
     hub = api()
     url = hf_hub_url(place.repository, name, revision=commit)
     facts = hub.get_hf_file_metadata(url=url)

@@ -55,12 +55,13 @@ class Outline:
         main = Stage("head", run=(), owns=self.head.owns[:1])  # auxiliary heads come after it
         weights = [n for n, t in self.own.items() if main.has(n) and t.ndim > 1]
         found = tensors.get(weights[-1]) if weights else None
-        return self.info.num_classes if found is None or not found.ndim else len(found)
+        return max(len(found), 1) if found is not None and found.ndim else self.info.num_classes
 
     def channels_in(self, tensors: dict[str, Tensor]) -> int:
         """How many channels a checkpoint's first convolution sees."""
         found = tensors.get(self.first) if self.first else None
-        return self.info.input.size[0] if found is None or found.ndim != 4 else found.shape[1]
+        usual = self.info.input.size[0]
+        return max(found.shape[1], 1) if found is not None and found.ndim == 4 else usual
 
     def built(self, classes: int, channels: int) -> nn.Module:
         """The model with values, drawn without touching torch's random numbers."""

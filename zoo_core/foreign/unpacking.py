@@ -1,14 +1,7 @@
-"""A checkpoint file -> its state dict, and what else lies in the file.
-
-Pickles are read without running code from them (`conversion.load_pickle`); one that cannot be is
-refused, with the names of what it would run.
-"""
+"""A checkpoint file -> its state dict, and what else lies in the file."""
 
 from __future__ import annotations
 
-import re
-import warnings
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from zoo_core.conversion import is_pickle, load_pickle
 from zoo_core.errors import WeightsError
-from zoo_core.tensors import read_tensors
+from zoo_core.foreign.reading import read_checkpoint
 
 PLAIN = ("state_dict", "model", "model_state_dict", "module", "network", "net")
 AVERAGED = ("state_dict_ema", "model_ema", "ema_state_dict", "ema")
@@ -45,12 +37,12 @@ def unpack(path: Path, *, averaged: bool = False) -> Unpacked:
     `averaged`: the averaged copy (EMA) instead of the plain one. Raises WeightsError for a file
     that holds no state dict, more than one, or what cannot be read without running code.
     """
-    found = _read(path)
+    found = read_checkpoint(path)
     under: list[str] = []
     left_out: dict[str, str] = {}
     while (key := _inner(found, averaged and not under, path)) is not None:
         left_out |= _entries({k: v for k, v in found.items() if k != key}, under)
-        under, found = [*under, key], found[key]
+        under, found = [*under, _name(key)], found[key]
         if len(under) > DEEPEST:
             raise WeightsError(f"{path} nests one state dict in another without end.")
     held = {k: v for k, v in found.items() if isinstance(k, str) and isinstance(v, Tensor)}
@@ -61,67 +53,6 @@ def unpack(path: Path, *, averaged: bool = False) -> Unpacked:
     return Unpacked(tensors, ".".join(under), left_out)
 
 
-def _read(path: Path) -> Any:
-    try:
-        with path.open("rb") as file:
-            start = file.read(9)
-    except OSError as error:
-        raise WeightsError(f"{path} cannot be read: {error.strerror}.") from error
-    if not start:
-        raise WeightsError(f"{path} is empty.", hint="Copy or download it again.")
-    if start[8:] != b"{" and (start[:2] == b"PK" or start[:1] == b"\x80" or is_pickle(path)):
-        return _unpickled(path)
-    return read_tensors(path)
-
-
-def _unpickled(path: Path) -> Any:
-    """What torch.load gives. The error says what the file would run, or that it is damaged."""
-    if _is_script(path):
-        raise WeightsError(
-            f"{path} is TorchScript: a program with its weights.",
-            hint="Save those alone: torch.save(torch.jit.load(PATH).state_dict(), OTHER).",
-        )
-    try:
-        with warnings.catch_warnings(action="ignore"):  # of torch, to those who work on it
-            return load_pickle(path)
-    except WeightsError as error:
-        unsafe = _unsafe(path, str(error.__cause__))
-        more = f" and {len(unsafe) - 3} more" if len(unsafe) > 3 else ""
-        fault = (
-            f"needs {', '.join(unsafe[:3])}{more}: loading it would run code"
-            if unsafe
-            else "is no checkpoint that torch reads without running code"
-        )
-        raise WeightsError(
-            f"{path} {fault}.",
-            hint="zoo runs none. Ask for safetensors or, where you trust the file, save its "
-            "tensors alone: torch.save(model.state_dict(), PATH).",
-        ) from error
-
-
-def _is_script(path: Path) -> bool:
-    """Raises WeightsError for a zip file that is not whole."""
-    with path.open("rb") as file:
-        if file.read(2) != b"PK":
-            return False
-    try:
-        with zipfile.ZipFile(path) as held:
-            return any(name.endswith("/constants.pkl") for name in held.namelist())
-    except (zipfile.BadZipFile, OSError, ValueError) as error:
-        raise WeightsError(
-            f"{path} is damaged or cut short.", hint="Copy or download it again."
-        ) from error
-
-
-def _unsafe(path: Path, text: str) -> list[str]:
-    """What a pickle names that is no plain data; nothing in it is run."""
-    try:
-        found = torch.serialization.get_unsafe_globals_in_checkpoint(path)
-    except Exception:  # it reads zip files only
-        found = []
-    return sorted(found) or re.findall(r"GLOBAL (\S+)", text)[:1]
-
-
 # --- where the state dict is ---------------------------------------------------------------------
 
 
@@ -129,7 +60,7 @@ def _inner(found: Any, averaged: bool, path: Path) -> str | None:
     """The key under which the state dict lies, or None where `found` is it."""
     if not isinstance(found, Mapping):
         raise WeightsError(f"{path} holds a {type(found).__name__}, not a state dict.")
-    nested = [str(key) for key, value in found.items() if _holds_tensors(value)]
+    nested = [k for k, value in found.items() if isinstance(k, str) and _holds_tensors(value)]
     copies = [key for key in AVERAGED if key in nested]
     if averaged:
         if not copies:
@@ -144,7 +75,7 @@ def _inner(found: Any, averaged: bool, path: Path) -> str | None:
     chosen = copies[:1] or nested
     if len(chosen) == 1:
         return chosen[0]
-    what = f"several: {', '.join(nested)}" if nested else "none"
+    what = f"several: {', '.join(map(_name, nested))}" if nested else "none"
     held = [f"{name} ({value})" for name, value in _entries(found, []).items()]
     entries = ", ".join(held[:10]) + (f" and {len(held) - 10} more" if len(held) > 10 else "")
     raise WeightsError(
