@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import io
 import pickle
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -120,6 +122,46 @@ def test_it_exports(created):
     program = torch.export.export(model, (x,))
     with torch.no_grad():
         assert torch.equal(program.module()(x), model(x))
+
+
+DISTRIBUTED = """
+import sys
+import torch
+import zoo_core as zoo
+from torch.distributed.fsdp import fully_shard
+from torch.nn.parallel import DistributedDataParallel
+
+def trained(model, wrapped):
+    torch.manual_seed(0)
+    optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.1)
+    wrapped.train()(torch.rand(4, 1, 32, 32)).sum().backward()
+    optimizer.step()
+    state = model.state_dict()
+    return {n: t.full_tensor() if hasattr(t, "full_tensor") else t for n, t in state.items()}
+
+where = f"file://{sys.argv[1]}"
+torch.distributed.init_process_group("gloo", init_method=where, rank=0, world_size=1)
+plain, ddp, sharded = (
+    zoo.create("lenet5", pretrained=True, freeze_until="fc1") for _ in range(3)
+)
+expected = trained(plain, plain)
+fully_shard(sharded.fc1)
+fully_shard(sharded)
+results = trained(ddp, DistributedDataParallel(ddp)), trained(sharded, sharded)
+for model, state in zip((ddp, sharded), results):
+    assert isinstance(model, type(plain)) and list(state) == list(expected)
+    assert model.frozen == plain.frozen and not model.conv1.training and model.fc1.training
+    for name, tensor in state.items():
+        torch.testing.assert_close(tensor, expected[name])
+torch.distributed.destroy_process_group()
+print("equal")
+"""
+
+
+def test_it_trains_under_ddp_and_fsdp(tmp_path):
+    command = [sys.executable, "-c", DISTRIBUTED, str(tmp_path / "store")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.stdout == "equal\n", done.stderr
 
 
 # --- heads, labels, facts ------------------------------------------------------------------------

@@ -13,11 +13,11 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from zoo_core.catalogue import Catalogue, catalogue
-from zoo_core.conversion import PICKLES
 from zoo_core.digest import remembered_digest, tensor_digest
 from zoo_core.errors import PluginError, UnknownName, WeightsError
 from zoo_core.labels import label_names
 from zoo_core.lock import pin_of
+from zoo_core.pickles import PICKLES
 from zoo_core.saved import CONFIG, FILES, Base, Saved, read_config
 from zoo_core.tensors import read_tensors
 from zoo_core.types import Architecture, InputSpec, ModelInfo, WeightsInfo

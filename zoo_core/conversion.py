@@ -1,8 +1,4 @@
-"""A `.pth` checkpoint becomes safetensors in the cache, once: after that no pickle is read again.
-
-The one reading is `torch.load(weights_only=True)`, which runs no code; torch before 2.10 had a hole
-there (CVE-2026-24747), and zoo needs 2.10. Nothing turns that off.
-"""
+"""A `.pth` checkpoint becomes safetensors in the cache, once; then no pickle is read again."""
 
 from __future__ import annotations
 
@@ -16,12 +12,11 @@ from safetensors.torch import save_file
 from zoo_core.cache import cache_folder, locked, unwritable
 from zoo_core.errors import WeightsError
 from zoo_core.files import written
+from zoo_core.pickles import load_pickle
 from zoo_core.stamps import sha256_of
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-PICKLES = (".pth", ".pt", ".bin", ".ckpt", ".tar", ".pkl")
 
 
 class _Conversion(msgspec.Struct, frozen=True):
@@ -29,11 +24,6 @@ class _Conversion(msgspec.Struct, frozen=True):
 
     sha256: str
     source: str
-
-
-def is_pickle(path: Path) -> bool:
-    """Whether the name is that of a checkpoint that torch pickled."""
-    return path.suffix.lower() in PICKLES
 
 
 def converted(path: Path, sha256: str, source: str) -> Path:
@@ -78,20 +68,6 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
     Raises WeightsError for whatever else is in there: optimizers, whole modules, code.
     """
     return state_dict_in(load_pickle(path), path)
-
-
-def load_pickle(path: Path) -> Any:
-    """What torch saved, read without running code. Raises WeightsError."""
-    import torch
-
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a broken pickle can raise anything
-        text = " ".join(str(error).split("\n")[0].split())
-        raise WeightsError(
-            f"{path} is no checkpoint that can be read without running code from it: {text}",
-            hint="zoo runs none. Ask for safetensors, or save the state dict alone.",
-        ) from error
 
 
 def state_dict_in(found: Any, path: Path) -> dict[str, Tensor]:

@@ -16,7 +16,6 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from zoo_core.catalogue import catalogue
-from zoo_core.conversion import PICKLES
 from zoo_core.errors import WeightsError
 from zoo_core.files import written
 from zoo_core.foreign.mapping import named
@@ -24,6 +23,7 @@ from zoo_core.foreign.outline import gives_numbers, outline
 from zoo_core.foreign.report import Converted
 from zoo_core.foreign.unpacking import unpack
 from zoo_core.foreign.values import types, values
+from zoo_core.pickles import PICKLES
 from zoo_core.tensors import read_tensors
 from zoo_core.types import InputSpec, ModelInfo
 
