@@ -75,6 +75,7 @@ def offer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Offer:
         plugins.register(plugin, Plugin("toys", "zoo-toys", "1"))
         known = Catalogue(plugins)
         assert [other.faults for other in known.examine() if other.broken] == []
-        monkeypatch.setattr("zoo_core.building.catalogue", lambda: known)
+        for module in ("building", "checkpoint", "prefetch", "publish", "weights"):
+            monkeypatch.setattr(f"zoo_core.{module}.catalogue", lambda: known)
 
     return install

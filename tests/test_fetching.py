@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import pytest
 from fetching import created, digest, lenet, own_places, safetensors, same, seeded, weights
 from hub.client import run_client
 from hub.server import HubServer
+from model_fixtures import Offer
 
 import zoo_core as zoo
 from zoo_core.cache import using_cache
@@ -214,6 +216,32 @@ def test_a_folder_for_another_machine(
     with using_cache(folder):
         assert local_file(weights(reference)).path.is_relative_to(folder)
     hub.start()
+
+
+def test_pretrained_takes_a_folder_that_fetch_filled(
+    hub: HubServer, own_places: Path, monkeypatch: pytest.MonkeyPatch, offer: Offer
+) -> None:
+    pinned, other = seeded(hub), "hf://alice/other/model.safetensors"
+    seeded(hub, "alice/other", seed=1)
+    table = 'architecture = "lenet"\nnum_classes = 10\ninput = { size = [1, 32, 32], '
+    table += "mean = [0.1], std = [0.3] }\n"
+    offer(
+        f'[models.toy]\n{table}[models.toy.weights.a]\ndefault = true\nsource = "{pinned}"\n'
+        f'sha256 = "{digest(safetensors(lenet()))}"\n[models.toy.weights.b]\nsource = "{other}"\n'
+    )
+    folder = own_places / "stick"
+    prefetch(["toy", "toy.b"], to=folder)
+    hub.stop()
+    shutil.rmtree(os.environ["HF_HOME"], ignore_errors=True)
+    shutil.rmtree(own_places / "config", ignore_errors=True)
+    monkeypatch.setenv("ZOO_OFFLINE", "1")
+    assert same(zoo.create("toy", pretrained=folder), lenet())
+    assert same(zoo.create("toy.b", pretrained=folder), lenet(1))
+    with pytest.raises(zoo.NotCached):
+        zoo.create("toy", pretrained=True)
+    monkeypatch.setenv("ZOO_CACHE", str(folder))
+    assert same(zoo.create("toy", pretrained=True), lenet())
+    assert same(zoo.create("toy.b"), lenet(1))
 
 
 def test_sixteen_processes_fetch_once(hub: HubServer, own_places: Path) -> None:

@@ -288,6 +288,47 @@ def test_functional_dropout_of_a_frozen_block_rests_and_of_a_trained_one_does_no
     assert not torch.equal(model.c(x), model.c(x))
 
 
+def test_a_backbone_that_runs_by_another_method_rests_too():
+    class Backbone(Drops):
+        def features(self, x: Tensor) -> Tensor:
+            return functional.dropout(self.linear(x), training=self.training)
+
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.backbone, self.head = Backbone(), nn.Linear(4, 2)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.head(self.backbone.features(x))
+
+    model = zoo.freeze_until(Net(), "head", example=torch.zeros(1, 4))
+    assert still_training(model) == {"", "head"}
+
+
+def test_a_backbone_that_is_cut_between_its_outputs_trains_behind_the_cut():
+    class Backbone(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.low, self.high, self.drop = nn.Linear(4, 4), nn.Linear(4, 4), nn.Dropout()
+
+        def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+            low = self.low(x)
+            return low, self.drop(self.high(low))
+
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.backbone, self.head = Backbone(), nn.Linear(4, 4)
+
+        def forward(self, x: Tensor) -> Tensor:
+            low, high = self.backbone(x)
+            return self.head(low) + high
+
+    model = Net()
+    assert len(assert_freezes_as_the_twin_says(model, "head", torch.rand(1, 4))) == 2
+    assert still_training(model) == {"", "head", "backbone", "backbone.high", "backbone.drop"}
+
+
 def test_modules_without_parameters_follow_the_part_that_they_are_in():
     model = nn.Sequential(
         nn.Dropout(), nn.Linear(3, 3), nn.Dropout(), nn.BatchNorm1d(3, affine=False), nn.ReLU()

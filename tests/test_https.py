@@ -140,6 +140,17 @@ def test_a_pth_becomes_safetensors_once(
     assert hub.log == []
 
 
+def test_torchvisions_own_file_becomes_a_googlenet_without_auxiliary_heads(hub: HubServer) -> None:
+    import torchvision
+
+    theirs = torchvision.models.googlenet(aux_logits=True, init_weights=False).eval()
+    url = hub.publish("googlenet-1378be20.pth", pickled(theirs.state_dict()))
+    model = zoo.create("googlenet", pretrained=url).eval()
+    x = torch.rand(1, 3, 64, 64)
+    with torch.no_grad():
+        assert torch.equal(model(x), theirs(x))
+
+
 def test_a_damaged_conversion_is_made_again(hub: HubServer, own_places: Path) -> None:
     url = hub.publish("lenet.pth", pickled(lenet()))
     zoo.create("lenet5", pretrained=url)

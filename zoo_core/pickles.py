@@ -24,7 +24,7 @@ def is_pickle(path: Path) -> bool:
 
 
 def load_pickle(path: Path) -> Any:
-    """What torch saved. Raises WeightsError that says what the file would run, or that it is cut."""
+    """What torch saved. Raises WeightsError, with what the file would run, or that it is cut."""
     if _is_script(path):
         raise WeightsError(
             f"{path} is TorchScript: a program with its weights.",
