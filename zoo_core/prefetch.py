@@ -57,7 +57,8 @@ def lock(names: Iterable[str], path: Path) -> dict[str, Pin]:
             assert fetched.sha256 is not None
             pins[weights.source] = Pin(fetched.sha256, fetched.pinned or weights.source)
         else:
-            pins |= {file.reference: file.pin for file in _files(name) if _is_weights(file)}
+            asked = {file.pinned: file for file in reversed([*_files(name)]) if _is_weights(file)}
+            pins |= {file.reference: file.pin for file in asked.values()}
     add_pins(path, pins)
     return pins
 
@@ -96,8 +97,7 @@ def _files(name: str) -> Iterator[Held]:
         yield from _published(name)
         return
     weights = WeightsInfo(tag="", source=name) if "://" in name else _weights(name)
-    fetched = local_file(weights)
-    yield _held(name, weights.source, MODEL_FILE, fetched)
+    yield from _held(name, weights.source, MODEL_FILE, local_file(weights))
 
 
 def _published(name: str) -> Iterator[Held]:
@@ -106,18 +106,17 @@ def _published(name: str) -> Iterator[Held]:
     checkpoint = of_repository(name)
     assert checkpoint.saved is not None
     for filename in published_files(checkpoint.saved):
-        fetched = verified_file(checkpoint.reference, filename)
-        yield _held(name, name, filename, fetched)
-        if checkpoint.reference != name:
-            yield _held(name, checkpoint.reference, filename, fetched)
+        yield from _held(name, name, filename, verified_file(checkpoint.reference, filename))
     if checkpoint.base is not None and checkpoint.saved.base is not None:
         yield from _files(checkpoint.saved.base.name)
 
 
-def _held(name: str, reference: str, filename: str, fetched: Fetched) -> Held:
+def _held(name: str, reference: str, filename: str, fetched: Fetched) -> Iterator[Held]:
+    """A file under the reference that was asked for, and under the one that pins it."""
     assert fetched.sha256 is not None
     pinned = fetched.pinned or reference
-    return Held(name, reference, filename, fetched.path, fetched.sha256, pinned)
+    for known in dict.fromkeys((reference, pinned)):
+        yield Held(name, known, filename, fetched.path, fetched.sha256, pinned)
 
 
 def _weights(name: str) -> WeightsInfo:

@@ -22,7 +22,7 @@ def command(names: tuple[str, ...], to: Path | None, as_json: bool) -> None:
     """
     from zoo_core.prefetch import prefetch
 
-    held = prefetch(names, to=to)
+    held = list({file.path: file for file in reversed(prefetch(names, to=to))}.values())[::-1]
     if as_json:
         print_json(held)
         return
