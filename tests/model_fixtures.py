@@ -75,7 +75,15 @@ def offer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Offer:
         plugins.register(plugin, Plugin("toys", "zoo-toys", "1"))
         known = Catalogue(plugins)
         assert [other.faults for other in known.examine() if other.broken] == []
-        for module in ("building", "checkpoint", "prefetch", "publish", "weights"):
+        for module in (
+            "building",
+            "checkpoint",
+            "lineage",
+            "prefetch",
+            "publish",
+            "staging",
+            "weights",
+        ):
             monkeypatch.setattr(f"zoo_core.{module}.catalogue", lambda: known)
 
     return install

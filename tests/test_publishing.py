@@ -16,7 +16,7 @@ from hub.server import HubServer
 from huggingface_hub import HfApi, ModelCard
 
 import zoo_core as zoo
-from zoo_core import publish
+from zoo_core import staging
 from zoo_core.cli import main
 from zoo_core.model import ZooModel
 
@@ -330,12 +330,12 @@ def test_a_process_killed_in_mid_push_can_push_again(
 def test_what_does_not_come_back_the_same_is_not_pushed(
     hub: HubServer, signed_in: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    written = publish._write_tensors
+    written = staging._write_tensors
 
     def wrong(tensors: dict[str, torch.Tensor], path: Path) -> None:
         written({name: tensor + 1 for name, tensor in tensors.items()}, path)
 
-    monkeypatch.setattr(publish, "_write_tensors", wrong)
+    monkeypatch.setattr(staging, "_write_tensors", wrong)
     with pytest.raises(zoo.PublishError, match="comes back different"):
         zoo.push(tuned(), "alice/three")
     assert hub.repos == {}

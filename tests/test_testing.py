@@ -121,6 +121,7 @@ class Fading(Tiny):
     def __init__(self, num_classes: int, in_chans: int) -> None:
         super().__init__(num_classes, in_chans)
         nn.init.normal_(self.conv1.weight, std=1e-20)
+        nn.init.zeros_(self.conv1.bias)
 
 
 def double(model: nn.Module, x: Tensor) -> Tensor:

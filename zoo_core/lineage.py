@@ -1,0 +1,107 @@
+"""What a model was tuned from: the weights that others can get, what differs, and their licence."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from zoo_core.catalogue import catalogue
+from zoo_core.checkpoint import Checkpoint
+from zoo_core.digest import remembered_digest, tensor_digest
+from zoo_core.errors import PublishError
+from zoo_core.model import ZooModel
+
+# Below this share of the whole, what differs is worth a delta that needs its base to load.
+WORTHWHILE = 0.5
+Delta = bool | Literal["auto"]
+
+
+@dataclass(frozen=True)
+class Below:
+    """The base of a model: its checkpoint, its name for others, and its tensors."""
+
+    checkpoint: Checkpoint
+    name: str
+    tensors: dict[str, Tensor]
+
+    @property
+    def digest(self) -> str:
+        return remembered_digest(self.checkpoint.files, lambda: tensor_digest(self.tensors))
+
+
+def base_of(model: ZooModel) -> Below | None:
+    """The pinned weights that a model started from, or None where nobody else could have them."""
+    from zoo_core.building import checkpoint_of
+
+    origin = model.origin
+    if origin.weights is None or origin.sha256 is None:
+        return None
+    checkpoint = checkpoint_of(model.info, origin.weights)
+    if checkpoint.sha256 != origin.sha256:
+        raise PublishError(
+            f"{origin.weights} of {model.info.name} has sha256 {checkpoint.sha256} now, and had "
+            f"{origin.sha256} when this model was made from it."
+        )
+    bare = catalogue().bare(model.info)
+    name = origin.weights if "://" in origin.weights else f"{bare}.{origin.weights}"
+    tensors = checkpoint.tensors(catalogue().architecture(model.info), model, "cpu")
+    return Below(checkpoint, name, tensors)
+
+
+def difference(
+    state: Mapping[str, Tensor], base: Mapping[str, Tensor]
+) -> tuple[list[str], list[str]]:
+    """Names of the tensors that are not the base's bit for bit, and of the base's that are gone."""
+    moved = [name for name, tensor in state.items() if not equal(tensor, base.get(name))]
+    return moved, [name for name in base if name not in state]
+
+
+def equal(ours: Tensor, theirs: Tensor | None) -> bool:
+    if theirs is None or ours.dtype != theirs.dtype or ours.shape != theirs.shape:
+        return False
+    return torch.equal(_bytes(ours), _bytes(theirs))  # as bytes: a NaN equals itself
+
+
+def _bytes(tensor: Tensor) -> Tensor:
+    return tensor.contiguous().reshape(-1).view(torch.uint8)
+
+
+def decided(
+    delta: Delta, below: Below | None, state: Mapping[str, Tensor], moved: list[str]
+) -> bool:
+    if delta is False:
+        return False
+    if below is None:
+        if delta is True:
+            raise PublishError(
+                "There is nothing that a delta could stand on: "
+                "this model does not come from weights that others can get.",
+                hint="Push it whole: delta=False.",
+            )
+        return False
+    share = sum(state[name].nbytes for name in moved) / sum(t.nbytes for t in state.values())
+    return delta is True or share < WORTHWHILE
+
+
+def inherited_license(below: Below | None, license: str | None) -> str | None:
+    """The licence of what is pushed: the base's, which may also forbid it."""
+    theirs = below.checkpoint.license if below else None
+    if theirs is None:
+        return license
+    if license is not None and license != theirs:
+        raise PublishError(
+            f"This model was tuned from weights under {theirs}; it cannot be given {license}.",
+            hint="Leave license out.",
+        )
+    if re.search(r"(^|[-_ ])nd([-_ ]|$)", theirs.lower()):
+        raise PublishError(
+            f"{below.name if below else ''} is under {theirs}, "
+            "which does not allow to publish what is made from it.",
+            hint="Start from other weights: zoo list --json has their licences.",
+        )
+    return theirs

@@ -1,0 +1,230 @@
+"""A model as files in a folder: written, loaded again from there as anybody will, and compared.
+
+What does not come back bit for bit is an error here, before anything of it leaves the machine.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import tomli_w
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import save_file
+from torch import Tensor
+
+from zoo_core import card
+from zoo_core.catalogue import catalogue
+from zoo_core.chain import owner
+from zoo_core.errors import PublishError, WeightsError
+from zoo_core.lineage import Below, Delta, base_of, decided, difference, equal, inherited_license
+from zoo_core.model import ZooModel
+from zoo_core.runs import RECIPE, without_none
+from zoo_core.saved import CONFIG, SCHEMA, Base, Saved, saved_input
+from zoo_core.stamps import read_sha256
+from zoo_core.weights import split_reference
+
+
+@dataclass(frozen=True)
+class Staged:
+    """A model as files in a folder, checked. `files`: all but the card, by name."""
+
+    folder: Path
+    saved: Saved
+    files: Mapping[str, Path]
+    card: Callable[[str | None, str], str]  # from the card that is there, and the reference
+
+
+def stage(
+    model: ZooModel,
+    folder: Path,
+    *,
+    delta: Delta,
+    recipe: Mapping[str, Any] | None,
+    license: str | None,
+) -> Staged:
+    """Write a model's files to a folder, load them again, and compare. Raises PublishError."""
+    below = base_of(model)
+    state = {name: tensor.detach().cpu() for name, tensor in model.state_dict().items()}
+    moved, dropped = difference(state, below.tensors if below else {})
+    as_delta = decided(delta, below, state, moved)
+    saved = _saved(model, as_delta, below, dropped, inherited_license(below, license))
+    names = moved if as_delta else list(state)
+    _write_tensors({name: state[name] for name in names}, folder / saved.file)
+    saved = msgspec.structs.replace(saved, sha256=read_sha256(folder / saved.file))
+    timm = timm_name(model)
+    _write_config(model, saved, timm if not as_delta else None, folder / CONFIG)
+    files = {name: folder / name for name in (saved.file, CONFIG)}
+    if recipe is not None:
+        files[RECIPE] = folder / RECIPE
+        files[RECIPE].write_text(tomli_w.dumps(without_none(recipe)), encoding="utf-8")
+    _check_round_trip(model, state, folder)
+    stages = _stage_rows(model, set(moved))
+    parent = _repository_of(below.checkpoint.reference) if below else None
+
+    def make_card(old: str | None, reference: str) -> str:
+        title = reference.rpartition("/")[2]
+        own = reference.partition("://")[2]
+        told = dict(recipe or {})
+        data = str(told.get("data", {}).get("spec", ""))
+        facts = card.metadata(
+            saved,
+            title,
+            told.get("result", {}),
+            data,
+            parent if parent != own else None,
+            bool(timm),
+        )
+        body = card.text(saved, model.info, reference, stages, recipe, bool(timm))
+        return card.merged_card(old, facts, body, title)
+
+    return Staged(folder, saved, files, make_card)
+
+
+# --- writing -------------------------------------------------------------------------------------
+
+
+def _saved(
+    model: ZooModel, as_delta: bool, below: Below | None, dropped: list[str], license: str | None
+) -> Saved:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        installed = version(model.info.distribution)
+    except PackageNotFoundError:
+        installed = ""
+    base = None
+    if below is not None:
+        assert below.checkpoint.sha256 is not None
+        gone = tuple(dropped) if as_delta else ()
+        base = Base(below.name, below.checkpoint.sha256, below.digest, gone)
+    kinds = {str(p.dtype)[6:] for p in model.parameters()}
+    if len(kinds) != 1:
+        raise PublishError(
+            f"The model mixes types: {', '.join(sorted(kinds))}.", hint="model.float()"
+        )
+    return msgspec.convert(
+        {
+            "schema": SCHEMA,
+            "format": "delta" if as_delta else "whole",
+            "model": catalogue().bare(model.info),
+            "distribution": model.info.distribution,
+            "version": installed,
+            "num_classes": model.num_outputs,
+            "in_chans": model.origin.in_chans,
+            "input": saved_input(model.input),
+            "config": dict(model.origin.config),
+            "dtype": kinds.pop(),
+            "labels": list(model.labels) if model.labels else None,
+            "license": license,
+            "base": base,
+        },
+        Saved,
+        from_attributes=True,
+    )
+
+
+def _write_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
+    apart = {name: tensor.contiguous().clone() for name, tensor in tensors.items()}
+    try:
+        save_file(apart, path, metadata={"format": "pt"})
+        path.chmod(0o644)
+    except (SafetensorError, OSError) as error:
+        raise PublishError(f"The weights cannot be written to {path.parent}: {error}.") from error
+
+
+def _write_config(model: ZooModel, saved: Saved, timm: str | None, path: Path) -> None:
+    config: dict[str, Any] = {}
+    if timm is not None:
+        config = _timm_config(model, path)
+    elif saved.format == "whole":
+        config = {"num_classes": saved.num_classes, "label_names": saved.labels}
+    config["zoo"] = msgspec.to_builtins(saved)
+    shown = {key: value for key, value in config.items() if value is not None}
+    path.write_text(json.dumps(shown, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def timm_name(model: ZooModel) -> str | None:
+    """The name by which timm builds the same network, or None where it is not one of timm's."""
+    cfg = getattr(model, "pretrained_cfg", None)
+    name = cfg.get("architecture") if isinstance(cfg, dict) else None
+    if name is None:
+        return None
+    import timm
+
+    return name if timm.is_model(name) else None
+
+
+def _timm_config(model: ZooModel, path: Path) -> dict[str, Any]:
+    """What timm itself writes of such a network, with the input that these weights have."""
+    from timm.models._hub import save_config_for_hf
+
+    spec = model.input
+    save_config_for_hf(
+        model,
+        str(path),
+        model_config={"label_names": list(model.labels)} if model.labels else None,
+        data_config={
+            "input_size": spec.size,
+            "mean": spec.mean,
+            "std": spec.std,
+            "interpolation": spec.interpolation,
+            "crop_pct": spec.crop,
+        },
+    )
+    config = json.loads(path.read_text(encoding="utf-8"))
+    arguments = config.pop("model_args", {})
+    arguments.pop("num_classes", None)  # stands above already, and transformers takes it from there
+    return config | ({"model_args": arguments} if arguments else {})
+
+
+def _check_round_trip(model: ZooModel, state: Mapping[str, Tensor], folder: Path) -> None:
+    """Load what was staged, as anybody will, and compare every tensor and one picture's scores."""
+    from zoo_core.building import create
+
+    try:
+        again = create(folder)
+    except WeightsError as error:
+        raise PublishError(f"What was staged does not load again: {error.message}") from error
+    theirs = again.state_dict()
+    wrong = [name for name, tensor in state.items() if not equal(tensor, theirs.get(name))]
+    if wrong or len(theirs) != len(state):
+        raise PublishError(f"What was staged comes back different: {', '.join(wrong[:3])}.")
+    if model.input != again.input or model.labels != again.labels:
+        raise PublishError("What was staged comes back with another input or other labels.")
+    device = next(model.parameters()).device
+    x = torch.rand(1, *model.input.size, generator=torch.Generator().manual_seed(0))
+    x = x.to(device, next(model.parameters()).dtype)
+    from zoo_core.modes import evaluating
+
+    again = again.to(device)
+    with evaluating(model), evaluating(again), torch.no_grad():
+        if not torch.equal(model(x), again(x)):
+            raise PublishError(
+                "What was staged gives other scores, with the same weights: "
+                "the network holds something that is in no state dict.",
+                hint="Create it with the same arguments that it was changed to afterwards.",
+            )
+
+
+def _stage_rows(model: ZooModel, moved: set[str]) -> list[tuple[str, int, bool]]:
+    rows = []
+    for name, part in model.chain.items():
+        count = sum(p.numel() for n, p in model.named_parameters() if part.has(n))
+        if count:
+            rows.append((name, count, any(owner(model.chain, n) == name for n in moved)))
+    return rows
+
+
+def _repository_of(reference: str) -> str | None:
+    """OWNER/NAME of a reference to the Hub, for the card's base_model; None for other places."""
+    scheme, rest = split_reference(reference)
+    source = catalogue().sources().get(scheme)
+    if source is None or source.push is None:
+        return None
+    return "/".join(rest.partition("@")[0].split("/")[:2])
