@@ -16,7 +16,7 @@ demo: .venv/.installed
 	$(BIN)/zoo demo
 
 test: .venv/.installed
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist worksteal
 
 lint: .venv/.installed
 	$(BIN)/ruff check .

@@ -119,7 +119,7 @@ def test_a_path_freezes_what_autograd_says_feeds_it(name, layer):
     ("name", "part"),
     [
         ("resnet18", "layer2"),
-        ("googlenet", "inception4b"),
+        ("googlenet", "inception4b.branch3"),
         ("inception_v3", "Mixed_6b.branch1x1"),  # its norms have dropout and activation as parts
     ],
 )

@@ -329,6 +329,22 @@ def test_a_backbone_that_is_cut_between_its_outputs_trains_behind_the_cut():
     assert still_training(model) == {"", "head", "backbone", "backbone.high", "backbone.drop"}
 
 
+def test_dropout_on_a_path_beside_the_cut_drops():
+    class Beside(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.second = nn.Linear(4, 4), nn.Linear(4, 4)
+            self.drop, self.pack = nn.Dropout(), Packs()
+
+        def forward(self, x: Tensor) -> Tensor:
+            x = self.first(x)
+            return self.second(x) + self.drop(x) + self.pack(x, x).a
+
+    model = Beside()
+    assert_freezes_as_the_twin_says(model, "second", torch.rand(1, 4))
+    assert still_training(model) == {"", "second", "drop", "pack"}
+
+
 def test_modules_without_parameters_follow_the_part_that_they_are_in():
     model = nn.Sequential(
         nn.Dropout(), nn.Linear(3, 3), nn.Dropout(), nn.BatchNorm1d(3, affine=False), nn.ReLU()
@@ -654,7 +670,9 @@ def test_a_module_class_with_a_metaclass_of_its_own_is_swapped():
     class Abstract(Small, abc.ABC):
         pass
 
-    assert zoo.freeze_until(Abstract(), "head", example=torch.zeros(1, 3)).frozen
+    model = zoo.freeze_until(Abstract(), "head", example=torch.zeros(1, 3))
+    assert isinstance(model, Abstract) and model.frozen
+    assert type(model).__qualname__ == Abstract.__qualname__
 
 
 # --- where a model is, and what it is made of ----------------------------------------------------
