@@ -14,6 +14,7 @@ from fetching import digest, own_places, safetensors, same, seeded
 from hub.client import run_client
 from hub.server import HubServer
 from huggingface_hub import HfApi, ModelCard
+from model_fixtures import Offer
 
 import zoo_core as zoo
 from zoo_core import staging
@@ -93,6 +94,22 @@ def test_a_delta_can_stand_on_a_file_of_a_repository(hub: HubServer, signed_in: 
     model = zoo.create("lenet5", pretrained=reference, num_classes=2)
     zoo.push(model, "alice/two")
     assert "delta.safetensors" in hub.files("alice/two")
+    assert same(zoo.create("hf://alice/two"), model.state_dict())
+
+
+def test_a_base_that_no_registry_pins_is_named_by_its_commit(
+    hub: HubServer, signed_in: str, offer: Offer
+) -> None:
+    seeded(hub)
+    offer(
+        '[models.toy]\narchitecture = "lenet"\nnum_classes = 10\ninput = { size = [1, 32, 32], '
+        "mean = [0.1], std = [0.3] }\n[models.toy.weights.a]\ndefault = true\n"
+        'license = "mit"\nsource = "hf://alice/digits/model.safetensors"\n'
+    )
+    model = zoo.create("toy", pretrained=True, num_classes=2)
+    zoo.push(model, "alice/two")
+    assert "license: mit" in hub.file("alice/two", "README.md").decode()
+    seeded(hub, seed=1)
     assert same(zoo.create("hf://alice/two"), model.state_dict())
 
 

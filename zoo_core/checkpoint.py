@@ -46,6 +46,7 @@ class Checkpoint:
     license: str | None = None
     saved: Saved | None = None
     base: Checkpoint | None = None
+    pinned: str | None = None
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -82,6 +83,7 @@ def of_weights(weights: WeightsInfo) -> Checkpoint:
         classes=weights.num_classes or (len(names) if names else None),
         labels=names,
         license=weights.license,
+        pinned=fetched.pinned,
     )
 
 

@@ -15,6 +15,7 @@ from zoo_core.checkpoint import Checkpoint
 from zoo_core.digest import remembered_digest, tensor_digest
 from zoo_core.errors import PublishError
 from zoo_core.model import ZooModel
+from zoo_core.weights import split_reference
 
 # Below this share of the whole, what differs is worth a delta that needs its base to load.
 WORTHWHILE = 0.5
@@ -47,10 +48,21 @@ def base_of(model: ZooModel) -> Below | None:
             f"{origin.weights} of {model.info.name} has sha256 {checkpoint.sha256} now, and had "
             f"{origin.sha256} when this model was made from it."
         )
-    bare = catalogue().bare(model.info)
-    name = origin.weights if "://" in origin.weights else f"{bare}.{origin.weights}"
+    name = _name_for_others(model, origin.weights, checkpoint)
     tensors = checkpoint.tensors(catalogue().architecture(model.info), model, "cpu")
     return Below(checkpoint, name, tensors)
+
+
+def _name_for_others(model: ZooModel, weights: str, checkpoint: Checkpoint) -> str:
+    """By name where the registry pins the bytes, else by the reference that does."""
+    if "://" in weights:
+        return weights
+    known = model.info.weights.get(weights)
+    scheme = split_reference(checkpoint.pinned)[0] if checkpoint.pinned else ""
+    source = catalogue().sources().get(scheme)
+    if known is not None and known.sha256 is None and source is not None and source.push:
+        return str(checkpoint.pinned)
+    return f"{catalogue().bare(model.info)}.{weights}"
 
 
 def difference(

@@ -135,6 +135,8 @@ def zoo() -> None:
 def main(args: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code; an error is one line and a hint on stderr."""
     words = list(sys.argv[1:] if args is None else args)
+    if not sys.stderr.isatty():  # the Hub's client draws its bars into files, too
+        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     debug = "--debug" in words or os.environ.get("ZOO_DEBUG", "") not in ("", "0")
     try:
         code = zoo.main(words, prog_name="zoo", standalone_mode=False, obj={"debug": debug})
