@@ -19,10 +19,10 @@ from huggingface_hub.utils import httpx
 from zoo_core.cache import locked, unwritable
 from zoo_core.errors import NotCached, SourceError
 from zoo_core.progress import Bar
+from zoo_core.transport import is_safe
 from zoo_core.types import Fetched
 
 ATTEMPTS = 5
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
 TIMEOUT = 30.0  # seconds without a byte
 
 
@@ -67,8 +67,7 @@ def place(url: str, cache: Path) -> Path:
 
 def refuse_plain_http(url: str) -> None:
     """Bytes that travel in the clear can be changed on their way; on this machine they cannot."""
-    parts = urlsplit(url)
-    if parts.scheme != "https" and parts.hostname not in LOOPBACK:
+    if not is_safe(url):
         raise SourceError(
             f"{url} is not encrypted, and zoo fetches nothing that way.", hint="Write https://."
         )

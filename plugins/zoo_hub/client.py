@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
-
 from huggingface_hub import HfApi
 from huggingface_hub.constants import ENDPOINT
 
 from zoo_core import __version__
 from zoo_core.errors import SourceError
-
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
+from zoo_core.transport import is_safe
 
 
 def api() -> HfApi:
@@ -18,8 +15,7 @@ def api() -> HfApi:
 
     Raises SourceError where tokens would travel in the clear.
     """
-    parts = urlsplit(ENDPOINT)
-    if parts.scheme != "https" and parts.hostname not in LOOPBACK:
+    if not is_safe(ENDPOINT):
         raise SourceError(
             f"HF_ENDPOINT is {ENDPOINT}, which is not encrypted.", hint="Use an https:// address."
         )
