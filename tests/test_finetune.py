@@ -26,6 +26,24 @@ def same(first, second) -> bool:
     return ours.keys() == theirs.keys() and all(torch.equal(ours[n], theirs[n]) for n in ours)
 
 
+def test_a_run_of_a_run_says_what_it_started_from_and_keeps_near_it(tmp_path):
+    digits = open_data("digits").subset(range(0, 1797, 12))
+    first = tmp_path / "first"
+    zoo.finetune("lenet5", digits, epochs=1, out=first, progress=False)
+    run = zoo.finetune(
+        first, digits, epochs=1, regularizers="l2-sp", out=tmp_path / "second", progress=False
+    )
+    assert run.recipe["start"]["model"] == str(first)
+    assert read_recipe(first)["start"]["weights"] == "mnist5k"
+    assert len(read_recipe(first)["start"]["sha256"]) == 64
+
+
+def test_what_fails_before_training_leaves_no_folder(tmp_path):
+    with pytest.raises(zoo.UnknownName):
+        zoo.finetune("lenet5", "digits", freeze_until="heed", out=tmp_path / "run", progress=False)
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_pretrained_head_learns_other_peoples_digits():
     run = zoo.finetune("lenet5", "digits", freeze_until="head", epochs=5, **QUIET)
     base = zoo.create("lenet5", pretrained=True).state_dict()

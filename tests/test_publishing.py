@@ -276,6 +276,13 @@ def test_a_dry_run_shows_everything_and_changes_nothing(hub: HubServer, signed_i
     assert zoo.push(tuned(), "alice/three").card == done.card
 
 
+def test_offline_nothing_is_asked(hub: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ZOO_OFFLINE", "1")
+    with pytest.raises(zoo.PublishError, match=r"offline.*save_pretrained"):
+        zoo.push(tuned(), "alice/three", dry_run=True)
+    assert hub.log == []
+
+
 @pytest.mark.parametrize(
     ("token", "repository", "message"),
     [

@@ -56,6 +56,17 @@ def test_l2_sp_pulls_pretrained_weights_back_and_new_ones_to_zero():
     assert not added["0.bias"].any() and not added["2.bias"].any()
 
 
+def test_l2_sp_knows_a_new_head_in_anybodys_loop():
+    model = zoo.create("lenet5", pretrained=True, num_classes=4)
+    for parameter in model.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    zoo.regularizers("l2-sp=0.5:new=0.25").attach(model).gradients()
+    assert torch.allclose(model.head.weight.grad, 0.25 * model.head.weight)
+    assert not model.fc2.weight.grad.any()
+    with pytest.raises(zoo.RecipeError, match="this model has none"):
+        zoo.regularizers("l2-sp").attach(zoo.create("lenet5"))
+
+
 def test_l2_sp_keeps_its_reference_when_attached_again():
     model = network()
     stack = zoo.regularizers("l2-sp=1:new=0").attach(model)

@@ -128,6 +128,7 @@ def _from_name(
             sha256=sha256,
             num_classes=classes,
             in_chans=in_chans or spec.size[0],
+            trained=checkpoint is not None,
         ),
         input=spec.with_channels(in_chans) if in_chans else spec,
         labels=labels,
@@ -216,7 +217,8 @@ def _checkpoint(
 def _default(info: ModelInfo) -> WeightsInfo:
     if info.default_weights is None:
         tags = f"It has: {', '.join(info.weights)}." if info.weights else "It has none."
-        raise UnknownName(f"{info.name} has no default weights. {tags}", hint="Name one of them.")
+        hint = "Name one of them." if info.weights else "Leave pretrained out."
+        raise UnknownName(f"{info.name} has no default weights. {tags}", hint=hint)
     return info.default_weights
 
 
@@ -266,8 +268,9 @@ def checked_config(
         return config
     for key, value in config.items():
         if key not in parameters:
+            near = did_you_mean(key, (*parameters, *ALWAYS))
             raise UnknownName(
-                f'{info.name} has no option "{key}". {did_you_mean(key, parameters)}'.strip(),
+                f'{info.name} has no option "{key}". {near}'.strip(),
                 hint=f"It has: {', '.join(parameters) or 'none'}.",
             )
         wanted = parameters[key].annotation
@@ -278,6 +281,7 @@ def checked_config(
     return config
 
 
+ALWAYS = ("num_classes", "in_chans", "pretrained", "freeze_until", "device", "dtype")
 _KINDS: Mapping[Any, type] = {"bool": bool, "int": Integral, "float": Real, "str": str}
 _ENDINGS = (".safetensors", ".pth", ".pt", ".bin", ".ckpt")
 

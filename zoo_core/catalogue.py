@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fnmatch
 import functools
+import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -189,6 +190,8 @@ class Catalogue:
             unread = any(fault.startswith("has a broken manifest") for fault in plugin.faults)
             if unread or not plugin.hooks:
                 message.append(f"The plugin {plugin.title()} is broken and might have had it.")
+        if name and os.path.isdir(name):  # noqa: PTH112, a Path may raise here
+            raise UnknownName(f'No model "{name}".', hint=f'For the folder here, write "./{name}".')
         hint = 'Run "zoo list" for all models'
         hint += ', "zoo plugins" for what is broken.' if len(message) > 2 else "."
         return UnknownName(" ".join(part for part in message if part), hint=hint)

@@ -285,6 +285,8 @@ def read_picture(path: Path) -> Image.Image:
             return picture
     except FileNotFoundError as error:
         raise DataError(f"No picture at {path}.") from error
+    except IsADirectoryError as error:
+        raise DataError(f"{path} is a folder.", hint=f"Name its pictures: {path}/*") from error
     except UnidentifiedImageError as error:
         hint = "Remove it, or save it again as PNG."
         raise DataError(f"{path} is no picture that can be read.", hint=hint) from error

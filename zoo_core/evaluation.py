@@ -93,7 +93,8 @@ def matched(pictures: Pictures, labels: tuple[str, ...] | None, outputs: int) ->
             )
         return pictures.renamed(labels)
     if max(pictures.targets) >= outputs or min(pictures.targets) < 0:
-        has = f"has class number {max(pictures.targets)}"
+        worst = min(pictures.targets) if min(pictures.targets) < 0 else max(pictures.targets)
+        has = f"has class number {worst}"
         raise DataError(f"{pictures.name} {has}; the model has {outputs} classes.")
     return pictures
 

@@ -28,8 +28,9 @@ from zoo_core.types import InputSpec, ModelInfo, Pushed, Stage
 class Origin:
     """What create() needs to build a model again.
 
-    `weights`: the `pretrained` that brings its weights, or None. `new_head`: whether the head is
-    random as yet, unlike the weights before it.
+    `weights`: the `pretrained` that brings its weights, or None where only this machine has them.
+    `trained`: whether anybody trained them. `new_head`: whether the head is random as yet, unlike
+    the weights before it.
     """
 
     reference: str
@@ -39,6 +40,7 @@ class Origin:
     num_classes: int
     in_chans: int
     new_head: bool = False
+    trained: bool = False
 
 
 class ZooModel(Freezable):
@@ -177,6 +179,20 @@ def as_zoo_model(
     module.chain, module.info, module.origin = chain, info, origin
     module.input, module.labels = input, labels
     return module
+
+
+def pretrained_part(model: nn.Module) -> dict[str, Tensor]:
+    """The weights that somebody trained, by name: all but a new head; none where all are random.
+
+    Of a module that zoo did not create, all: nobody knows better.
+    """
+    named = {name: parameter.detach() for name, parameter in model.named_parameters()}
+    if not isinstance(model, ZooModel):
+        return named
+    if not model.origin.trained:
+        return {}
+    head = model.chain["head"]
+    return {n: p for n, p in named.items() if not (model.origin.new_head and head.has(n))}
 
 
 def check_count(what: str, value: Any, *, least: int) -> int:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from zoo_core.cache import is_offline
 from zoo_core.catalogue import catalogue
 from zoo_core.errors import PublishError
 from zoo_core.lineage import Delta
@@ -45,6 +46,11 @@ def push(
         >> run = zoo.finetune("resnet50", "folder:flowers", freeze_until="head")
         >> zoo.push(run, "me/flowers-resnet50").url
     """
+    if is_offline():
+        raise PublishError(
+            "zoo is offline: ZOO_OFFLINE or HF_HUB_OFFLINE is set.",
+            hint="A push asks what is there, also a dry one; save_pretrained(folder) needs nobody.",
+        )
     subject, recipe = _subject(model)
     source, name = _destination(repository)
     with tempfile.TemporaryDirectory(prefix="zoo-push-") as folder:
@@ -99,7 +105,8 @@ def _subject(model: Run | ZooModel | str | Path) -> tuple[ZooModel, dict[str, An
 def _shareable(recipe: Mapping[str, Any]) -> dict[str, Any]:
     """The recipe without the folders of this machine: their names alone."""
     told = dict(recipe)
-    told["data"] = {key: _no_folders(value) for key, value in recipe.get("data", {}).items()}
+    for table in ("data", "start"):
+        told[table] = {key: _no_folders(value) for key, value in recipe.get(table, {}).items()}
     return told
 
 
@@ -107,8 +114,10 @@ def _no_folders(value: Any) -> Any:
     """
     >>> _no_folders("folder:/home/me/flowers/")
     'folder:flowers'
+    >>> _no_folders("hf://me/flowers")
+    'hf://me/flowers'
     """
-    if not isinstance(value, str) or "/" not in value:
+    if not isinstance(value, str) or "/" not in value or "://" in value:
         return value
     kind, colon, path = value.rpartition(":")
     return f"{kind}{colon}{path.rstrip('/').rpartition('/')[2]}"

@@ -79,6 +79,11 @@ class RunFolder:
             hint = "Choose another run folder with out=, or remove it."
             raise RecipeError(f"{path} is not empty.", hint=hint)
 
+    def remove_if_empty(self) -> None:
+        """Leave no folder behind where nothing came of it."""
+        with contextlib.suppress(OSError):
+            self.path.rmdir()
+
     def write_recipe(self, recipe: Mapping[str, Any]) -> None:
         with _kept_whole(self.path / RECIPE) as temporary:
             temporary.write_text(tomli_w.dumps(without_none(recipe)), encoding="utf-8")
@@ -229,7 +234,7 @@ def load_run(folder: Path) -> ZooModel:
     if count != model.num_outputs:
         model.reset_head(count)
     model.labels, model.input = (tuple(labels) if labels else None), spec
-    model.origin = replace(model.origin, new_head=False)
+    model.origin = replace(model.origin, new_head=False, trained=True)
     _put(model, read_tensors(folder / BEST), folder, complete="weights" not in recipe)
     return model
 

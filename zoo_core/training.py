@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import platform
 import sys
@@ -22,7 +23,7 @@ from zoo_core.chain import owner
 from zoo_core.data import Pictures, is_tensor_item, open_data, stratified
 from zoo_core.errors import DataError, RecipeError, UnknownName, did_you_mean
 from zoo_core.evaluation import matched, scored
-from zoo_core.model import ZooModel
+from zoo_core.model import ZooModel, pretrained_part
 from zoo_core.progress import Bar
 from zoo_core.regularize import Regularizer, Stack, Verdict
 from zoo_core.regularize import regularizers as stack_of
@@ -90,9 +91,10 @@ def finetune(
     train_set, val_set = split(pictures, val, seed)
     folder = None if out is False else RunFolder(_out(out, model, data))
     devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
-    with torch.random.fork_rng(devices=devices):
+    with _cleared(folder), torch.random.fork_rng(devices=devices):
         torch.manual_seed(seed)
         tuned = _model_for(model, train_set)
+        start = {"model": _shown_model(model), "weights": tuned.origin.weights}
         if tuned.labels is None and train_set.num_classes == tuned.num_outputs:
             tuned.labels = train_set.classes
         train_set = matched(train_set, tuned.labels, tuned.num_outputs)
@@ -109,6 +111,7 @@ def finetune(
             "val": _shown(val) if val is not None else "a fifth",
         }
         session.recipe["train"]["regularizers"] = _shown_list(regularizers)
+        session.recipe["start"] = start | {"sha256": tuned.origin.sha256}
         return session.run()
 
 
@@ -217,6 +220,21 @@ def _out(out: str | Path | None, model: Any, data: Any) -> Path:
     return new_folder(name, _shown(data))
 
 
+def _shown_model(model: ZooModel | str | Path) -> str:
+    return model.origin.reference if isinstance(model, ZooModel) else str(model)
+
+
+@contextlib.contextmanager
+def _cleared(folder: RunFolder | None) -> Iterator[None]:
+    """What fails before anything was written leaves no empty folder."""
+    try:
+        yield
+    except BaseException:
+        if folder is not None:
+            folder.remove_if_empty()
+        raise
+
+
 def _shown(data: Any) -> str:
     """What stands for data in a recipe: a spec as it is, an object by its class."""
     return str(data) if isinstance(data, str | Path | bool) else f"a {type(data).__name__}"
@@ -268,7 +286,7 @@ class Session:
         """Train to the end, restore the best weights, write the folder."""
         model, record = self.model, self.run_record
         model.to(self.accelerator.device)
-        reference = _pretrained_part(model)
+        reference = pretrained_part(model)
         optimizer = _optimizer(model, self.settings)
         self.forward, self.optimizer = self.accelerator.prepare(model, optimizer)
         if self.settings.compile:
@@ -299,7 +317,7 @@ class Session:
         finally:
             best.restore(model)
             self.accelerator.unwrap_model(self.forward, keep_fp32_wrapper=False)
-        model.origin = replace(model.origin, new_head=False)
+        model.origin = replace(model.origin, new_head=False, trained=True)
         self.recipe["result"] = dict(record.best)
         self._write()
         return record
@@ -442,14 +460,6 @@ def _augmented(augment: bool | str | int, model: ZooModel, pictures: Pictures) -
 
 def _watches(member: Regularizer) -> bool:
     return type(member).validation is not Regularizer.validation
-
-
-def _pretrained_part(model: ZooModel) -> Mapping[str, Tensor]:
-    """The weights that somebody trained: all but a new head; none where all began as random."""
-    if model.origin.weights is None:
-        return {}
-    new = model.chain["head"] if model.origin.new_head else None
-    return {n: p.detach() for n, p in model.named_parameters() if new is None or not new.has(n)}
 
 
 def _epoch_line(row: Mapping[str, Any], total: int) -> str:

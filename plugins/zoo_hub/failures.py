@@ -11,6 +11,7 @@ from huggingface_hub.utils import httpx
 
 from zoo_core.errors import NotCached, PublishError, SourceError, WeightsError, ZooError
 
+NETWORK = "Check the network, and try again."
 LOGIN = "Log in with: hf auth login (or set HF_TOKEN)."
 _FULL = (
     *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS),
@@ -62,7 +63,7 @@ def explain(
     if isinstance(error, errors.HfHubHTTPError):
         return _refused(error, where, kind)
     if isinstance(error, httpx.HTTPError):
-        return kind(f"{where} cannot be reached: {_one_line(error)}.", hint="Try again later.")
+        return kind(f"{where} cannot be reached: {_one_line(error)}.", hint=NETWORK)
     if isinstance(error, OSError) and error.errno in _FULL:
         return WeightsError(
             f"The Hub's cache cannot be written: {error.strerror}: {error.filename}.",
@@ -90,7 +91,7 @@ def _unreachable(error: Exception, where: str, what: str, kind: type[ZooError]) 
     if isinstance(cause, Exception) and not isinstance(cause, errors.OfflineModeIsEnabled):
         return kind(
             f"{where}, {what}: the Hub does not answer ({type(cause).__name__}).",
-            hint="Check the network, and try again.",
+            hint=NETWORK,
         )
     return NotCached(f"{where} ({what}) is not in the cache.")
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo_core.errors import RecipeError
+from zoo_core.model import pretrained_part
 from zoo_core.regularize import Regularizer
 
 
@@ -27,10 +28,13 @@ class L2SP(Regularizer):
     def attach(
         self, model: nn.Module, *, reference: Mapping[str, Tensor] | None = None, **given: Any
     ) -> None:
-        """At the first attach, copies the reference (default: the weights as they are now)."""
+        """At the first attach, copies the reference.
+
+        By default those are the weights as they are, without a head that is new.
+        """
         super().attach(model, reference=reference, **given)
         if self._start is None:
-            start = dict(model.named_parameters()) if reference is None else reference
+            start = pretrained_part(model) if reference is None else reference
             if not start:
                 raise RecipeError(
                     "l2-sp keeps weights near the pretrained ones, and this model has none.",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from zoo_core.cli.arguments import name_or_path
 from zoo_core.cli.names import MODEL
 from zoo_core.cli.output import print_json
 
@@ -24,8 +25,9 @@ def command(name: str, freeze_until: str | None, as_json: bool) -> None:
     from zoo_core.building import brings_weights, create
     from zoo_core.model import stage_table
 
-    weights = None if brings_weights(name) else False
-    model = create(name, pretrained=weights, freeze_until=freeze_until)
+    named = name_or_path(name)
+    weights = None if brings_weights(named) else False
+    model = create(named, pretrained=weights, freeze_until=freeze_until)
     if as_json:
         print_json(stage_table(model))
     else:
