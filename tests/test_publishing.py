@@ -464,6 +464,19 @@ def test_a_repository_in_timms_layout_is_the_official_model_of_that_name(hub: Hu
     assert same(again, model.state_dict())
 
 
+def test_what_timm_itself_exports_is_understood(tmp_path: Path) -> None:
+    import timm
+    from timm.models import save_for_hf
+
+    torch.manual_seed(0)
+    theirs = timm.create_model("resnet18", num_classes=3).eval()
+    save_for_hf(theirs, tmp_path, safe_serialization=True)
+    assert json.loads((tmp_path / "config.json").read_text())["model_args"]["global_pool"] == "avg"
+    x = torch.rand(2, 3, 64, 64)
+    with torch.no_grad():
+        assert torch.equal(zoo.create(tmp_path).eval()(x), theirs(x))
+
+
 def test_a_push_and_a_fetch_through_xet(xet_hub: HubServer, tmp_path: Path) -> None:
     code = (
         "import torch, zoo_core as zoo\n"

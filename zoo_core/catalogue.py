@@ -240,6 +240,11 @@ class Catalogue:
             "weight source", ((plugin, source.scheme, source) for plugin, source in sources)
         )
 
+    def publisher(self, scheme: str) -> WeightSource | None:
+        """The source for a scheme where it can be pushed to, else None."""
+        source = self.sources().get(scheme)
+        return source if source is not None and source.push is not None else None
+
     def source(self, scheme: str) -> WeightSource:
         """The source for a scheme such as `file`.
 

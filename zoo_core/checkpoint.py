@@ -12,13 +12,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from zoo_core.catalogue import Catalogue, catalogue
+from zoo_core.catalogue import catalogue
 from zoo_core.digest import remembered_digest, tensor_digest
 from zoo_core.errors import PluginError, UnknownName, WeightsError
 from zoo_core.labels import label_names
 from zoo_core.lock import pin_of
 from zoo_core.pickles import PICKLES
-from zoo_core.saved import CONFIG, FILES, Base, Saved, read_config
+from zoo_core.saved import CONFIG, Base, Saved, read_config
 from zoo_core.tensors import read_tensors
 from zoo_core.types import Architecture, InputSpec, ModelInfo, WeightsInfo
 from zoo_core.weights import local_file, split_reference, verified_file
@@ -117,13 +117,12 @@ def names_file(reference: str) -> bool:
     return suffix.lower() in (".safetensors", *PICKLES)
 
 
-def published_model(saved: Saved, reference: str, known: Catalogue | None = None) -> ModelInfo:
+def published_model(saved: Saved, reference: str) -> ModelInfo:
     """The installed model that a config.json names. Raises PluginError with what to install."""
-    known = known or catalogue()
     names = [saved.model, f"timm/{saved.model}"] if saved.distribution == "timm" else [saved.model]
     for name in names:
         try:
-            return known.find(name).model
+            return catalogue().find(name).model
         except UnknownName as error:
             missing = error
     raise PluginError(
@@ -157,8 +156,7 @@ def _same_place(base: str, reference: str) -> None:
     """A config.json may lead to another repository of its own source, and to nothing else."""
     scheme = split_reference(base)[0]
     published = split_reference(reference)[0]
-    source = catalogue().sources().get(scheme)
-    if source is None or source.push is None or published not in (scheme, "file"):
+    if catalogue().publisher(scheme) is None or published not in (scheme, "file"):
         raise WeightsError(f"{reference} stands on {base!r:.80}, which a config.json may not name.")
 
 
@@ -176,4 +174,4 @@ def _check_base(
 
 def published_files(saved: Saved) -> tuple[str, ...]:
     """The files of a published model that create() needs."""
-    return (CONFIG, FILES[saved.format])
+    return (CONFIG, saved.file)

@@ -77,19 +77,14 @@ def state_dict_in(found: Any, path: Path) -> dict[str, Tensor]:
     for key in ("state_dict", "model"):
         if isinstance(found, dict) and isinstance(found.get(key), dict):
             found = found[key]
-    other = (
-        [k for k, v in found.items() if not isinstance(v, torch.Tensor)] if _is_dict(found) else []
-    )
-    if not _is_dict(found) or not found or other:
+    held = found if isinstance(found, dict) else {}
+    other = [name for name, value in held.items() if not isinstance(value, torch.Tensor)]
+    if not held or other:
         what = f"it holds {', '.join(map(str, other[:3]))}" if other else "it is none"
         raise WeightsError(
             f"{path} is no plain state dict: {what}.", hint=f"Try: zoo convert {path} --model NAME"
         )
-    return {str(name): value.detach().contiguous().clone() for name, value in found.items()}
-
-
-def _is_dict(found: Any) -> bool:
-    return isinstance(found, dict)
+    return {str(name): value.detach().contiguous().clone() for name, value in held.items()}
 
 
 def _place(sha256: str) -> Path:

@@ -59,8 +59,7 @@ def _name_for_others(model: ZooModel, weights: str, checkpoint: Checkpoint) -> s
         return weights
     known = model.info.weights.get(weights)
     scheme = split_reference(checkpoint.pinned)[0] if checkpoint.pinned else ""
-    source = catalogue().sources().get(scheme)
-    if known is not None and known.sha256 is None and source is not None and source.push:
+    if known is not None and known.sha256 is None and catalogue().publisher(scheme):
         return str(checkpoint.pinned)
     return f"{catalogue().bare(model.info)}.{weights}"
 

@@ -126,12 +126,7 @@ class ZooModel(Freezable):
         head   10          850  yes
         total           61,706  850
         """
-        return render_rows(stage_table(self))
-
-
-def stage_table(model: ZooModel) -> list[dict[str, Any]]:
-    """The rows of `summary()`: stage, output (without the batch), params, trainable, frozen."""
-    return stage_rows(model)
+        return render_rows(stage_rows(self))
 
 
 def render_rows(rows: list[dict[str, Any]]) -> str:

@@ -12,6 +12,7 @@ from zoo_core.catalogue import catalogue
 from zoo_core.errors import UnknownName, WeightsError
 from zoo_core.files import written
 from zoo_core.lock import NAME, Pin, add_pins
+from zoo_core.saved import CONFIG
 from zoo_core.stamps import Stamp, all_stamps, read_sha256
 from zoo_core.types import Fetched, WeightsInfo
 from zoo_core.weights import MODEL_FILE, local_file, shelf, split_reference, verified_file
@@ -128,7 +129,7 @@ def _weights(name: str) -> WeightsInfo:
 
 
 def _is_weights(file: Held) -> bool:
-    return file.filename != "config.json"
+    return file.filename != CONFIG
 
 
 def _copy(file: Held, to: Path) -> None:

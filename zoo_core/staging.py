@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from zoo_core.chain import owner
 from zoo_core.errors import PublishError, WeightsError
 from zoo_core.lineage import Below, Delta, base_of, decided, difference, equal, inherited_license
 from zoo_core.model import ZooModel
+from zoo_core.modes import evaluating
 from zoo_core.runs import RECIPE, without_none
 from zoo_core.saved import CONFIG, SCHEMA, Base, Saved, saved_input
 from zoo_core.stamps import read_sha256
@@ -92,8 +94,6 @@ def stage(
 def _saved(
     model: ZooModel, as_delta: bool, below: Below | None, dropped: list[str], license: str | None
 ) -> Saved:
-    from importlib.metadata import PackageNotFoundError, version
-
     try:
         installed = version(model.info.distribution)
     except PackageNotFoundError:
@@ -200,8 +200,6 @@ def _check_round_trip(model: ZooModel, state: Mapping[str, Tensor], folder: Path
     device = next(model.parameters()).device
     x = torch.rand(1, *model.input.size, generator=torch.Generator().manual_seed(0))
     x = x.to(device, next(model.parameters()).dtype)
-    from zoo_core.modes import evaluating
-
     again = again.to(device)
     with evaluating(model), evaluating(again), torch.no_grad():
         if not torch.equal(model(x), again(x)):
@@ -224,7 +222,6 @@ def _stage_rows(model: ZooModel, moved: set[str]) -> list[tuple[str, int, bool]]
 def _repository_of(reference: str) -> str | None:
     """OWNER/NAME of a reference to the Hub, for the card's base_model; None for other places."""
     scheme, rest = split_reference(reference)
-    source = catalogue().sources().get(scheme)
-    if source is None or source.push is None:
+    if catalogue().publisher(scheme) is None:
         return None
     return "/".join(rest.partition("@")[0].split("/")[:2])

@@ -23,12 +23,12 @@ def command(name: str, freeze_until: str | None, as_json: bool) -> None:
     NAME is a model, whose weights are not fetched, a reference (hf://…) or the path of a run.
     """
     from zoo_core.building import brings_weights, create
-    from zoo_core.model import stage_table
+    from zoo_core.chain import stage_rows
 
     named = name_or_path(name)
     weights = None if brings_weights(named) else False
     model = create(named, pretrained=weights, freeze_until=freeze_until)
     if as_json:
-        print_json(stage_table(model))
+        print_json(stage_rows(model))
     else:
         click.echo(model.summary())
