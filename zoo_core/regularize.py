@@ -10,15 +10,19 @@ in anybody's.
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from enum import Enum
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from zoo_core.catalogue import catalogue
 from zoo_core.errors import RecipeError, UnknownName, did_you_mean
+from zoo_core.schedule import Schedule, scheduled
+from zoo_core.selection import selected, words
 from zoo_core.types import Option, RegularizerSpec
 
 
@@ -33,11 +37,55 @@ class Verdict(Enum):
 class Regularizer:
     """One thing that lowers generalisation error: override the moments that it needs.
 
+    `stages`, `exclude`: where it acts, as names of stages or paths of modules: a sequence, or one
+    text joined by `+`; by default wherever something trains. `schedule`, `steps`: how its strength
+    moves (`zoo_core.schedule`). What it raises as ValueError comes out as a RecipeError that names
+    it.
+
     >>> class Noise(Regularizer):
     ...     def gradients(self) -> None:
     ...         for weight in self.trained.values():
-    ...             weight.grad += 0.01 * torch.randn_like(weight.grad)
+    ...             weight.grad += self.now(0.01) * torch.randn_like(weight.grad)
     """
+
+    name: str = ""
+    """What it is called in messages and recipes; the class's name where it has none."""
+
+    needs_validation: bool = False
+    """Whether it is of no use without validations."""
+
+    changes_pictures: bool = False
+    """Whether what enters the model is another picture each time: then nothing can be cached."""
+
+    averages: bool = False
+    """Whether it puts averaged weights in place of the trained ones; one in a stack at most."""
+
+    stages: Sequence[str] = ()
+    exclude: Sequence[str] = ()
+    schedule: Schedule = staticmethod(scheduled("constant"))
+    stack: Stack | None = None
+    handles: Sequence[RemovableHandle] = ()
+
+    def __init__(
+        self,
+        *,
+        stages: str | Sequence[str] = (),
+        exclude: str | Sequence[str] = (),
+        schedule: str | Schedule = "constant",
+        steps: int = 0,
+    ) -> None:
+        self.stages, self.exclude = words(stages), words(exclude)
+        self.schedule = scheduled(schedule, steps)
+
+    def now(self, strength: float) -> float:
+        """A strength as its schedule has it at this step of the stack."""
+        factor = self.schedule(self.stack.steps if self.stack else 0)
+        if factor != 1 and torch.cuda.is_available() and torch.cuda.is_current_stream_capturing():
+            raise RecipeError(
+                f"{called(self)} has a schedule, and a CUDA graph would repeat one step of it.",
+                hint="Capture without a schedule.",
+            )
+        return strength * factor
 
     def attach(
         self,
@@ -49,12 +97,17 @@ class Regularizer:
     ) -> None:
         """Take hold of a model: before training, and again after each change of what trains.
 
+        `optimizer`: proximal steps take its learning rates, 1 without one. `scaler`: a GradScaler.
         `reference`: the weights to start from by name (default: those of the first attach, kept
-        from then on). Afterwards `self.model`, `self.optimizer` and `self.trained` (the weights
-        that train, by name) are set.
+        from then on). Afterwards `self.model`, `self.optimizer`, `self.trained` (the weights that
+        train, by name) and `self.decayed` (those of two and more dimensions) are set, of the
+        chosen stages only.
         """
-        self.model, self.optimizer, self.scaler = model, optimizer, scaler
-        self.trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
+        self._release()
+        self.model, self.optimizer, self.scaler = unwrapped(model), optimizer, scaler
+        learns = {name: p for name, p in self.model.named_parameters() if p.requires_grad}
+        chosen = selected(self.model, learns, self.stages, self.exclude)
+        self.trained = {name: learns[name] for name in chosen}
         self.decayed = {name: p for name, p in self.trained.items() if p.ndim >= 2}
 
     def batch(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
@@ -62,7 +115,10 @@ class Regularizer:
         return x, y
 
     def loss(self, loss: Tensor, outputs: Tensor, targets: Tensor) -> Tensor:
-        """The loss to go backward from."""
+        """The loss to go backward from.
+
+        `outputs`: scores (N, C). `targets`: classes (N,), or shares of classes (N, C) when mixed.
+        """
         return loss
 
     def passes(self, closure: Callable[[], Tensor]) -> Tensor:
@@ -85,7 +141,8 @@ class Regularizer:
         yield
 
     def detach(self) -> None:
-        """After training: the weights that it stands for stay in the model."""
+        """After training: the weights that it stands for stay in the model, and no hook of it."""
+        self._release()
 
     def penalty(self) -> Tensor:
         """Its value now, on the device of the model; zero for those that add none."""
@@ -96,24 +153,44 @@ class Regularizer:
         return {}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take up the state of an earlier run."""
+        """Take up the state of an earlier run, once attached."""
+
+    def nothing_to_act_on(self, what: str, hint: str = "") -> RecipeError:
+        """The error of a regularizer that would do nothing."""
+        where = f" in {'+'.join(self.stages)}" if self.stages else ""
+        where += f" outside {'+'.join(self.exclude)}" if self.exclude else ""
+        return RecipeError(
+            f"{called(self)} has nothing to act on: no {what}{where}.",
+            hint=hint or "Unfreeze it, choose other stages, or leave the regularizer out.",
+        )
+
+    def _release(self) -> None:
+        for handle in self.handles:
+            handle.remove()
+        self.handles = []
 
 
 class Stack(Regularizer):
-    """Several regularizers as one: each moment goes to all of them in order."""
+    """Several regularizers as one: each moment goes to all of them in order.
+
+    `steps`: how many steps the optimizer has taken. `taken`: where a GradScaler may skip a step, 1
+    on the device if the last one was taken and 0 if not; else None.
+    """
 
     def __init__(self, members: Sequence[Regularizer]) -> None:
         self.members = tuple(members)
-        replacing = [type(m).__name__ for m in self.members if _overrides(m, "passes")]
-        if len(replacing) > 1:
-            both = f"{' and '.join(replacing)} both"
-            raise RecipeError(f"{both} replace the forward and backward pass: take one.")
+        self.steps = 0
+        self.taken: Tensor | None = None
+        _at_most_one(self.members, lambda m: _overrides(m, "passes"), "replace the backward pass")
+        _at_most_one(self.members, lambda m: m.averages, "put averaged weights into the model")
 
     def attach(self, model: nn.Module, **given: Any) -> Stack:  # type: ignore[override]
         """Attach all of them and return the stack, so that it reads in one line."""
         super().attach(model, **given)
         for member in self.members:
-            member.attach(model, **given)
+            member.stack = self
+            with _named(member):
+                member.attach(self.model, **given)
         return self
 
     def batch(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
@@ -133,10 +210,14 @@ class Stack(Regularizer):
         return closure()
 
     def gradients(self) -> None:
+        """Once before each step of the optimizer, however many passes its gradients come from."""
+        self.taken = _will_be_taken(self.optimizer, self.scaler)
         for member in self.members:
             member.gradients()
 
     def weights(self) -> None:
+        """Once after each step of the optimizer."""
+        self.steps += 1
         for member in self.members:
             member.weights()
 
@@ -154,22 +235,112 @@ class Stack(Regularizer):
             yield
 
     def detach(self) -> None:
-        for member in self.members:
+        """Those that watch validations come last, since the best weights win over the averaged."""
+        for member in sorted(self.members, key=lambda m: _overrides(m, "validation")):
             member.detach()
+        super().detach()
 
     def penalty(self) -> Tensor:
         return sum((member.penalty() for member in self.members), start=super().penalty())
 
+    def penalties(self) -> dict[str, Tensor]:
+        """The value of each that has one, by name."""
+        has = [member for member in self.members if _overrides(member, "penalty")]
+        return {called(member): member.penalty() for member in has}
+
     def state_dict(self) -> dict[str, Any]:
-        return {str(i): member.state_dict() for i, member in enumerate(self.members)}
+        states = [{"name": called(m), "state": m.state_dict()} for m in self.members]
+        return {"steps": self.steps, "members": states}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        for i, member in enumerate(self.members):
-            member.load_state_dict(state[str(i)])
+        """Raises RecipeError where it is the state of other regularizers."""
+        theirs, ours = [m["name"] for m in state["members"]], [called(m) for m in self.members]
+        if theirs != ours:
+            raise RecipeError(
+                f"The state is that of {theirs or 'no regularizers'}, and these are {ours}.",
+                hint="Go on with the regularizers that the run began with.",
+            )
+        self.steps = state["steps"]
+        for member, saved in zip(self.members, state["members"], strict=True):
+            member.load_state_dict(saved["state"])
+
+
+def called(member: Regularizer) -> str:
+    """What a regularizer is called: its name, else that of its class."""
+    return member.name or type(member).__name__
+
+
+def unwrapped(model: nn.Module) -> nn.Module:
+    """The module inside the wrappers of torch: compiled, data-parallel, or both."""
+    wrappers = (nn.DataParallel, nn.parallel.DistributedDataParallel)
+    while True:
+        if isinstance(model, wrappers):
+            model = model.module
+        elif "_orig_mod" in model._modules:
+            model = model._modules["_orig_mod"]  # type: ignore[assignment]
+        else:
+            return model
+
+
+def at_least_zero(**numbers: float) -> None:
+    """Raise ValueError for a strength that is negative, infinite or no number."""
+    for name, number in numbers.items():
+        if not 0 <= number < math.inf:
+            raise ValueError(f"{name} must be 0 or more, not {number}")
+
+
+def above_zero(**numbers: float) -> None:
+    """Raise ValueError for a bound that is zero, negative, infinite or no number."""
+    for name, number in numbers.items():
+        if not 0 < number < math.inf:
+            raise ValueError(f"{name} must be above 0, not {number}")
+
+
+def a_share(**numbers: float) -> None:
+    """Raise ValueError for what is not in [0, 1)."""
+    for name, number in numbers.items():
+        if not 0 <= number < 1:
+            raise ValueError(f"{name} must be in [0, 1), not {number}")
 
 
 def _overrides(member: Regularizer, method: str) -> bool:
     return getattr(type(member), method) is not getattr(Regularizer, method)
+
+
+def _at_most_one(
+    members: Iterable[Regularizer], which: Callable[[Regularizer], bool], what: str
+) -> None:
+    names = [called(member) for member in members if which(member)]
+    if len(names) > 1:
+        raise RecipeError(f"{' and '.join(names)} each {what}: take one.")
+
+
+@contextlib.contextmanager
+def _named(member: Regularizer) -> Iterator[None]:
+    """A ValueError inside comes out as a RecipeError with the regularizer's name."""
+    try:
+        yield
+    except ValueError as error:
+        raise RecipeError(f"{called(member)}: {error}.") from error
+
+
+def _will_be_taken(optimizer: Any, scaler: Any) -> Tensor | None:
+    """1 on the device where the gradients are all finite, 0 where the scaler will skip the step.
+
+    Asked for without waiting for the device; None where no step is ever skipped. Raises
+    RecipeError where the gradients are still scaled.
+    """
+    if scaler is None or optimizer is None or not scaler.is_enabled():
+        return None
+    while hasattr(optimizer, "optimizer"):  # Accelerate's wrapper
+        optimizer = optimizer.optimizer
+    found = list(scaler._found_inf_per_device(optimizer).values())
+    if not found:
+        raise RecipeError(
+            "The gradients are still scaled.",
+            hint="Call scaler.unscale_(optimizer) before stack.gradients().",
+        )
+    return 1 - torch.stack([inf.to(found[0].device) for inf in found]).amax()
 
 
 # --- by name -------------------------------------------------------------------------------------
@@ -227,9 +398,11 @@ def _built(spec: RegularizerSpec, given: Mapping[str, str], item: str) -> Regula
         raise RecipeError(f'"{item}" needs {missing[0]}.', hint=_usage(spec))
     values = {key: _value(options[key], text, item) for key, text in given.items()}
     try:
-        return spec.factory(**values)
+        made = spec.factory(**values)
     except ValueError as error:
         raise RecipeError(f'"{item}": {error}.', hint=_usage(spec)) from error
+    made.name = spec.name
+    return made
 
 
 def _value(option: Option, text: str, item: str) -> Any:

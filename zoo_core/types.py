@@ -216,6 +216,19 @@ class Option:
     meaning: str
 
 
+WHERE = (
+    Option("stages", "", "where it acts: stages or modules joined by +; all that trains if empty"),
+    Option("exclude", "", "where it does not act: stages or modules joined by +"),
+)
+"""The options of a regularizer that can be kept to a part of the network."""
+
+WHEN = (
+    Option("schedule", "constant", "constant, warmup (0 to 1), linear or cosine (1 to 0)"),
+    Option("steps", 0, "over how many steps of the optimizer the schedule goes"),
+)
+"""The options of a regularizer whose strength can move."""
+
+
 @dataclass(frozen=True)
 class RegularizerSpec:
     """A regularizer by name. `value` names the option that `"name=0.01"` sets."""
