@@ -424,9 +424,6 @@ _KINDS = {bool: "true or false", int: "a whole number", float: "a number"}
 
 def _usage(spec: RegularizerSpec) -> str:
     value = f"={spec.value}" if spec.value else ""
-    rest = ",".join(f"{o.name}={_shown(o.default)}" for o in spec.options if o.name != spec.value)
-    return f"Write {spec.name}{value}{':' if rest else ''}{rest}."
-
-
-def _shown(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else "…" if value is None else str(value)
+    rest = ",".join(option.name for option in spec.options if option.name != spec.value)
+    options = f", or {spec.name}:option=value with {rest}" if rest else ""
+    return f"Write {spec.name}{value}{options}."

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 
@@ -14,6 +16,13 @@ class Snapshot:
 
     def __init__(self, model: nn.Module) -> None:
         self.tensors = {name: tensor.detach().clone() for name, tensor in moving(model).items()}
+
+    @classmethod
+    def of(cls, tensors: Mapping[str, Tensor]) -> Snapshot:
+        """One from tensors that an earlier one held."""
+        snapshot = cls.__new__(cls)
+        snapshot.tensors = dict(tensors)
+        return snapshot
 
     @torch.no_grad()
     def restore(self, model: nn.Module) -> None:

@@ -25,7 +25,7 @@ from zoo_core.errors import DataError, RecipeError, UnknownName, did_you_mean
 from zoo_core.evaluation import matched, scored
 from zoo_core.model import ZooModel, pretrained_part
 from zoo_core.progress import Bar
-from zoo_core.regularize import Regularizer, Stack, Verdict
+from zoo_core.regularize import Regularizer, Stack, Verdict, called
 from zoo_core.regularize import regularizers as stack_of
 from zoo_core.runs import SCHEMA, Run, RunFolder, base_of, model_recipe, new_folder, saved_names
 from zoo_core.snapshot import Snapshot
@@ -71,9 +71,10 @@ def finetune(
     `out`: a new folder (default `runs/…`; False: none). `seed`: order, augmentation, dropout and
     new heads follow it.
 
-    Trains on the GPU that Accelerate finds, else on CPU. Best is the lowest validation log-loss.
-    Raises DataError, RecipeError, UnknownName, FreezeError before training; RecipeError when the
-    loss is no number, with the last good weights back in the model.
+    Trains on the GPU that Accelerate finds, else on CPU. Best is what early stopping calls so,
+    else the lowest validation log-loss. Raises DataError, RecipeError, UnknownName, FreezeError
+    before training; RecipeError when the loss is no number, with the last good weights back in the
+    model.
 
     >>> import zoo_core as zoo
     >>> quiet = {"out": False, "progress": False}
@@ -81,12 +82,13 @@ def finetune(
     >>> run.accuracy > 0.9
     True
     """
-    _not_yet(train=train, schedule=schedule, resume=resume, tracker=tracker, cache=cache is True)
     settings = Settings(
         epochs, batch_size, lr, optimizer, augment, head, precision, compile, seed, workers
     )
     settings.check()
     stack = stack_of(regularizers)
+    uncached = _uncached(stack, cache)
+    _not_yet(train=train, schedule=schedule, resume=resume, tracker=tracker, cache=cache is True)
     pictures = open_data(data)
     train_set, val_set = split(pictures, val, seed)
     folder = None if out is False else RunFolder(_out(out, model, data))
@@ -112,6 +114,8 @@ def finetune(
         }
         session.recipe["train"]["regularizers"] = _shown_list(regularizers)
         session.recipe["start"] = start | {"sha256": tuned.origin.sha256}
+        if uncached and cache == "auto" and tuned.frozen and progress:
+            print(f"Not cached: {uncached}.", file=sys.stderr)
         return session.run()
 
 
@@ -273,8 +277,8 @@ class Session:
         if val_set is not None:
             held_out = Samples(val_set, model.transform(), random=False, seed=settings.seed)
             self.val_loader = loader(held_out, batch_size, shuffle=False, workers=workers)
-        if self.val_loader is None and any(_watches(member) for member in stack.members):
-            raise RecipeError("Early stopping needs validation.", hint="Leave val=False out.")
+        if self.val_loader is None:
+            _work_without_validation(stack)
         path = folder.path if folder else None
         self.run_record = Run(model, self._recipe(train_set, val_set), path=path)
 
@@ -294,16 +298,19 @@ class Session:
         self.names = saved_names(model, lambda: base_of(model)) if self.folder else ()
         self._write()
         best = Snapshot(model)
-        lowest = math.inf
+        lowest, judged = math.inf, False
         scaler = self.accelerator.scaler
         self.stack.attach(model, optimizer=self.optimizer, scaler=scaler, reference=reference)
         try:
             for row, verdict in self._epochs():
                 record.history.append(row)
-                if self.val_loader is None or row["val_loss"] < lowest:
-                    lowest = row.get("val_loss", lowest)
-                    best, record.best = Snapshot(model), row
-                    self._save_best()
+                judged = judged or verdict is Verdict.IMPROVED
+                better = row.get("val_loss", -math.inf) < lowest
+                if verdict is Verdict.IMPROVED or (better and not judged):
+                    lowest = row.get("val_loss", math.inf)
+                    with self.stack.evaluating():  # with the averages that were validated
+                        best, record.best = Snapshot(model), row
+                        self._save_best()
                 if self.folder:
                     self.folder.add_metrics(row)
                 if verdict is Verdict.STOP:
@@ -330,11 +337,12 @@ class Session:
             for epoch in range(1, total + 1):
                 start = time.perf_counter()
                 row: dict[str, Any] = {"epoch": epoch, "loss": self._train(epoch, bar)}
+                row |= {f"penalty_{n}": p.item() for n, p in self.stack.penalties().items()}
                 verdict = Verdict.CONTINUE
                 if self.val_loader is not None:
                     metrics = self._validate()
                     row |= {f"val_{key}": value for key, value in metrics.items()}
-                    verdict = self.stack.validation(metrics)
+                    verdict = self.stack.validation(metrics | {"train_loss": row["loss"]})
                 row["seconds"] = round(time.perf_counter() - start, 3)
                 bar.line(_epoch_line(row, total))
                 yield row, verdict
@@ -354,12 +362,19 @@ class Session:
             bar.step()
         mean = total.item() / order.size
         if not math.isfinite(mean):
-            diverged = "training diverged, and the last good weights are back"
-            raise RecipeError(
-                f"The loss is no number in epoch {epoch}: {diverged}.",
-                hint=f"Try a smaller lr than {self.settings.rate:g}.",
-            )
+            raise self._diverged(epoch)
         return mean
+
+    def _diverged(self, epoch: int) -> RecipeError:
+        penalties = self.stack.penalties().items()
+        strange = [name for name, penalty in penalties if not torch.isfinite(penalty)]
+        what = f"The loss (and the penalty of {', '.join(strange)})" if strange else "The loss"
+        back = "training diverged, and the last good weights are back"
+        return RecipeError(
+            f"{what} is no number in epoch {epoch}: {back}.",
+            hint=f"Try a smaller lr than {self.settings.rate:g}"
+            + (", or a weaker regularizer." if self.stack.members else "."),
+        )
 
     def _step(self, x: Tensor, y: Tensor) -> Tensor:
         x, y = self.stack.batch(x, y)
@@ -458,8 +473,28 @@ def _augmented(augment: bool | str | int, model: ZooModel, pictures: Pictures) -
     return bool(augment)
 
 
-def _watches(member: Regularizer) -> bool:
-    return type(member).validation is not Regularizer.validation
+def _work_without_validation(stack: Stack) -> None:
+    names = [called(member) for member in stack.members if member.needs_validation]
+    if names:
+        message = f"{' and '.join(names)} needs validation."
+        raise RecipeError(message, hint="Leave val=False out.")
+
+
+def _uncached(stack: Stack, cache: bool | str) -> str:
+    """Why regularizers forbid a cache of frozen activations; nothing where they do not.
+
+    Raises RecipeError where the cache was insisted on.
+    """
+    names = [called(member) for member in stack.members if member.changes_pictures]
+    if not names:
+        return ""
+    reason = f"{' and '.join(names)} makes other pictures in each step"
+    if cache is True:
+        raise RecipeError(
+            f"cache=True cannot be: {reason}, so there are no activations to keep.",
+            hint="Take manifold-mixup, which mixes the cached activations, or leave cache out.",
+        )
+    return reason
 
 
 def _epoch_line(row: Mapping[str, Any], total: int) -> str:

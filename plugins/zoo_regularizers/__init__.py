@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from zoo_regularizers.specs import activations, batches, gradients, training, weights
-
 from zoo_core.hookspecs import hookimpl
 from zoo_core.types import RegularizerSpec
+from zoo_regularizers.specs import activations, batches, gradients, training, weights
 
 
 @hookimpl

@@ -1,27 +1,37 @@
-"""L2: weight decay as a penalty."""
+"""L2: weight decay as a penalty (Krogh and Hertz, 1991)."""
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
+from typing import Any
 
-from zoo_core.regularize import Regularizer
+import torch
+from torch import Tensor, nn
+
+from zoo_core.regularize import Regularizer, at_least_zero
+from zoo_regularizers.pieces import pieces, with_gradients
+from zoo_regularizers.sums import sum_of_squares
 
 
 class L2(Regularizer):
-    """λΣw² over weights of two and more dimensions: adds 2λw to their gradients."""
+    """λΣw² over weights of two and more dimensions: adds 2λw to their gradients.
 
-    def __init__(self, strength: float = 1e-4) -> None:
-        if not strength >= 0:
-            raise ValueError(f"strength must be 0 or more, not {strength}")
+    `strength`: λ, 0 or more. With plain SGD it equals `weight_decay=2λ`.
+    """
+
+    def __init__(self, strength: float = 1e-4, **common: Any) -> None:
+        super().__init__(**common)
+        at_least_zero(strength=strength)
         self.strength = strength
 
+    def attach(self, model: nn.Module, **given: Any) -> None:
+        super().attach(model, **given)
+        if not self.decayed:
+            raise self.nothing_to_act_on("weight trains")
+
     def gradients(self) -> None:
-        pairs = [(w.grad, w.detach()) for w in self.decayed.values() if w.grad is not None]
-        if pairs:
-            gradients, weights = [g for g, _ in pairs], [w for _, w in pairs]
-            torch._foreach_add_(gradients, weights, alpha=2 * self.strength)
+        strength = 2 * self.now(self.strength)
+        for gradients, weights in pieces(*with_gradients(self.decayed.values())):
+            torch._foreach_add_(gradients, weights, alpha=strength)
 
     def penalty(self) -> Tensor:
-        norms = torch._foreach_norm([w.detach() for w in self.decayed.values()])
-        return self.strength * sum((norm**2 for norm in norms), start=super().penalty())
+        return self.now(self.strength) * sum_of_squares(self.decayed.values())

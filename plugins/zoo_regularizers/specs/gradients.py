@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+from zoo_core.types import WHERE, Option, RegularizerSpec
 from zoo_regularizers.specs import lazy
-
-from zoo_core.types import WHEN, WHERE, Option, RegularizerSpec
 
 ON_GRADIENTS = "on gradients"
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from zoo_regularizers.specs import lazy
-
 from zoo_core.types import Option, RegularizerSpec
+from zoo_regularizers.specs import lazy
 
 SPECS = [
     RegularizerSpec(
@@ -42,8 +41,8 @@ SPECS = [
             Option("monitor", "loss", "the metric to watch: loss (log-loss) or accuracy"),
             Option("restore", True, "go back to the best weights at the end"),
             Option("rule", "patience", "patience, or Prechelt's gl, pq or up"),
-            Option("alpha", 5.0, "gl, pq: the loss of generality that stops, in percent"),
-            Option("strip", 5, "pq: validations in a training strip"),
+            Option("alpha", 0.0, "what stops: gl: percent (0: 5); pq: a quotient (0: 0.75)"),
+            Option("strip", 5, "pq, up: validations in a strip"),
             Option("every", 0, "steps between two validations that count; 0: all count"),
             Option("seconds", 0.0, "seconds between two validations that count; 0: all count"),
         ),

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from zoo_regularizers.specs import lazy
-
 from zoo_core.types import WHEN, WHERE, Option, RegularizerSpec
+from zoo_regularizers.specs import lazy
 
 BY_GRADIENT = "on gradients"
 AFTER_STEP = "after each step, on weights"

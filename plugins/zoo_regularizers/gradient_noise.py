@@ -1,0 +1,53 @@
+"""Noise on gradients that fades over the steps (Neelakantan et al., 2015)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+from zoo_core.regularize import Regularizer, at_least_zero
+from zoo_regularizers.pieces import pieces, with_gradients
+
+
+class GradientNoise(Regularizer):
+    """g ← g + N(0, η/(1+t)^γ) at step t = 0, 1, …
+
+    `eta`, `gamma`: 0 or more. The noise follows from `seed` and t alone: it is the same in every
+    process, and in a run that was resumed.
+    """
+
+    def __init__(
+        self, eta: float = 0.01, gamma: float = 0.55, seed: int = 0, **common: Any
+    ) -> None:
+        super().__init__(**common)
+        at_least_zero(eta=eta, gamma=gamma, seed=seed)
+        self.eta, self.gamma, self.seed, self.step = eta, gamma, seed, 0
+
+    def attach(self, model: nn.Module, **given: Any) -> None:
+        super().attach(model, **given)
+        if not self.trained:
+            raise self.nothing_to_act_on("parameter trains")
+
+    @torch.no_grad()
+    def gradients(self) -> None:
+        deviation = (self.eta / (1 + self.step) ** self.gamma) ** 0.5
+        drawing: dict[torch.device, torch.Generator] = {}
+        for gradients, _ in pieces(*with_gradients(self.trained.values())):
+            device = gradients[0].device
+            if device not in drawing:
+                # Torch spreads neighbouring seeds far apart.
+                drawing[device] = torch.Generator(device).manual_seed((self.seed << 32) + self.step)
+            sizes = [gradient.numel() for gradient in gradients]
+            noise = gradients[0].new_empty(sum(sizes)).normal_(generator=drawing[device])
+            shaped = [n.view(g.shape) for n, g in zip(noise.split(sizes), gradients, strict=True)]
+            torch._foreach_add_(gradients, shaped, alpha=deviation)
+        self.step += 1
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"step": self.step}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self.step = state["step"]

@@ -1,0 +1,70 @@
+"""Orthogonal weights, softly: filters that do not repeat one another (Bansal et al., 2018)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from zoo_core.regularize import Regularizer, at_least_zero
+from zoo_regularizers.pieces import with_gradients
+
+
+def orthogonality(matrices: Tensor) -> tuple[Tensor, Tensor]:
+    """‖WWᵀ-I‖² of each matrix W and its gradient 4(WWᵀ-I)W.
+
+    `matrices`: (k, rows, columns). Where there are more rows than columns, they cannot all be
+    orthogonal: then the columns are asked to be, by WᵀW.
+    """
+    tall = matrices.shape[1] > matrices.shape[2]
+    wide = matrices.mT if tall else matrices
+    identity = torch.eye(wide.shape[1], device=wide.device, dtype=wide.dtype)
+    excess = torch.baddbmm(identity.expand(len(wide), -1, -1), wide, wide.mT, beta=-1)
+    gradient = 4 * torch.bmm(excess, wide)
+    return excess.square().sum((1, 2)), gradient.mT if tall else gradient
+
+
+class Orthogonal(Regularizer):
+    """λΣ‖WWᵀ-I‖² over layers: adds 4λ(WWᵀ-I)W to gradients; W has a row for each filter or unit.
+
+    `strength`: λ, 0 or more. Weights of one shape are multiplied together.
+    """
+
+    def __init__(self, strength: float = 1e-4, **common: Any) -> None:
+        super().__init__(**common)
+        at_least_zero(strength=strength)
+        self.strength = strength
+
+    def attach(self, model: nn.Module, **given: Any) -> None:
+        super().attach(model, **given)
+        if not self.decayed:
+            raise self.nothing_to_act_on("weight trains")
+
+    @torch.no_grad()
+    def gradients(self) -> None:
+        strength = self.now(self.strength)
+        gradients, weights = with_gradients(self.decayed.values())
+        for together in _by_shape(weights):
+            stack = torch.stack([weights[i].flatten(1) for i in together])
+            _, added = orthogonality(stack)
+            chosen = [gradients[i] for i in together]
+            alike = [a.view_as(g) for a, g in zip(added.unbind(), chosen, strict=True)]
+            torch._foreach_add_(chosen, alike, alpha=strength)
+
+    @torch.no_grad()
+    def penalty(self) -> Tensor:
+        weights = list(self.decayed.values())
+        values = [
+            orthogonality(torch.stack([weights[i].flatten(1) for i in together]))[0].sum()
+            for together in _by_shape(weights)
+        ]
+        return self.now(self.strength) * torch.stack(values).sum()
+
+
+def _by_shape(weights: Sequence[Tensor]) -> list[list[int]]:
+    shapes: dict[object, list[int]] = {}
+    for i, weight in enumerate(weights):
+        shapes.setdefault((weight.shape, weight.dtype, weight.device), []).append(i)
+    return list(shapes.values())

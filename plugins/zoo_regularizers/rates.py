@@ -1,0 +1,37 @@
+"""At which learning rate each weight moves: what a proximal step has to know."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from torch import Tensor
+
+
+class Rates:
+    """Weights by the parameter group of the optimizer that moves them.
+
+    Weights that no group holds do not move and are left out; without an optimizer all move at 1.
+    """
+
+    def __init__(self, weights: Mapping[str, Tensor], optimizer: Any) -> None:
+        self.groups: list[tuple[Mapping[str, Any], list[Tensor]]] = [
+            ({"lr": 1.0}, list(weights.values()))
+        ]
+        if optimizer is not None:
+            ours = {id(weight): weight for weight in weights.values()}
+            found = [(g, [w for w in g["params"] if id(w) in ours]) for g in optimizer.param_groups]
+            self.groups = [(group, held) for group, held in found if held]
+
+    def now(self) -> Iterator[tuple[list[Tensor], float | Tensor]]:
+        """Weights and their learning rate as it is now: a number, or a scalar on the device."""
+        for group, weights in self.groups:
+            yield weights, group["lr"]
+
+    def __len__(self) -> int:
+        return len(self.groups)
+
+
+def detached(weights: Sequence[Tensor]) -> list[Tensor]:
+    """The weights outside autograd."""
+    return [weight.detach() for weight in weights]
