@@ -28,7 +28,7 @@ from zoo_core.catalogue import catalogue
 from zoo_core.chain import owner, run_stages
 from zoo_core.errors import FreezeError, ZooError
 from zoo_core.model import Origin, ZooModel, as_zoo_model
-from zoo_core.regularize import Regularizer, Stack, regularizers
+from zoo_core.regularizer_checks import check_regularizer as check_regularizer
 from zoo_core.types import Architecture, InputSpec, ModelInfo, Stage
 
 CLASSES = 7
@@ -287,91 +287,3 @@ def heads_are_replaced(model: ZooModel, x: Tensor) -> None:
         scores = tuple(model.reset_head(CLASSES + 1)(x).shape)
         fault = "A new head does not give as many scores as it has classes."
         _expect(scores == (2, CLASSES + 1), fault)
-
-
-# --- regularizers --------------------------------------------------------------------------------
-
-
-def check_regularizer(regularizer: str | Regularizer, *, steps: int = 3) -> None:
-    """Check that a regularizer keeps the contract, in a short training with a frozen layer.
-
-    `regularizer`: as in `zoo.regularizers`: a name with options, or an object that is not attached
-    yet.
-
-    >>> check_regularizer("l2=0.1")
-    """
-    fresh = copy.deepcopy(regularizer)
-    stack = regularizers([regularizer])
-    model = _small_network()
-    before = _copied({n: p for n, p in model.named_parameters() if not p.requires_grad})
-    optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.01)
-    reference = {name: parameter.detach() for name, parameter in model.named_parameters()}
-    stack.attach(model, optimizer=optimizer, reference=reference)
-    for _ in range(steps):
-        _train_step(stack, model, optimizer)
-        with stack.evaluating():
-            stack.validation({"loss": 1.0, "accuracy": 0.5})
-    value = stack.penalty()
-    valid = value.ndim == 0 and bool(torch.isfinite(value)) and bool(value >= 0)
-    _expect(valid, f"penalty() is {value}, not 0 or more.")
-    if _has_penalty(stack.members[0]):
-        _gradients_are_the_penaltys(stack, model)
-    again = regularizers([fresh])
-    again.load_state_dict(stack.state_dict())
-    again.attach(model, optimizer=optimizer, reference=reference)
-    stack.detach()
-    moved = _moved(model.named_parameters(), before)
-    _expect(not moved, f"{', '.join(moved)} moved although it is frozen: act on self.trained only.")
-    finite = all(bool(torch.isfinite(p).all()) for p in model.parameters() if p.requires_grad)
-    _expect(finite, "Weights are no numbers after a few steps.")
-
-
-def _small_network() -> nn.Sequential:
-    torch.manual_seed(0)
-    first, second, head = nn.Linear(6, 8), nn.Linear(8, 8), nn.Linear(8, 3)
-    first.requires_grad_(False)
-    return nn.Sequential(first, nn.Tanh(), second, nn.Tanh(), head).double()
-
-
-def _train_step(stack: Stack, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
-    x, y = stack.batch(torch.randn(16, 6, dtype=torch.float64), torch.randint(3, (16,)))
-    optimizer.zero_grad()
-
-    def closure() -> Tensor:
-        outputs = model(x)
-        loss = stack.loss(nn.functional.cross_entropy(outputs, y), outputs, y)
-        loss.backward()
-        return loss.detach()
-
-    _expect(bool(torch.isfinite(stack.passes(closure))), "The loss is no number.")
-    stack.gradients()
-    optimizer.step()
-    stack.weights()
-
-
-def _has_penalty(member: Regularizer) -> bool:
-    kind = type(member)
-    return kind.penalty is not Regularizer.penalty and kind.gradients is not Regularizer.gradients
-
-
-def _gradients_are_the_penaltys(stack: Stack, model: nn.Module, width: float = 1e-5) -> None:
-    """gradients() adds the derivative of penalty(): by differences, at a weight of each tensor."""
-    for name, parameter in model.named_parameters():
-        if not parameter.requires_grad:
-            continue
-        for each in model.parameters():
-            each.grad = torch.zeros_like(each) if each.requires_grad else None
-        stack.gradients()
-        assert parameter.grad is not None
-        added = parameter.grad.flatten()[0].item()
-        flat = parameter.data.view(-1)
-        start, values = flat[0].item(), []
-        for step in (width, -width):
-            flat[0] = start + step
-            values.append(stack.penalty().item())
-        flat[0] = start
-        slope = (values[0] - values[1]) / (2 * width)
-        _expect(
-            abs(added - slope) <= 1e-6 + 1e-4 * abs(slope),
-            f"gradients() adds {added:g} to {name}[0], but penalty() rises by {slope:g}.",
-        )

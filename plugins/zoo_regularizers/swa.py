@@ -72,12 +72,14 @@ class SWA(Averaging):
 
     def state_dict(self) -> dict[str, Any]:
         numbers = ("count", "step", "validations", "last", "_measured")
-        return super().state_dict() | {name: getattr(self, name) for name in numbers}
+        own = {name: getattr(self, name) for name in numbers}
+        return super().state_dict() | own | {"batches": list(self._batches)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         super().load_state_dict(state)
         for name in ("count", "step", "validations", "last", "_measured"):
             setattr(self, name, state[name])
+        self._batches = deque(state["batches"], maxlen=BATCHES)
 
     _measured = True
 
