@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -419,13 +420,71 @@ class Exploding(Regularizer):
             weight.div_(0)
 
 
-class Negative(Regularizer):
+class NotANumber(Regularizer):
     def penalty(self) -> Tensor:
-        return torch.tensor(-1.0)
+        return torch.tensor(torch.nan)
+
+
+class Shrink(Regularizer):
+    """0.1·Σw², by its proximal step."""
+
+    strength = 0.1
+
+    @torch.no_grad()
+    def weights(self) -> None:
+        taken = 1 if self.stack is None or self.stack.taken is None else self.stack.taken
+        for weight in self.trained.values():
+            weight.div_(1 + 2 * self.optimizer.param_groups[0]["lr"] * self.strength * taken)
+
+    def penalty(self) -> Tensor:
+        return 0.1 * sum((w.detach() ** 2).sum() for w in self.trained.values())
+
+
+class ShrinkTooMuch(Shrink):
+    strength = 0.2
+
+
+class ShrinkSkipped(Shrink):
+    @torch.no_grad()
+    def weights(self) -> None:
+        for weight in self.trained.values():
+            weight.div_(1 + 2 * self.optimizer.param_groups[0]["lr"] * self.strength)
+
+
+class Forgetful(Regularizer):
+    """Gets stronger with the steps, and does not say so in its state."""
+
+    done = 0
+
+    def gradients(self) -> None:
+        self.done += 1
+        for weight in self.trained.values():
+            weight.grad += 0.1 * self.done * weight.detach()
+
+
+class LeavesHooks(Regularizer):
+    def attach(self, model: nn.Module, **given: Any) -> None:
+        super().attach(model, **given)
+        model.register_forward_hook(lambda *args: None)
+
+
+class KeepsAverages(Regularizer):
+    @contextlib.contextmanager
+    def evaluating(self) -> Iterator[None]:
+        with torch.no_grad():
+            for weight in self.trained.values():
+                weight.mul_(0.5)
+        yield
+
+
+class Raising(Regularizer):
+    def loss(self, loss: Tensor, outputs: Tensor, targets: Tensor) -> Tensor:
+        raise KeyError("scale")
 
 
 def test_a_regularizer_that_keeps_the_contract_passes() -> None:
     check_regularizer(Decay())
+    check_regularizer(Shrink())
     check_regularizer(Regularizer())
     assert zoo.regularizers([Decay()]).members
 
@@ -433,12 +492,21 @@ def test_a_regularizer_that_keeps_the_contract_passes() -> None:
 @pytest.mark.parametrize(
     ("regularizer", "told"),
     [
-        (TooStrong(), r"gradients\(\) adds .* to 2\.weight\[0\], but penalty\(\) rises by"),
-        (ForgetsBiases(), r"gradients\(\) adds 0 to 2\.bias\[0\], but penalty\(\) rises by"),
-        (TouchesFrozen(), r"0\.weight, 0\.bias moved .* frozen: act on self\.trained only"),
+        (TooStrong(), r"gradients\(\) adds .* of block\.conv\.weight, but penalty\(\) rises by"),
+        (ForgetsBiases(), r"gradients\(\) adds 0 along a direction of block\.norm\.weight, but"),
+        (
+            TouchesFrozen(),
+            r"stem\.0\.weight, .* moved although .* act on self\.trained only",
+        ),
         (NoNumber(), r"The loss is no number"),
         (Exploding(), r"no number"),
-        (Negative(), r"penalty\(\) is -1\.0, not 0 or more"),
+        (NotANumber(), r"penalty\(\) is nan, not a number"),
+        (ShrinkTooMuch(), r"no proximal step of penalty\(\): for .* it is too strong"),
+        (ShrinkSkipped(), r"block\.conv\.weight, .* moved in a step that the scaler skipped"),
+        (Forgetful(), r"A resumed run differs in block\.conv\.weight"),
+        (LeavesHooks(), r"detach\(\) leaves hooks or modules in the network"),
+        (KeepsAverages(), r"is another one after evaluating\(\)"),
+        (Raising(), r"loss\(\) of Raising raised KeyError: 'scale'"),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Regularizer) else "",
 )

@@ -34,8 +34,8 @@ def check_regularizer(regularizer: str | Regularizer, *, steps: int = 3) -> None
             frozen_weights_stay,
             penalty_is_its_derivative,
             resuming_changes_nothing,
-            skipped_steps_move_nothing,
             detaching_leaves_no_trace,
+            skipped_steps_move_nothing,
             unfreezing_is_noticed,
         ):
             torch.manual_seed(0)

@@ -38,13 +38,16 @@ class GradientNoise(Regularizer):
         for gradients, _ in pieces(*with_gradients(self.trained.values())):
             device = gradients[0].device
             if device not in drawing:
-                # Torch spreads neighbouring seeds far apart.
-                drawing[device] = torch.Generator(device).manual_seed((self.seed << 32) + self.step)
+                drawing[device] = torch.Generator(device).manual_seed(self._draw())
             sizes = [gradient.numel() for gradient in gradients]
             noise = gradients[0].new_empty(sum(sizes)).normal_(generator=drawing[device])
             shaped = [n.view(g.shape) for n, g in zip(noise.split(sizes), gradients, strict=True)]
             torch._foreach_add_(gradients, shaped, alpha=deviation)
         self.step += 1
+
+    def _draw(self) -> int:
+        """A seed of its own for each step; on a CPU only the lower 32 bits count."""
+        return (self.seed * 0x9E3779B1 + self.step) % 2**32
 
     def state_dict(self) -> dict[str, Any]:
         return {"step": self.step}

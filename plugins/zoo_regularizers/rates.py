@@ -15,13 +15,14 @@ class Rates:
     """
 
     def __init__(self, weights: Mapping[str, Tensor], optimizer: Any) -> None:
-        self.groups: list[tuple[Mapping[str, Any], list[Tensor]]] = [
-            ({"lr": 1.0}, list(weights.values()))
-        ]
+        ours = {id(weight) for weight in weights.values()}
+        groups: Any = [{"lr": 1.0, "params": list(weights.values())}]
         if optimizer is not None:
-            ours = {id(weight): weight for weight in weights.values()}
-            found = [(g, [w for w in g["params"] if id(w) in ours]) for g in optimizer.param_groups]
-            self.groups = [(group, held) for group, held in found if held]
+            groups = optimizer.param_groups
+        found = [(group, [w for w in group["params"] if id(w) in ours]) for group in groups]
+        self.groups: list[tuple[Mapping[str, Any], list[Tensor]]] = [
+            (group, held) for group, held in found if held
+        ]
 
     def now(self) -> Iterator[tuple[list[Tensor], float | Tensor]]:
         """Weights and their learning rate as it is now: a number, or a scalar on the device."""
