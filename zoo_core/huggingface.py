@@ -1,0 +1,227 @@
+"""Regularizers in the Trainer of Hugging Face's transformers.
+
+`pip install "zoo-core[transformers]"`; docs/other-loops.md has a whole example.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers import Trainer, TrainerCallback
+from transformers.trainer_utils import get_last_checkpoint
+
+from zoo_core.errors import RecipeError
+from zoo_core.regularize import Regularizer, Stack, Verdict, called, unwrapped
+from zoo_core.regularize import regularizers as stack_of
+
+METRICS = {"loss": "eval_loss", "accuracy": "eval_accuracy"}
+FILE = "regularizers.pt"
+
+
+class Regularized(Trainer):
+    """A Trainer with regularizers; before another in a class, they are in that one.
+
+    `regularizers`: names, or objects. `metrics`: what evaluations report as `loss` and `accuracy`:
+    `eval_loss` and `eval_accuracy` by default. Pictures are the model's main input
+    (`pixel_values`), classes are `labels`. A model that takes no labels, such as zoo's own, gives
+    scores, and the loss is their cross-entropy. When training starts, raises RecipeError for what
+    it cannot serve.
+
+    >>> class Mine(Regularized, Trainer):
+    ...     pass
+    """
+
+    # Every loss here is the mean over a micro-batch, as regularizers know it.
+    loss_is_scaled_for_ga = False
+
+    def __init__(
+        self,
+        *args: Any,
+        regularizers: Iterable[str | Regularizer] | str | Regularizer = (),
+        metrics: Mapping[str, str] | None = None,
+        **given: Any,
+    ) -> None:
+        self.stack = stack_of(regularizers)
+        self.metric_names = METRICS | dict(metrics or {})
+        self._resumed: str | None = None
+        self._attached = self._moved = False
+        super().__init__(*args, **given)
+        self.label_names = self.label_names or ["labels"]
+        self.add_callback(_Moments(self))
+
+    def train(self, resume_from_checkpoint: Any = None, *args: Any, **given: Any) -> Any:
+        last = resume_from_checkpoint is True
+        folder = get_last_checkpoint(self.args.output_dir) if last else resume_from_checkpoint
+        self._resumed = folder or None
+        return super().train(resume_from_checkpoint, *args, **given)
+
+    def training_step(
+        self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: Any = None
+    ) -> Tensor:
+        model.train()
+        given = dict(self._prepare_inputs(inputs))
+        name = self._picture(given)
+        given[name], given["labels"] = self.stack.batch(given[name], given["labels"])
+        step = super().training_step
+        return self.stack.passes(lambda: step(model, dict(given), num_items_in_batch))
+
+    def compute_loss(
+        self,
+        model: nn.Module,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: Any = None,
+    ) -> Any:
+        labels = inputs.get("labels")
+        mixed = labels is not None and labels.is_floating_point() and labels.ndim == 2
+        if labels is not None and (not self._takes_labels() or (mixed and not self._own_loss())):
+            loss, outputs = self._cross_entropy(model, inputs)
+        else:
+            loss, outputs = super().compute_loss(model, inputs, return_outputs=True)
+        if model.training and self._attached:
+            loss = self.stack.loss(loss, _scores(outputs), labels)
+        return (loss, outputs) if return_outputs else loss
+
+    def evaluation_loop(self, *args: Any, **given: Any) -> Any:
+        if not self._attached:
+            return super().evaluation_loop(*args, **given)
+        with self.stack.evaluating():
+            return super().evaluation_loop(*args, **given)
+
+    def _cross_entropy(self, model: nn.Module, inputs: Mapping[str, Any]) -> tuple[Tensor, Any]:
+        name = self._picture(inputs)
+        others = {key: value for key, value in inputs.items() if key not in (name, "labels")}
+        scores = _scores(model(inputs[name], **others))
+        smoothing = self.args.label_smoothing_factor
+        loss = functional.cross_entropy(scores, inputs["labels"], label_smoothing=smoothing)
+        return loss, {"logits": scores}
+
+    def _picture(self, inputs: Mapping[str, Any]) -> str:
+        name = getattr(self.model, "main_input_name", "pixel_values")
+        if name not in inputs or "labels" not in inputs:
+            raise RecipeError(
+                f'A batch has "{name}" and "labels", and this one has: {", ".join(inputs)}.',
+                hint="Give a data_collator that names them so.",
+            )
+        return name
+
+    def _takes_labels(self) -> bool:
+        return "labels" in inspect.signature(unwrapped(self.model).forward).parameters
+
+    def _own_loss(self) -> bool:
+        return self.compute_loss_func is not None
+
+    def _attach(self) -> None:
+        _check(self.stack, self)
+        scaler = self.accelerator.scaler
+        self.stack.attach(self.model, optimizer=self.optimizer, scaler=scaler)
+        if self._resumed is not None:
+            self.stack.load_state_dict(_saved(Path(self._resumed), self.args.device))
+        self._attached, self._moved = True, False
+
+    def _metrics(self, reported: Mapping[str, float]) -> dict[str, float]:
+        found = {name: key for name, key in self.metric_names.items() if key in reported}
+        watching = _those_with(self.stack, "validation")
+        if watching and not found and not isinstance(self.eval_dataset, dict):
+            wanted = " and ".join(self.metric_names.values())
+            raise RecipeError(
+                f"{' and '.join(watching)} finds no metric: {wanted} are not reported.",
+                hint='Say metrics={"loss": "your_name"}.',
+            )
+        return {name: float(reported[key]) for name, key in found.items()}
+
+
+class _Moments(TrainerCallback):
+    """The moments outside the training step.
+
+    `on_pre_optimizer_step` comes after unscaling and after the Trainer's clipping, and
+    `on_optimizer_step` before the scheduler moves the learning rate.
+    """
+
+    def __init__(self, trainer: Regularized) -> None:
+        self.trainer = trainer
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **more: Any) -> None:
+        self.trainer._attach()
+
+    def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **more: Any) -> None:
+        self.trainer.stack.gradients()
+
+    def on_optimizer_step(self, args: Any, state: Any, control: Any, **more: Any) -> None:
+        self.trainer.stack.weights()
+        self.trainer._moved = True
+
+    def on_evaluate(
+        self, args: Any, state: Any, control: Any, *, metrics: Mapping[str, float], **more: Any
+    ) -> None:
+        trainer = self.trainer
+        if not (trainer._attached and trainer._moved):  # outside training, or eval_on_start
+            return
+        found = trainer._metrics(metrics)
+        if not found and isinstance(trainer.eval_dataset, dict):  # another of several datasets
+            return
+        trainer._moved = False
+        if trainer.stack.validation(found) is Verdict.STOP:
+            control.should_training_stop = True
+
+    def on_save(self, args: Any, state: Any, control: Any, **more: Any) -> None:
+        folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+        if state.is_world_process_zero and folder.is_dir():
+            torch.save(self.trainer.stack.state_dict(), folder / FILE)
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **more: Any) -> None:
+        self.trainer._attached = False
+        self.trainer.stack.detach()
+
+
+def _check(stack: Stack, trainer: Regularized) -> None:
+    args = trainer.args
+    passes = _those_with(stack, "passes")
+    if passes and args.gradient_accumulation_steps > 1:
+        raise RecipeError(
+            f"{passes[0]} replaces the backward pass of a whole step, so that it does not go "
+            "with gradient_accumulation_steps.",
+            hint="Leave one of them out.",
+        )
+    averages = [called(member) for member in stack.members if member.averages]
+    if averages and args.load_best_model_at_end:
+        raise RecipeError(
+            f"{averages[0]} leaves its average in the model, and load_best_model_at_end other "
+            "weights.",
+            hint='Leave load_best_model_at_end out; "early-stopping" brings the best average back.',
+        )
+    needs = [called(member) for member in stack.members if member.needs_validation]
+    if needs and (args.eval_strategy == "no" or trainer.eval_dataset is None):
+        hint = "Give eval_dataset and eval_strategy."
+        raise RecipeError(f"{' and '.join(needs)} needs validation.", hint=hint)
+
+
+def _those_with(stack: Stack, *moments: str) -> list[str]:
+    def has(member: Regularizer) -> bool:
+        kind = type(member)
+        return any(getattr(kind, name) is not getattr(Regularizer, name) for name in moments)
+
+    return [called(member) for member in stack.members if has(member)]
+
+
+def _scores(outputs: Any) -> Tensor:
+    if isinstance(outputs, Tensor):
+        return outputs
+    if isinstance(outputs, Mapping):
+        return outputs["logits"]
+    return outputs[1] if len(outputs) > 1 else outputs[0]
+
+
+def _saved(folder: Path, device: torch.device) -> dict[str, Any]:
+    if not (folder / FILE).is_file():
+        raise RecipeError(
+            f"{folder} has no {FILE}, so these regularizers cannot go on from it.",
+            hint="Resume without regularizers, or begin a new run from its weights.",
+        )
+    return torch.load(folder / FILE, map_location=device, weights_only=True)
