@@ -59,7 +59,10 @@ class Regularized(Trainer):
         last = resume_from_checkpoint is True
         folder = get_last_checkpoint(self.args.output_dir) if last else resume_from_checkpoint
         self._resumed = folder or None
-        return super().train(resume_from_checkpoint, *args, **given)
+        try:
+            return super().train(resume_from_checkpoint, *args, **given)
+        finally:
+            self._attached = False
 
     def training_step(
         self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: Any = None
@@ -84,7 +87,7 @@ class Regularized(Trainer):
             loss, outputs = self._cross_entropy(model, inputs)
         else:
             loss, outputs = super().compute_loss(model, inputs, return_outputs=True)
-        if model.training and self._attached:
+        if model.training and self._attached and labels is not None:
             loss = self.stack.loss(loss, _scores(outputs), labels)
         return (loss, outputs) if return_outputs else loss
 
@@ -107,11 +110,12 @@ class Regularized(Trainer):
         if name not in inputs or "labels" not in inputs:
             raise RecipeError(
                 f'A batch has "{name}" and "labels", and this one has: {", ".join(inputs)}.',
-                hint="Give a data_collator that names them so.",
+                hint="Set remove_unused_columns=False, or give a data_collator that names them so.",
             )
         return name
 
     def _takes_labels(self) -> bool:
+        assert self.model is not None
         return "labels" in inspect.signature(unwrapped(self.model).forward).parameters
 
     def _own_loss(self) -> bool:
@@ -119,6 +123,7 @@ class Regularized(Trainer):
 
     def _attach(self) -> None:
         _check(self.stack, self)
+        assert self.model is not None
         scaler = self.accelerator.scaler
         self.stack.attach(self.model, optimizer=self.optimizer, scaler=scaler)
         if self._resumed is not None:
@@ -157,13 +162,11 @@ class _Moments(TrainerCallback):
         self.trainer.stack.weights()
         self.trainer._moved = True
 
-    def on_evaluate(
-        self, args: Any, state: Any, control: Any, *, metrics: Mapping[str, float], **more: Any
-    ) -> None:
+    def on_evaluate(self, args: Any, state: Any, control: Any, **more: Any) -> None:
         trainer = self.trainer
         if not (trainer._attached and trainer._moved):  # outside training, or eval_on_start
             return
-        found = trainer._metrics(metrics)
+        found = trainer._metrics(more["metrics"])
         if not found and isinstance(trainer.eval_dataset, dict):  # another of several datasets
             return
         trainer._moved = False
@@ -176,7 +179,6 @@ class _Moments(TrainerCallback):
             torch.save(self.trainer.stack.state_dict(), folder / FILE)
 
     def on_train_end(self, args: Any, state: Any, control: Any, **more: Any) -> None:
-        self.trainer._attached = False
         self.trainer.stack.detach()
 
 

@@ -85,7 +85,7 @@ class Regularization(Callback):
         self._resumed: Mapping[str, Any] | None = None
         self._running = contextlib.ExitStack()
         self._evaluating = contextlib.ExitStack()
-        self._attached = self._pending = False
+        self._attached = self._pending = self._begun = False
         self._modes: dict[nn.Module, bool] = {}
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -104,7 +104,7 @@ class Regularization(Callback):
         if isinstance(pl_module, Regularized):
             pl_module._stack, pl_module._asked = self.stack, False
             self._running.callback(_release, pl_module)
-        self._attached, self._pending = True, False
+        self._attached, self._pending, self._begun = True, False, True
 
     def on_before_optimizer_step(
         self, trainer: Trainer, pl_module: LightningModule, optimizer: Any
@@ -168,7 +168,7 @@ class Regularization(Callback):
         self._attached = False
 
     def state_dict(self) -> dict[str, Any]:
-        return self.stack.state_dict() if self._attached else {}
+        return self.stack.state_dict() if self._begun else {}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self._resumed = state_dict

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import asdict
 from typing import Any
 
@@ -11,14 +12,16 @@ from zoo_core.catalogue import catalogue
 from zoo_core.cli.arguments import json_option
 from zoo_core.cli.output import print_json, print_table
 from zoo_core.errors import UnknownName, did_you_mean
-from zoo_core.types import Option, RegularizerSpec
+from zoo_core.types import WHEN, WHERE, Option, RegularizerSpec
+
+OPTIONS = 2  # as many as a line of the table has room for
 
 
 @click.command("regularizers")
 @click.argument("name", required=False)
 @json_option
 def command(name: str | None, as_json: bool) -> None:
-    """List regularizers, or show the options of one."""
+    """List regularizers, or show the card of one."""
     known = catalogue().regularizers()
     if name is not None and name not in known:
         message = f'No regularizer "{name}". {did_you_mean(name, known)}'.strip()
@@ -27,8 +30,9 @@ def command(name: str | None, as_json: bool) -> None:
     if as_json:
         print_json([_row(spec) for spec in chosen])
     elif name is None:
-        rows = [(spec.name, spec.acts, spec.summary) for spec in chosen]
-        print_table(("regularizer", "acts", "what it does"), rows)
+        rows = [(s.name, s.acts, _own_options(s), s.paper) for s in chosen]
+        print_table(("regularizer", "acts", "options", "paper"), rows)
+        click.echo("\nWhat one does, and what its options mean: zoo regularizers NAME")
     else:
         _show(chosen[0])
 
@@ -39,16 +43,46 @@ def _row(spec: RegularizerSpec) -> dict[str, Any]:
     return {**{key: getattr(spec, key) for key in keep}, "options": options}
 
 
+def _own_options(spec: RegularizerSpec) -> str:
+    """The first options and their defaults, without those of where and when that most have."""
+    own = [option for option in spec.options if option not in (*WHERE, *WHEN)]
+    shown = [f"{option.name}={_default(option)}" for option in own[:OPTIONS]]
+    return " ".join(shown if len(own) <= OPTIONS else [*shown, "…"])
+
+
 def _show(spec: RegularizerSpec) -> None:
+    """A card: how to write it, what the options mean, what it does exactly, where it is from."""
     click.echo(f"{spec.name}: {spec.summary} ({spec.acts})\n")
+    click.echo(f"  {_example(spec)}\n")
     rows = [(option.name, _default(option), option.meaning) for option in spec.options]
     print_table(("option", "default", "meaning"), rows)
-    if spec.value is not None:
-        value = next(option.default for option in spec.options if option.name == spec.value)
-        click.echo(f'\nWrite "{spec.name}={value}" for {spec.value}; more options follow a colon.')
+    details = _details(spec)
+    if details:
+        click.echo(f"\n{details}")
     if spec.paper:
-        click.echo(f"Paper: {spec.paper}")
+        click.echo(f"\nPaper: {spec.paper}")
+
+
+def _example(spec: RegularizerSpec) -> str:
+    value = next((option for option in spec.options if option.name == spec.value), None)
+    other = next((option for option in spec.options if option.name != spec.value), None)
+    text = spec.name
+    if value is not None:
+        text += f"={_default(value) if value.default is not None else value.name}"
+    if other is not None:
+        shown = "head" if other in WHERE else _default(other)
+        text += f":{other.name}={shown}"
+    return f'regularizers=["{text}"]   or   --regularizer {text}'
+
+
+def _details(spec: RegularizerSpec) -> str:
+    """What the class itself says; nothing where it cannot be made without being told more."""
+    if any(option.default is None for option in spec.options):
+        return ""
+    return inspect.getdoc(type(spec.factory())) or ""
 
 
 def _default(option: Option) -> str:
-    return "must be given" if option.default is None else str(option.default).lower()
+    if option.default is None:
+        return "must be given"
+    return str(option.default).lower() if option.default != "" else "-"

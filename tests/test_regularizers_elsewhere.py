@@ -1,0 +1,504 @@
+"""Regularizers in Lightning, in Hugging Face's Trainer and with Accelerate: as in a plain loop.
+
+Every comparison is on real digits, with the same batches, and exact.
+"""
+
+import contextlib
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+from torch.utils.data import DataLoader, TensorDataset
+
+import zoo_core as zoo
+from zoo_core.catalogue import catalogue
+from zoo_core.data import open_data
+from zoo_core.regularize import Regularizer, Verdict
+
+quiet = [
+    pytest.mark.filterwarnings(f"ignore:{text}")
+    for text in (
+        r".*does not have many workers",
+        r".*GPU available but not used",
+        r".*is deprecated.*:DeprecationWarning:lightning",
+        r".*LeafSpec:FutureWarning",
+        r".*isinstance\(treespec, LeafSpec\)",
+        r".*pin_memory.*:UserWarning:torch",
+        r".*Checkpoint directory .* exists and is not empty",
+        r".*Detected call of .lr_scheduler.step.*before",
+    )
+]
+pytestmark = quiet
+
+EPOCHS, BATCH = 3, 16
+
+
+class Seeds(Regularizer):
+    """Makes the draws of those behind it the same in every loop."""
+
+    def __init__(self):
+        super().__init__()
+        self.drawn = 0
+
+    def batch(self, x, y):
+        self.drawn += 1
+        torch.manual_seed(self.drawn)
+        return x, y
+
+
+class Mix(Regularizer):
+    """Half a picture of another: soft labels."""
+
+    def batch(self, x, y):
+        share = torch.rand(())
+        soft = functional.one_hot(y, 10).to(x.dtype)
+        return share * x + (1 - share) * x.flip(0), share * soft + (1 - share) * soft.flip(0)
+
+
+class Confidence(Regularizer):
+    """The confidence penalty of Pereyra et al., 2017; needs what training gives to `loss`."""
+
+    def loss(self, loss, outputs, targets):
+        assert len(targets) == len(outputs)
+        shares = outputs.softmax(1)
+        return loss + 0.1 * (shares * shares.log()).sum(1).mean()
+
+
+class Climb(Regularizer):
+    """SAM: the gradient at the worst place nearby."""
+
+    def passes(self, closure):
+        loss = closure()
+        weights = list(self.trained.values())
+        length = torch.stack([w.grad.norm() for w in weights]).norm()
+        moves = [0.05 * w.grad / length for w in weights]
+        with torch.no_grad():
+            torch._foreach_add_(weights, moves)
+        for weight in weights:
+            weight.grad = None
+        closure()
+        with torch.no_grad():
+            torch._foreach_sub_(weights, moves)
+        return loss
+
+
+class Calls(Regularizer):
+    """Writes down its moments."""
+
+    needs_validation = True
+
+    def __init__(self):
+        super().__init__()
+        self.calls, self.taken = [], []
+
+    def attach(self, model, **given):
+        super().attach(model, **given)
+        self.calls.append("attach")
+
+    @contextlib.contextmanager
+    def evaluating(self):
+        assert self.model.training  # where averages see which statistics train
+        yield
+
+    def gradients(self):
+        self.calls.append("gradients")
+
+    def weights(self):
+        self.calls.append("weights")
+        self.taken.append(self.stack.taken)
+
+    def validation(self, metrics):
+        assert 0 <= metrics["accuracy"] <= 1 and metrics["loss"] > 0
+        self.calls.append("validation")
+        return Verdict.CONTINUE
+
+    def detach(self):
+        super().detach()
+        self.calls.append("detach")
+
+
+def known(name, own):
+    return name if name in catalogue().regularizers() else own()
+
+
+CASES = {
+    "gradients": lambda: ["l2=0.01", "l2-sp=0.1"],
+    "weights": lambda: ["max-norm=0.5", "l1=1e-3"],
+    "loss": lambda: [Confidence()],
+    "batch": lambda: [Seeds(), known("mixup", Mix)],
+    "passes": lambda: [Seeds(), Mix(), known("sam", Climb)],
+    "averages": lambda: ["ema=0.9", "l2=0.01"],
+    "stops": lambda: ["early-stopping:patience=1,min_delta=0.5"],
+}
+ACCUMULATED = [name for name in CASES if name != "passes"]
+
+
+@pytest.fixture(scope="module")
+def digits():
+    """96 to train and 32 to validate with: (N, 1, 32, 32) and classes."""
+    pictures = open_data("digits").subset(range(0, 1792, 14))
+    x = torch.stack([torch.from_numpy(np.array(picture)) for picture, _ in pictures])
+    x = functional.pad(x[:, None].float() / 255, (2, 2, 2, 2))
+    y = torch.tensor(pictures.targets)
+    return TensorDataset(x[:96], y[:96]), TensorDataset(x[96:], y[96:])
+
+
+def model():
+    return zoo.create("lenet5", pretrained=True)
+
+
+def optimizer_and_schedule(network):
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.05, momentum=0.9)
+    return optimizer, torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.9)
+
+
+def plain(chosen, digits, accumulate=1):
+    """What the others must equal: the loop of the documentation."""
+    train, (x_val, y_val) = digits[0], digits[1].tensors
+    network = model()
+    optimizer, schedule = optimizer_and_schedule(network)
+    stack = zoo.regularizers(chosen).attach(network, optimizer=optimizer)
+    epochs = 0
+    for _ in range(EPOCHS):
+        epochs += 1
+        network.train()
+        for number, (x, y) in enumerate(DataLoader(train, BATCH), 1):
+            x, y = stack.batch(x, y)
+
+            def closure(x=x, y=y):
+                outputs = network(x)
+                loss = stack.loss(functional.cross_entropy(outputs, y), outputs, y)
+                (loss / accumulate).backward()
+                return loss.detach()
+
+            stack.passes(closure)
+            if number % accumulate == 0:
+                stack.gradients()
+                optimizer.step()
+                stack.weights()
+                schedule.step()
+                optimizer.zero_grad()
+        with stack.evaluating(), torch.no_grad():
+            network.eval()
+            scores = network(x_val)
+        accuracy = (scores.argmax(1) == y_val).float().mean().item()
+        metrics = {"loss": functional.cross_entropy(scores, y_val).item(), "accuracy": accuracy}
+        if stack.validation(metrics) is Verdict.STOP:
+            break
+    stack.detach()
+    return network, epochs
+
+
+def same(one, other):
+    left, right = one.state_dict(), other.state_dict()
+    return left.keys() == right.keys() and all(torch.equal(left[k], right[k]) for k in left)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_every_case_makes_a_difference(case, digits):
+    assert not same(plain(CASES[case](), digits)[0], plain([], digits)[0])
+
+
+# --- Accelerate ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("case", ACCUMULATED)
+def test_accelerate_needs_no_adapter(case, digits):
+    from accelerate import Accelerator
+    from accelerate.state import AcceleratorState
+
+    AcceleratorState._reset_state(reset_partial_state=True)
+    accelerator = Accelerator(cpu=True, gradient_accumulation_steps=2)
+    optimizer, schedule = optimizer_and_schedule(network := model())
+    train = DataLoader(digits[0], BATCH)
+    forward, prepared, train = accelerator.prepare(network, optimizer, train)
+    stack = zoo.regularizers(CASES[case]())
+    stack.attach(network, optimizer=prepared, scaler=accelerator.scaler)
+    (x_val, y_val), epochs = digits[1].tensors, 0
+    for _ in range(EPOCHS):
+        epochs += 1
+        network.train()
+        for x, y in train:
+            with accelerator.accumulate(forward):
+                x, y = stack.batch(x, y)
+
+                def closure(x=x, y=y):
+                    outputs = forward(x)
+                    loss = stack.loss(functional.cross_entropy(outputs, y), outputs, y)
+                    accelerator.backward(loss)
+                    return loss.detach()
+
+                stack.passes(closure)
+                if accelerator.sync_gradients:
+                    accelerator.unscale_gradients(prepared)
+                    stack.gradients()
+                prepared.step()
+                if accelerator.sync_gradients:
+                    stack.weights()
+                    schedule.step()
+                prepared.zero_grad()
+        with stack.evaluating(), torch.no_grad():
+            scores = network.eval()(x_val)
+        metrics = {"loss": functional.cross_entropy(scores, y_val).item(), "accuracy": 1.0}
+        if stack.validation(metrics) is Verdict.STOP:
+            break
+    stack.detach()
+    AcceleratorState._reset_state(reset_partial_state=True)
+    expected, expected_epochs = plain(CASES[case](), digits, accumulate=2)
+    assert same(network, expected) and epochs == expected_epochs
+
+
+# --- Lightning -----------------------------------------------------------------------------------
+
+
+def classifier(base, network):
+    class Classifier(base):
+        def __init__(self):
+            super().__init__()
+            self.model = network
+
+        def forward(self, x):
+            return self.model(x)
+
+        def training_step(self, batch, number):
+            if hasattr(self, "regularized"):
+                return self.regularized(*batch)
+            return functional.cross_entropy(self(batch[0]), batch[1])
+
+        def configure_optimizers(self):
+            optimizer, schedule = optimizer_and_schedule(self)
+            return [optimizer], [{"scheduler": schedule, "interval": "step"}]
+
+        def validation_step(self, batch, number):
+            scores = self(batch[0])
+            self.log("val_loss", functional.cross_entropy(scores, batch[1]))
+            self.log("val_acc", (scores.argmax(1) == batch[1]).float().mean())
+
+    return Classifier()
+
+
+def fit(module, chosen, digits, path=None, **given):
+    lightning = pytest.importorskip("lightning.pytorch")
+    from zoo_core.lightning import Regularization
+
+    callback = chosen if isinstance(chosen, lightning.Callback) else Regularization(chosen)
+    off = ("logger", "enable_progress_bar", "enable_checkpointing", "enable_model_summary")
+    settings = {"max_epochs": EPOCHS, "accelerator": "cpu", "callbacks": [callback]}
+    trainer = lightning.Trainer(**dict.fromkeys(off, False) | settings | given)
+    train, val = DataLoader(digits[0], BATCH), DataLoader(digits[1], 32)
+    trainer.fit(module, train, val, ckpt_path=path)
+    return trainer
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_lightning_trains_as_the_plain_loop(case, digits):
+    pytest.importorskip("lightning")
+    from zoo_core.lightning import Regularized
+
+    trainer = fit(classifier(Regularized, network := model()), CASES[case](), digits)
+    expected, epochs = plain(CASES[case](), digits)
+    assert same(network, expected)
+    assert trainer.current_epoch == epochs and (case != "stops" or epochs < EPOCHS)
+
+
+@pytest.mark.parametrize("case", ACCUMULATED)
+def test_lightning_accumulates(case, digits):
+    pytest.importorskip("lightning")
+    from zoo_core.lightning import Regularized
+
+    module = classifier(Regularized, network := model())
+    fit(module, CASES[case](), digits, accumulate_grad_batches=2)
+    assert same(network, plain(CASES[case](), digits, accumulate=2)[0])
+
+
+def test_in_lightning_a_callback_is_enough_for_most(digits):
+    lightning = pytest.importorskip("lightning.pytorch")
+    chosen = ["l2=0.01", "l1=1e-3", "ema=0.9", own := Calls()]
+    fit(classifier(lightning.LightningModule, network := model()), chosen, digits)
+    assert own.calls == ["attach", *(["gradients", "weights"] * 6 + ["validation"]) * 3, "detach"]
+    assert same(network, plain(["l2=0.01", "l1=1e-3", "ema=0.9"], digits)[0])
+
+
+def test_lightning_unscales_and_goes_on_after_a_skipped_step(digits):
+    pytest.importorskip("lightning")
+    from lightning.pytorch.plugins import MixedPrecision
+
+    from zoo_core.lightning import Regularization, Regularized
+
+    # bfloat16 needs no scaler; with one of 2**127, the first steps overflow and are skipped
+    class Half(MixedPrecision):
+        def forward_context(self):
+            return torch.autocast("cpu", torch.bfloat16)
+
+    scaler = torch.amp.GradScaler("cpu", init_scale=2.0**127, backoff_factor=2.0**-60)
+    half = Half("16-mixed", "cpu", scaler)
+    callback = Regularization(["ema=0.9", "l1=1e-3", "l2=1e-3", own := Calls()])
+    fit(classifier(Regularized, network := model()), callback, digits, plugins=[half])
+    taken = [bool(t) for t in own.taken]
+    assert len(taken) == callback.stack.steps == 18 and taken == sorted(taken)
+    assert not taken[0] and taken[-1]
+    assert all(w.isfinite().all() for w in network.parameters())
+    assert not same(network, model())
+
+
+def test_lightning_resumes(digits, tmp_path):
+    pytest.importorskip("lightning")
+    from lightning.pytorch.callbacks import ModelCheckpoint
+
+    from zoo_core.lightning import Regularization, Regularized
+
+    chosen = ["l2-sp=0.1", "ema=0.9", "early-stopping=5"]
+    fit(classifier(Regularized, whole := model()), chosen, digits)
+    saving = [Regularization(chosen), ModelCheckpoint(tmp_path, filename="one")]
+    half = {"max_epochs": 1, "enable_checkpointing": True, "callbacks": saving}
+    fit(classifier(Regularized, model()), chosen, digits, **half)
+    fit(classifier(Regularized, again := model()), chosen, digits, path=tmp_path / "one.ckpt")
+    assert same(again, whole)
+
+
+def test_what_lightning_cannot_serve_is_an_error_when_training_starts(digits):
+    lightning = pytest.importorskip("lightning.pytorch")
+    from zoo_core.lightning import Regularized
+
+    bare = classifier(lightning.LightningModule, model())
+    with pytest.raises(zoo.RecipeError, match=r"Mix and Climb acts inside.*Regularized"):
+        fit(bare, [Mix(), Climb(), "l2=1"], digits)
+    with pytest.raises(zoo.RecipeError, match=r"Climb replaces.*accumulate_grad_batches"):
+        fit(classifier(Regularized, model()), [Climb()], digits, accumulate_grad_batches=2)
+    with pytest.raises(zoo.RecipeError, match=r"Calls needs validation"):
+        fit(classifier(Regularized, model()), [Calls()], digits, limit_val_batches=0)
+
+    module = classifier(Regularized, model())
+    module.training_step = lambda batch, number: nn.CrossEntropyLoss()(module(batch[0]), batch[1])
+    with pytest.raises(zoo.RecipeError, match=r"training_step leaves out Mix"):
+        fit(module, [Mix()], digits)
+
+    module = classifier(Regularized, model())
+    module.automatic_optimization = False
+    one = torch.optim.SGD(module.parameters(), lr=0.1)
+    module.configure_optimizers = lambda: [one, torch.optim.SGD(module.parameters(), lr=0.1)]
+    with pytest.raises(zoo.RecipeError, match=r"one optimizer, and this module has 2"):
+        fit(module, ["l2"], digits)
+
+
+def test_lightning_says_which_metric_is_missing(digits):
+    pytest.importorskip("lightning")
+    from zoo_core.lightning import Regularization, Regularized
+
+    names = {"loss": "loss/val", "accuracy": "acc/val"}
+    callback = Regularization(["early-stopping"], metrics=names)
+    with pytest.raises(zoo.RecipeError, match=r"early-stopping finds no metric: loss/val and acc"):
+        fit(classifier(Regularized, model()), callback, digits)
+
+
+# --- Hugging Face --------------------------------------------------------------------------------
+
+
+class Labelled(nn.Module):
+    """A model in the manner of transformers: the loss comes out where labels go in."""
+
+    main_input_name = "pixel_values"
+
+    def __init__(self, network):
+        super().__init__()
+        self.network = network
+
+    def forward(self, pixel_values, labels=None):
+        scores = self.network(pixel_values)
+        if labels is None:
+            return {"logits": scores}
+        assert not labels.is_floating_point()
+        return {"loss": functional.cross_entropy(scores, labels), "logits": scores}
+
+
+def rows(dataset):
+    return [{"pixel_values": x, "labels": y} for x, y in dataset]
+
+
+def accuracy(prediction):
+    return {"accuracy": (prediction.predictions.argmax(1) == prediction.label_ids).mean().item()}
+
+
+def trainer(network, chosen, digits, folder, *, resume=None, **given):
+    transformers = pytest.importorskip("transformers")
+    from zoo_core.huggingface import Regularized
+
+    class Mine(Regularized, transformers.Trainer):
+        pass
+
+    settings = {
+        "num_train_epochs": EPOCHS,
+        "per_device_train_batch_size": BATCH,
+        "per_device_eval_batch_size": 32,
+        "eval_strategy": "epoch",
+        "save_strategy": "no",
+        "train_sampling_strategy": "sequential",
+        "remove_unused_columns": False,
+        "max_grad_norm": 0.0,
+        "use_cpu": True,
+        "report_to": [],
+        "disable_tqdm": True,
+        "dataloader_pin_memory": False,
+        **given,
+    }
+    evaluated = rows(digits[1]) if settings["eval_strategy"] != "no" else None
+    made = Mine(
+        network,
+        transformers.TrainingArguments(str(folder), **settings),
+        train_dataset=rows(digits[0]),
+        eval_dataset=evaluated,
+        compute_metrics=accuracy,
+        optimizers=optimizer_and_schedule(network),
+        regularizers=chosen,
+    )
+    made.remove_callback(transformers.PrinterCallback)
+    made.train(resume_from_checkpoint=resume)
+    return made
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_hugging_face_trains_as_the_plain_loop(case, digits, tmp_path):
+    done = trainer(network := model(), CASES[case](), digits, tmp_path)
+    expected, epochs = plain(CASES[case](), digits)
+    assert same(network, expected)
+    assert done.state.epoch == epochs and (case != "stops" or epochs < EPOCHS)
+
+
+@pytest.mark.parametrize("case", ACCUMULATED)
+def test_hugging_face_accumulates_with_a_model_that_takes_labels(case, digits, tmp_path):
+    def chosen():  # what is inside another module has no pretrained weights of that name
+        return [member for member in CASES[case]() if member != "l2-sp=0.1"]
+
+    wrapped = Labelled(inside := model())
+    trainer(wrapped, chosen(), digits, tmp_path, gradient_accumulation_steps=2)
+    assert same(inside, plain(chosen(), digits, accumulate=2)[0])
+
+
+def test_hugging_face_calls_the_moments_in_their_order(digits, tmp_path):
+    done = trainer(model(), [own := Calls()], digits, tmp_path, eval_on_start=True)
+    assert own.calls == ["attach", *(["gradients", "weights"] * 6 + ["validation"]) * 3, "detach"]
+    done.evaluate()
+    assert own.calls[-1] == "detach"
+
+
+def test_hugging_face_resumes(digits, tmp_path):
+    chosen = ["l2-sp=0.1", "ema=0.9", "early-stopping=5"]
+    trainer(whole := model(), chosen, digits, tmp_path / "whole", save_strategy="epoch")
+    at = tmp_path / "whole" / "checkpoint-6"
+    trainer(again := model(), chosen, digits, tmp_path / "again", resume=str(at))
+    assert same(again, whole)
+    (at / "regularizers.pt").unlink()
+    with pytest.raises(zoo.RecipeError, match=r"has no regularizers\.pt"):
+        trainer(model(), chosen, digits, tmp_path / "third", resume=str(at))
+
+
+def test_what_hugging_face_cannot_serve_is_an_error_when_training_starts(digits, tmp_path):
+    with pytest.raises(zoo.RecipeError, match=r"Climb replaces"):
+        trainer(model(), [Climb()], digits, tmp_path, gradient_accumulation_steps=2)
+    with pytest.raises(zoo.RecipeError, match=r"Calls needs validation"):
+        trainer(model(), [Calls()], digits, tmp_path, eval_strategy="no")
+    best = {"load_best_model_at_end": True, "save_strategy": "epoch"}
+    with pytest.raises(zoo.RecipeError, match=r"ema leaves its average"):
+        trainer(model(), ["ema"], digits, tmp_path, **best)
