@@ -8,7 +8,16 @@ import platform
 from importlib.metadata import version
 from pathlib import Path
 
-from benchmarks import commands, creating, forward, freezing, listing, memory, publishing
+from benchmarks import (
+    commands,
+    creating,
+    forward,
+    freezing,
+    listing,
+    memory,
+    publishing,
+    regularizing,
+)
 from benchmarks.measure import Row, Skipped, as_table, show
 
 PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
@@ -17,7 +26,7 @@ METHOD = """\
 does not count. Times are medians, and a result is the median of the ratios round by round, so that
 what slows the machine for a while cancels out. The ratios are what matters: machines differ, and
 are noisy."""
-ALL = (listing, creating, memory, commands, forward, freezing, publishing)
+ALL = (listing, creating, memory, commands, forward, freezing, publishing, regularizing)
 
 
 def main() -> None:

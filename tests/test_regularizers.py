@@ -1,14 +1,22 @@
 """Regularizers: the syntax, the moments, and each penalty against its formula."""
 
+import inspect
+import re
+from pathlib import Path
+
 import pytest
 import torch
+from click.testing import CliRunner
 from torch import nn
 
 import zoo_core as zoo
+from zoo_core.catalogue import catalogue
+from zoo_core.cli import regularizers as card
 from zoo_core.regularize import Regularizer, Stack, Verdict
 from zoo_core.testing import check_regularizer
 
 QUIET = {"out": False, "progress": False}
+KNOWN = catalogue().regularizers()
 
 
 def network() -> nn.Sequential:
@@ -21,9 +29,39 @@ def backward(model: nn.Module) -> None:
     model(torch.randn(4, 6, dtype=torch.float64)).square().sum().backward()
 
 
-@pytest.mark.parametrize("name", ["l2", "l2-sp", "early-stopping"])
+@pytest.mark.parametrize("name", KNOWN)
 def test_every_regularizer_keeps_the_contract(name):
     check_regularizer(name)
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_options_are_those_of_the_class(name):
+    """What `zoo regularizers` says of options and defaults is what the class does."""
+    spec = KNOWN[name]
+    own = inspect.signature(type(spec.factory()).__init__).parameters.values()
+    common = inspect.signature(Regularizer.__init__).parameters.values()
+    every = {p.name: p.default for p in own if p.kind is not p.VAR_KEYWORD and p.name != "self"}
+    if any(p.kind is p.VAR_KEYWORD for p in own):
+        every |= {p.name: p.default or "" for p in common if p.name != "self"}
+        every["steps"] = 0
+    said = {option.name: option.default for option in spec.options}
+    assert {key: every[key] for key in said} == said
+    assert set(every) - set(said) <= {"stages", "exclude", "schedule", "steps"}
+
+
+def test_the_page_has_a_line_for_each():
+    page = (Path(__file__).parent.parent / "docs" / "regularizers.md").read_text("utf-8")
+    told = re.findall(r"^\| `([a-z0-9-]+)[=:]", page.partition("## The formulas")[2], re.MULTILINE)
+    assert sorted(name for name in told if name != "rule") == list(KNOWN)
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_every_card_says_how_to_write_it(name):
+    done = CliRunner().invoke(card.command, [name])
+    assert done.exit_code == 0, done.output
+    example = re.search(r'regularizers=\["(.*)"\]', done.output).group(1)
+    assert zoo.regularizers(example).members[0].name == name
+    assert KNOWN[name].paper in done.output and KNOWN[name].summary in done.output
 
 
 def test_l2_equals_twice_as_much_weight_decay():
