@@ -132,7 +132,7 @@ class Regularized(Trainer):
 
     def _metrics(self, reported: Mapping[str, float]) -> dict[str, float]:
         found = {name: key for name, key in self.metric_names.items() if key in reported}
-        watching = _those_with(self.stack, "validation")
+        watching = self.stack.using("validation")
         if watching and not found and not isinstance(self.eval_dataset, dict):
             wanted = " and ".join(self.metric_names.values())
             raise RecipeError(
@@ -184,7 +184,7 @@ class _Moments(TrainerCallback):
 
 def _check(stack: Stack, trainer: Regularized) -> None:
     args = trainer.args
-    passes = _those_with(stack, "passes")
+    passes = stack.using("passes")
     if passes and args.gradient_accumulation_steps > 1:
         raise RecipeError(
             f"{passes[0]} replaces the backward pass of a whole step, so that it does not go "
@@ -202,14 +202,6 @@ def _check(stack: Stack, trainer: Regularized) -> None:
     if needs and (args.eval_strategy == "no" or trainer.eval_dataset is None):
         hint = "Give eval_dataset and eval_strategy."
         raise RecipeError(f"{' and '.join(needs)} needs validation.", hint=hint)
-
-
-def _those_with(stack: Stack, *moments: str) -> list[str]:
-    def has(member: Regularizer) -> bool:
-        kind = type(member)
-        return any(getattr(kind, name) is not getattr(Regularizer, name) for name in moments)
-
-    return [called(member) for member in stack.members if has(member)]
 
 
 def _scores(outputs: Any) -> Tensor:

@@ -110,7 +110,7 @@ class Regularization(Callback):
         self, trainer: Trainer, pl_module: LightningModule, optimizer: Any
     ) -> None:
         """Gradients, unscaled by now, before Lightning clips them."""
-        left_out = _those_with(self.stack, "batch", "loss")
+        left_out = self.stack.using("batch", "loss")
         if left_out and not getattr(pl_module, "_asked", False):
             raise RecipeError(
                 f"training_step leaves out {' and '.join(left_out)}.",
@@ -144,7 +144,7 @@ class Regularization(Callback):
         self._evaluating.close()
         logged = trainer.callback_metrics
         found = {name: float(logged[key]) for name, key in self.metrics.items() if key in logged}
-        watching = _those_with(self.stack, "validation")
+        watching = self.stack.using("validation")
         if watching and not found:
             wanted = " and ".join(self.metrics.values())
             raise RecipeError(
@@ -180,14 +180,14 @@ def _check(stack: Stack, trainer: Trainer, module: LightningModule) -> None:
             f"Regularizers go with one optimizer, and this module has {len(trainer.optimizers)}.",
             hint="Train with one, or call the moments in a loop of your own.",
         )
-    inside = _those_with(stack, "batch", "loss", "passes")
+    inside = stack.using("batch", "loss", "passes")
     if inside and not isinstance(module, Regularized):
         raise RecipeError(
             f"{' and '.join(inside)} acts inside the training step, where no callback reaches.",
             hint="Make your module a zoo_core.lightning.Regularized, and return "
             "self.regularized(x, y) from training_step.",
         )
-    passes = _those_with(stack, "passes")
+    passes = stack.using("passes")
     if passes and (trainer.accumulate_grad_batches > 1 or not module.automatic_optimization):
         raise RecipeError(
             f"{passes[0]} replaces the backward pass of a whole step, so that it goes neither "
@@ -205,14 +205,6 @@ def _only_child(module: LightningModule) -> nn.Module:
     children = [child for child in module.children() if any(True for _ in child.parameters())]
     own = any(True for _ in module.parameters(recurse=False))
     return children[0] if len(children) == 1 and not own else module
-
-
-def _those_with(stack: Stack, *moments: str) -> list[str]:
-    def has(member: Regularizer) -> bool:
-        kind = type(member)
-        return any(getattr(kind, name) is not getattr(Regularizer, name) for name in moments)
-
-    return [called(member) for member in stack.members if has(member)]
 
 
 def _release(module: Regularized) -> None:

@@ -77,6 +77,10 @@ class Regularizer:
         self.stages, self.exclude = words(stages), words(exclude)
         self.schedule = scheduled(schedule, steps)
 
+    def uses(self, moment: str) -> bool:
+        """Whether it does something at a moment, so that a loop has to serve it."""
+        return getattr(type(self), moment) is not getattr(Regularizer, moment)
+
     def now(self, strength: float) -> float:
         """A strength as its schedule has it at this step of the stack."""
         factor = self.schedule(self.stack.steps if self.stack else 0)
@@ -181,8 +185,12 @@ class Stack(Regularizer):
         self.members = tuple(members)
         self.steps = 0
         self.taken: Tensor | None = None
-        _at_most_one(self.members, lambda m: _overrides(m, "passes"), "replace the backward pass")
+        _at_most_one(self.members, lambda m: m.uses("passes"), "replace the backward pass")
         _at_most_one(self.members, lambda m: m.averages, "put averaged weights into the model")
+
+    def using(self, *moments: str) -> list[str]:
+        """The names of those that do something at one of some moments."""
+        return [called(m) for m in self.members if any(map(m.uses, moments))]
 
     def attach(self, model: nn.Module, **given: Any) -> Stack:  # type: ignore[override]
         """Attach all of them and return the stack, so that it reads in one line."""
@@ -205,7 +213,7 @@ class Stack(Regularizer):
 
     def passes(self, closure: Callable[[], Tensor]) -> Tensor:
         for member in self.members:
-            if _overrides(member, "passes"):
+            if member.uses("passes"):
                 return member.passes(closure)
         return closure()
 
@@ -229,14 +237,15 @@ class Stack(Regularizer):
 
     @contextlib.contextmanager
     def evaluating(self) -> Iterator[None]:
+        """Averages come first: what others do to the weights of a validation, they do to these."""
         with contextlib.ExitStack() as stack:
-            for member in self.members:
+            for member in sorted(self.members, key=lambda m: not m.averages):
                 stack.enter_context(member.evaluating())
             yield
 
     def detach(self) -> None:
-        """Those that watch validations come last, since the best weights win over the averaged."""
-        for member in sorted(self.members, key=lambda m: _overrides(m, "validation")):
+        """Averages come first; those that watch validations last, since the best weights win."""
+        for member in sorted(self.members, key=lambda m: (m.uses("validation"), not m.averages)):
             member.detach()
         super().detach()
 
@@ -245,7 +254,7 @@ class Stack(Regularizer):
 
     def penalties(self) -> dict[str, Tensor]:
         """The value of each that has one, by name."""
-        has = [member for member in self.members if _overrides(member, "penalty")]
+        has = [member for member in self.members if member.uses("penalty")]
         return {called(member): member.penalty() for member in has}
 
     def state_dict(self) -> dict[str, Any]:
@@ -301,10 +310,6 @@ def a_share(**numbers: float) -> None:
     for name, number in numbers.items():
         if not 0 <= number < 1:
             raise ValueError(f"{name} must be in [0, 1), not {number}")
-
-
-def _overrides(member: Regularizer, method: str) -> bool:
-    return getattr(type(member), method) is not getattr(Regularizer, method)
 
 
 def _at_most_one(

@@ -59,6 +59,9 @@ class EarlyStopping(Regularizer):
         self._snapshot: Snapshot | None = None
         self._losses: list[Tensor] = []
 
+    def uses(self, moment: str) -> bool:
+        return super().uses(moment) and (moment != "loss" or self.rule == "pq")
+
     def loss(self, loss: Tensor, outputs: Tensor, targets: Tensor) -> Tensor:
         """Notes the training loss for the rule that goes by it, without waiting for the device."""
         if self.rule == "pq":
