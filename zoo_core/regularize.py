@@ -178,13 +178,15 @@ class Stack(Regularizer):
     """Several regularizers as one: each moment goes to all of them in order.
 
     `steps`: how many steps the optimizer has taken. `taken`: where a GradScaler may skip a step, 1
-    on the device if the last one was taken and 0 if not; else None.
+    on the device if the last one was taken and 0 if not; else None. `mixed`: whether a member has
+    mixed the pictures of this batch.
     """
 
     def __init__(self, members: Sequence[Regularizer]) -> None:
         self.members = tuple(members)
         self.steps = 0
         self.taken: Tensor | None = None
+        self.mixed = False
         _at_most_one(self.members, lambda m: m.uses("passes"), "replace the backward pass")
         _at_most_one(self.members, lambda m: m.averages, "put averaged weights into the model")
 
@@ -202,6 +204,7 @@ class Stack(Regularizer):
         return self
 
     def batch(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        self.mixed = False
         for member in self.members:
             x, y = member.batch(x, y)
         return x, y

@@ -6,11 +6,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from zoo_regularizers.places import head_of, modules_of
 
 from zoo_core.regularize import Regularizer, at_least_zero
 from zoo_core.schedule import Schedule
 from zoo_core.selection import selected
+from zoo_regularizers.places import head_of, modules_of
 
 
 def smallest_singular_values(features: Tensor, k: int) -> Tensor:

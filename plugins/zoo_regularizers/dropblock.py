@@ -6,10 +6,10 @@ from typing import Any
 
 from timm.layers import drop_block_2d
 from torch import Tensor, nn
-from zoo_regularizers.places import holds, modules_of, places, trained_layers
 
 from zoo_core.chain import chain_of
 from zoo_core.regularize import Regularizer, a_share
+from zoo_regularizers.places import holds, modules_of, places, trained_layers
 
 
 def drop_blocks(x: Tensor, p: float, block: int) -> Tensor:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from zoo_regularizers.places import head_of, modules_of, places
 
 from zoo_core.regularize import Regularizer, a_share
+from zoo_regularizers.places import head_of, modules_of, places
 
 FORMS = ("inverted", "classic")
 
@@ -28,8 +29,9 @@ class Dropout(Regularizer):
     """Drops a share `p` of the activations that enter a stage, in training.
 
     `p` in [0, 1). `form="inverted"`: x·m/(1-p) in training and x in testing, with
-    m ~ Bernoulli(1-p). `form="classic"`: x·m in training and x·(1-p) in testing; `detach()` puts
-    that factor into the weights of the layer, so it must be a linear one or a convolution.
+    m ~ Bernoulli(1-p). `form="classic"`: x·m in training and x·(1-p) in testing; `evaluating()`
+    and `detach()` put that factor into the weights of the layer, so it must be a linear one or a
+    convolution.
     Activations of any shape, on their device. `stages`: by default the head; in a module without
     stages its last linear layer.
     https://jmlr.org/papers/v15/srivastava14a.html
@@ -45,6 +47,7 @@ class Dropout(Regularizer):
             raise ValueError(f"form is {' or '.join(FORMS)}, not {form}")
         self.p, self.form = p, form
         self.layers: dict[str, nn.Module] = {}
+        self._folded = False
 
     def attach(self, model: nn.Module, **given: Any) -> None:
         super().attach(model, **given)
@@ -58,19 +61,42 @@ class Dropout(Regularizer):
             self._check_layers()
         self.handles = [m.register_forward_pre_hook(self._drop) for m in self.layers.values()]
 
+    @contextlib.contextmanager
+    def evaluating(self) -> Iterator[None]:
+        """The factor of the classic form goes into the weights, so that a copy of them has it."""
+        if self.form != "classic":
+            yield
+            return
+        kept = [weight.detach().clone() for weight in self._weights()]
+        self._fold()
+        self._folded = True
+        try:
+            yield
+        finally:
+            self._folded = False
+            for weight, before in zip(self._weights(), kept, strict=True):
+                weight.detach().copy_(before)
+
     def detach(self) -> None:
         """Take the hooks out; the factor of the classic form goes into the weights."""
         super().detach()
         if self.form == "classic":
-            with torch.no_grad():
-                for layer in self.layers.values():
-                    layer.weight.mul_(1 - self.now(self.p))  # type: ignore[operator, union-attr]
+            self._fold()
         self.layers = {}
+
+    def _weights(self) -> list[Tensor]:
+        return [layer.weight for layer in self.layers.values()]  # type: ignore[misc]
+
+    def _fold(self) -> None:
+        for weight in self._weights():
+            weight.detach().mul_(1 - self.now(self.p))
 
     def _drop(self, module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
         x, *others = inputs
         p = self.now(self.p)
         if self.form == "classic":
+            if self._folded and not module.training:
+                return inputs
             return classic_dropout(x, p, module.training), *others
         return functional.dropout(x, p, module.training), *others
 

@@ -10,13 +10,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map_only
-from zoo_regularizers.places import kept_in_eval, modules_of, places, trained_layers
 
 from zoo_core.chain import chain_of, run_stages
 from zoo_core.errors import RecipeError
 from zoo_core.regularize import Regularizer, at_least_zero
 from zoo_core.snapshot import moving
 from zoo_core.types import Stage
+from zoo_regularizers.places import kept_in_eval, modules_of, places, trained_layers
 
 
 def map_distance(maps: Tensor, start: Tensor) -> Tensor:
@@ -191,8 +191,9 @@ class FeatureDelta(Regularizer):
     def _keeping(self, path: str) -> Any:
         def keep(module: nn.Module, inputs: Any, output: Any) -> None:
             if not isinstance(output, Tensor):
+                kind = type(output).__name__
                 raise RecipeError(
-                    f'feature-delta compares tensors, and "{path}" gives a {type(output).__name__}.',
+                    f'feature-delta compares tensors, and "{path}" gives a {kind}.',
                     hint="Choose other stages.",
                 )
             self._maps[path] = output.clone()  # the next layer may work in place

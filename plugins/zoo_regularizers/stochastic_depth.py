@@ -7,9 +7,9 @@ from typing import Any
 
 from timm.layers import DropPath
 from torch import nn
-from zoo_regularizers.places import holds, kept_in_eval
 
 from zoo_core.regularize import Regularizer, a_share
+from zoo_regularizers.places import holds, kept_in_eval
 
 # Where timm's residual blocks have, or would have, their DropPath; those of transformers have two.
 SLOTS = ("drop_path", "drop_path1", "drop_path2")

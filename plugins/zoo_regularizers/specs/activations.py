@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from zoo_regularizers.specs import lazy
-
 from zoo_core.types import WHEN, WHERE, Option, RegularizerSpec
+from zoo_regularizers.specs import lazy
 
 ENTERING = "on activations entering a stage"
 LEAVING = "on activations leaving a stage"
