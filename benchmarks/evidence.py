@@ -7,7 +7,7 @@ that differences are paired. The last weights count; only early stopping looks a
 fifth of its pictures. Those that stay near a pretrained start have none in the first task.
 Stochastic depth needs residual blocks: a ResNet-18 with and without it, for fewer epochs.
 
-    python -m benchmarks.evidence            about 20 minutes on 2 cores; writes docs/evidence.md
+    python -m benchmarks.evidence            about 25 minutes on 2 cores; writes docs/evidence.md
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ FASHION = "idx:/usr/share/datasets/fashion-mnist"  # Debian's dataset-fashion-mn
 SEEDS = range(5)
 # Steps of 50 pictures are few here: a mean over the last weights, and an average that moves faster.
 INSTEAD = {
-    "swa": "swa:start=300,every=20",
+    "swa": "swa:start=200,every=10",
     "ema": "ema=0.99",
     "r-drop": "dropout + r-drop",
     "early-stopping": "early-stopping=5",
@@ -68,7 +68,7 @@ TASKS = {
     ),
     "residual": Task(
         "1,000 of Fashion-MNIST, ResNet-18 from scratch", "resnet18", False,
-        f"{FASHION}#train", f"{FASHION}#test", 100, 10, 50,
+        f"{FASHION}#train", f"{FASHION}#test", 100, 6, 50,
     ),
 }  # fmt: skip
 

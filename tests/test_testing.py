@@ -432,7 +432,7 @@ class Shrink(Regularizer):
 
     @torch.no_grad()
     def weights(self) -> None:
-        taken = 1 if self.stack is None or self.stack.taken is None else self.stack.taken
+        taken = 1 if self.step_taken is None else self.step_taken
         for weight in self.trained.values():
             weight.div_(1 + 2 * self.optimizer.param_groups[0]["lr"] * self.strength * taken)
 

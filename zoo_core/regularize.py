@@ -77,6 +77,14 @@ class Regularizer:
         self.stages, self.exclude = words(stages), words(exclude)
         self.schedule = scheduled(schedule, steps)
 
+    @property
+    def step_taken(self) -> Tensor | None:
+        """In `weights()`, where a GradScaler may have skipped the step: 1 or 0 on the device.
+
+        None where no step is skipped.
+        """
+        return self.stack.taken if self.stack else None
+
     def uses(self, moment: str) -> bool:
         """Whether it does something at a moment, so that a loop has to serve it."""
         return getattr(type(self), moment) is not getattr(Regularizer, moment)
@@ -178,15 +186,13 @@ class Stack(Regularizer):
     """Several regularizers as one: each moment goes to all of them in order.
 
     `steps`: how many steps the optimizer has taken. `taken`: where a GradScaler may skip a step, 1
-    on the device if the last one was taken and 0 if not; else None. `mixed`: whether a member has
-    mixed the pictures of this batch.
+    on the device if the last one was taken and 0 if not; else None.
     """
 
     def __init__(self, members: Sequence[Regularizer]) -> None:
         self.members = tuple(members)
         self.steps = 0
         self.taken: Tensor | None = None
-        self.mixed = False
         _at_most_one(self.members, lambda m: m.uses("passes"), "replace the backward pass")
         _at_most_one(self.members, lambda m: m.averages, "put averaged weights into the model")
 
@@ -204,7 +210,6 @@ class Stack(Regularizer):
         return self
 
     def batch(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        self.mixed = False
         for member in self.members:
             x, y = member.batch(x, y)
         return x, y

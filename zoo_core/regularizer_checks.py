@@ -91,7 +91,7 @@ def skipped_steps_move_nothing(regularizer: str | Regularizer, steps: int) -> No
     training = Training(regularizer, scaler=torch.amp.GradScaler("cpu", init_scale=4.0))
     training.run(steps)
     parameters = dict(training.model.named_parameters())
-    advice = "in weights(), multiply what you change by self.stack.taken where it is not None"
+    advice = "in weights(), multiply what you change by self.step_taken where it is not None"
     before, averaged = _copied(training.model), training.validated()
     training.step(steps, spoil=True)
     for kept, now in ((before, _copied(training.model)), (averaged, training.validated())):

@@ -1,31 +1,30 @@
-"""CutMix: a rectangle from another picture (Yun et al., 2019), by torchvision."""
+"""CutMix (Yun et al., 2019): a rectangle of each picture comes from another one."""
 
 from __future__ import annotations
 
 from torch import Tensor
 from torchvision.transforms import v2
 
-from zoo_core.errors import RecipeError
-from zoo_regularizers.mixing import Mixing
+from zoo_regularizers.mixing import Mixing, pictures
 
 
 class CutMix(Mixing):
-    """A rectangle of x_j in the place of that of x_i; targets by area, 1-λ ~ Beta(α, α) of it.
+    """Puts a rectangle of the picture before into each picture, and mixes targets by its area.
 
-    `alpha`: α, above 0. `prob`: how often, in [0, 1]. Pictures (N, C, H, W). It makes other
-    pictures in each step, so that activations of a frozen part cannot be kept. Raises RecipeError
-    for what is no picture.
+    The rectangle has a share 1-λ of the area, λ ~ Beta(α, α), less what is over the edge;
+    t ← λ·tᵢ + (1-λ)·tᵢ₋₁ with the λ that is left. One rectangle a step. `alpha`: α, above 0.
+    `prob`: how often a step is mixed, in [0, 1]. Pictures (N, C, H, W); targets (N,) or (N, C)
+    become (N, C). On their device; λ is drawn on the CPU. https://arxiv.org/abs/1905.04899
+
+    Raises ValueError for a bad number, or a model without a classifier, and RecipeError for inputs
+    that are no pictures.
     """
 
     changes_pictures = True
 
     def __init__(self, alpha: float = 1.0, prob: float = 0.5) -> None:
         super().__init__(alpha, prob)
+        self.transform = v2.CutMix(alpha=alpha)
 
     def mix(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        if x.ndim != 4:
-            raise RecipeError(
-                f"cutmix wants pictures (N, C, H, W), and the batch has shape {tuple(x.shape)}.",
-                hint="Take mixup.",
-            )
-        return v2.CutMix(alpha=self.alpha, num_classes=self.classes)(x, y)
+        return self.transform(pictures(self, x), y)

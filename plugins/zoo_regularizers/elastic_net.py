@@ -5,16 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from zoo_core.regularize import Regularizer, at_least_zero
+from zoo_core.regularize import at_least_zero
 from zoo_regularizers.l1 import soft_threshold_
+from zoo_regularizers.on_weights import Proximal
 from zoo_regularizers.pieces import pieces
-from zoo_regularizers.rates import Rates, detached
+from zoo_regularizers.rates import detached
 from zoo_regularizers.sums import sum_of_sizes, sum_of_squares
 
 
-class ElasticNet(Regularizer):
+class ElasticNet(Proximal):
     """λ₁Σ|w| + λ₂Σw² over weights of two and more dimensions.
 
     soft(w, lr·λ₁) / (1 + 2·lr·λ₂) after each step. `l1`, `l2`: λ₁ and λ₂, 0 or more. `lr` is the
@@ -26,21 +27,15 @@ class ElasticNet(Regularizer):
         at_least_zero(l1=l1, l2=l2)
         self.l1, self.l2 = l1, l2
 
-    def attach(self, model: nn.Module, *, optimizer: Any = None, **given: Any) -> None:
-        super().attach(model, optimizer=optimizer, **given)
-        self.rates = Rates(self.decayed, optimizer)
-        if not self.rates:
-            raise self.nothing_to_act_on("weight trains")
-
     @torch.no_grad()
     def weights(self) -> None:
         l1, l2 = self.now(self.l1), self.now(self.l2)
-        taken = self.stack.taken if self.stack else None
+        taken = self.step_taken
         for weights, lr in self.rates.now():
             moved = detached(weights)
             soft_threshold_(moved, lr * l1, taken)
             divisor = 1 + 2 * lr * l2 * (1 if taken is None else taken)
-            for (piece,) in pieces(moved):
+            for (piece,) in pieces(moved, parts=1):
                 torch._foreach_div_(piece, divisor)
 
     def penalty(self) -> Tensor:

@@ -24,7 +24,7 @@ class EMA(Averaging):
     def weights(self) -> None:
         self.step += 1
         slow = (1 + self.step) / (10 + self.step) if self.warmup else 1.0
-        self.add(1 - min(self.decay, slow), self.stack.taken if self.stack else None)
+        self.add(1 - min(self.decay, slow), self.step_taken)
 
     def state_dict(self) -> dict[str, Any]:
         return super().state_dict() | {"step": self.step}

@@ -7,12 +7,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from zoo_core.regularize import Regularizer, at_least_zero
-from zoo_regularizers.rates import Rates
+from zoo_core.regularize import at_least_zero
+from zoo_regularizers.on_weights import Proximal
 from zoo_regularizers.rows import rows_of
 
 
-class GroupLasso(Regularizer):
+class GroupLasso(Proximal):
     """λΣ√d·‖w_g‖ over rows w_g of d weights: w_g ← w_g·max(0, 1 - lr·λ√d/‖w_g‖) after each step.
 
     `strength`: λ, 0 or more. A row is a filter of a convolution, or what feeds a unit of a linear
@@ -24,16 +24,13 @@ class GroupLasso(Regularizer):
         at_least_zero(strength=strength)
         self.strength = strength
 
-    def attach(self, model: nn.Module, *, optimizer: Any = None, **given: Any) -> None:
-        super().attach(model, optimizer=optimizer, **given)
-        self.rates = Rates(self.decayed, optimizer)
-        if not self.rates:
-            raise self.nothing_to_act_on("weight trains")
+    def attach(self, model: nn.Module, **given: Any) -> None:
+        super().attach(model, **given)
         self.rows = [rows_of(weights) for _, weights in self.rates.groups]
 
     @torch.no_grad()
     def weights(self) -> None:
-        strength, taken = self.now(self.strength), self.stack.taken if self.stack else None
+        strength, taken = self.now(self.strength), self.step_taken
         for alike, (_, lr) in zip(self.rows, self.rates.now(), strict=True):
             for rows in alike:
                 threshold = lr * strength * rows.widths.sqrt()

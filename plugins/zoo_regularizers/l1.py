@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from zoo_core.regularize import Regularizer, at_least_zero
+from zoo_core.regularize import at_least_zero
+from zoo_regularizers.on_weights import Proximal
 from zoo_regularizers.pieces import pieces
-from zoo_regularizers.rates import Rates, detached
+from zoo_regularizers.rates import detached
 from zoo_regularizers.sums import sum_of_sizes
 
 
@@ -27,7 +28,7 @@ def soft_threshold_(
     >>> w
     tensor([-2.,  0.,  0.,  1.])
     """
-    for (piece,) in pieces(weights):
+    for (piece,) in pieces(weights, parts=2):
         # What comes off is the weight itself where it is small: w - w is a true zero.
         if isinstance(threshold, Tensor):
             off = [torch.clamp(w, -threshold.to(w.dtype), threshold.to(w.dtype)) for w in piece]
@@ -41,7 +42,7 @@ def soft_threshold_(
         torch._foreach_sub_(piece, off)
 
 
-class L1(Regularizer):
+class L1(Proximal):
     """λΣ|w| over weights of two and more dimensions: soft(w, lr·λ) after each step.
 
     `strength`: λ, 0 or more. `lr` is the weight's learning rate, 1 without an optimizer.
@@ -52,15 +53,9 @@ class L1(Regularizer):
         at_least_zero(strength=strength)
         self.strength = strength
 
-    def attach(self, model: nn.Module, *, optimizer: Any = None, **given: Any) -> None:
-        super().attach(model, optimizer=optimizer, **given)
-        self.rates = Rates(self.decayed, optimizer)
-        if not self.rates:
-            raise self.nothing_to_act_on("weight trains")
-
     @torch.no_grad()
     def weights(self) -> None:
-        strength, taken = self.now(self.strength), self.stack.taken if self.stack else None
+        strength, taken = self.now(self.strength), self.step_taken
         for weights, lr in self.rates.now():
             soft_threshold_(detached(weights), lr * strength, taken)
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from zoo_core.regularize import Regularizer, at_least_zero
+from zoo_core.regularize import at_least_zero
+from zoo_regularizers.on_weights import OnWeights
 from zoo_regularizers.pieces import pieces, with_gradients
 from zoo_regularizers.sums import sum_of_squares
 
 
-class L2(Regularizer):
+class L2(OnWeights):
     """λΣw² over weights of two and more dimensions: adds 2λw to their gradients.
 
     `strength`: λ, 0 or more. With plain SGD it equals `weight_decay=2λ`.
@@ -23,14 +24,9 @@ class L2(Regularizer):
         at_least_zero(strength=strength)
         self.strength = strength
 
-    def attach(self, model: nn.Module, **given: Any) -> None:
-        super().attach(model, **given)
-        if not self.decayed:
-            raise self.nothing_to_act_on("weight trains")
-
     def gradients(self) -> None:
         strength = 2 * self.now(self.strength)
-        for gradients, weights in pieces(*with_gradients(self.decayed.values())):
+        for gradients, weights in pieces(*with_gradients(self.decayed.values()), parts=1):
             torch._foreach_add_(gradients, weights, alpha=strength)
 
     def penalty(self) -> Tensor:

@@ -10,12 +10,13 @@ from torch import Tensor, nn
 
 from zoo_core.errors import RecipeError
 from zoo_core.model import pretrained_part
-from zoo_core.regularize import Regularizer, at_least_zero
+from zoo_core.regularize import at_least_zero
+from zoo_regularizers.on_weights import OnWeights
 from zoo_regularizers.pieces import pieces, with_gradients
 from zoo_regularizers.sums import sum_of_squares
 
 
-class L2SP(Regularizer):
+class L2SP(OnWeights):
     """α/2 Σ(w-w₀)² over pretrained weights and β/2 Σw² over new ones.
 
     Weights are tensors of two and more dimensions. `strength`, `new`: α and β, 0 or more. w₀ is
@@ -44,8 +45,6 @@ class L2SP(Regularizer):
                 "l2-sp keeps weights near the pretrained ones, and this model has none.",
                 hint="Create it with pretrained=True, or take l2.",
             )
-        if not self.decayed:
-            raise self.nothing_to_act_on("weight trains")
         for name, weight in self.decayed.items():
             start = self._reference.get(name)
             if name not in self._start and start is not None and start.shape == weight.shape:

@@ -1,34 +1,41 @@
-"""Label smoothing: targets that leave a little to every class (Szegedy et al., 2016)."""
+"""Label smoothing (Szegedy et al., 2016): no target is quite certain."""
 
 from __future__ import annotations
 
-from typing import Any
-
+import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy
+from torch.nn import functional
 
 from zoo_core.regularize import Regularizer, a_share
+from zoo_core.schedule import Schedule
 
 
 def smoothing(outputs: Tensor, targets: Tensor, share: float) -> Tensor:
-    """What smoothing by `share` adds to the cross-entropy: ε·(mean of -log p over classes - CE).
+    """What smoothing adds to the cross-entropy: that of smoothed targets less that of plain ones.
 
-    `outputs`: scores (N, C). `targets`: classes (N,), or shares of classes (N, C). A scalar.
+    `outputs`: scores (N, C). `targets`: classes (N,), or shares of classes (N, C). `share`: ε, in
+    [0, 1). A scalar on their device, in float32 at least.
     """
-    smooth = cross_entropy(outputs, targets, label_smoothing=share)
-    return smooth - cross_entropy(outputs, targets)
+    with torch.autocast(outputs.device.type, enabled=False):
+        scores = outputs.to(torch.promote_types(outputs.dtype, torch.float32))
+        smooth = functional.cross_entropy(scores, targets, label_smoothing=share)
+        return smooth - functional.cross_entropy(scores, targets)
 
 
 class LabelSmoothing(Regularizer):
-    """Targets of 1-ε for the class and ε for all classes alike.
+    """Makes the target (1-ε) of the class and ε of all classes alike.
 
-    `share`: ε, in [0, 1). It adds a difference to the loss, so that it goes with other terms, and
-    with mixed targets, in any order. Kornblith et al. (2021) found that features learnt with it
-    transfer less well.
+    t ← (1-ε)·t + ε/C, as a difference that is added to the loss: so it goes with any other term,
+    in any order. `share`: ε, in [0, 1). Outputs (N, C), targets (N,) or (N, C), on their device.
+    https://arxiv.org/abs/1512.00567
+
+    Raises ValueError for a bad number.
     """
 
-    def __init__(self, share: float = 0.1, **common: Any) -> None:
-        super().__init__(**common)
+    def __init__(
+        self, share: float = 0.1, *, schedule: str | Schedule = "constant", steps: int = 0
+    ) -> None:
+        super().__init__(schedule=schedule, steps=steps)
         a_share(share=share)
         self.share = share
 

@@ -1,4 +1,4 @@
-"""Manifold mixup: mixup of activations (Verma et al., 2019), at the frozen boundary."""
+"""Manifold mixup (Verma et al., 2019): mixup of activations, at the first stage that trains."""
 
 from __future__ import annotations
 
@@ -7,55 +7,87 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from zoo_core.chain import chain_of
-from zoo_regularizers.mixing import Mixing, blend, shares
-from zoo_regularizers.places import modules_of
+from zoo_core.errors import RecipeError
+from zoo_core.regularize import called
+from zoo_regularizers.boundary import first_trained
+from zoo_regularizers.mixing import Mixing
+from zoo_regularizers.r_drop import RDrop
+
+
+def mixed(items: Tensor, share: Tensor) -> Tensor:
+    """λ·xᵢ + (1-λ)·xᵢ₋₁ along the first dimension. `share`: λ, a scalar in [0, 1]."""
+    share = share.to(items.device)
+    return items * share + items.roll(1, 0) * (1 - share)
 
 
 class ManifoldMixup(Mixing):
-    """h ← λ·h_i + (1-λ)·h_j of what enters the first stage that trains, and the targets alike.
+    """Mixes the activations that enter the first trained stage, and the targets alike.
 
-    `alpha`: α in λ ~ Beta(α, α), above 0. `prob`: how often, in [0, 1]. Activations (N, ...), on
-    their device. What comes before is frozen and may be cached. In a module without stages, the
-    first child that trains. In training mode only.
+    h ← λ·hᵢ + (1-λ)·hᵢ₋₁ and t ← λ·tᵢ + (1-λ)·tᵢ₋₁ with one λ ~ Beta(α, α) a step, in training;
+    where nothing is frozen, h is the input. `alpha`: α, above 0. `prob`: how often a step is mixed,
+    in [0, 1]. Activations (N, …); targets (N,) or (N, C) become (N, C). On their device; λ is drawn
+    on the CPU. https://arxiv.org/abs/1806.05236
+
+    Raises ValueError for a bad number, or a model without a classifier; `attach()` raises
+    RecipeError where nothing trains, and `loss()` where the model was not given the whole batch.
     """
+
+    _share: Tensor | None = None  # λ of the step that is under way
 
     def __init__(self, alpha: float = 2.0, prob: float = 1.0) -> None:
         super().__init__(alpha, prob)
-        self._share: float | None = None
-        self._count = 0
+        self.beta = torch.distributions.Beta(alpha, alpha)
+        self._forget()
 
     def attach(self, model: nn.Module, **given: Any) -> None:
         super().attach(model, **given)
-        entry = self.model.get_submodule(first_trained(self.model, self.trained))
-        self._share, self.handles = None, [entry.register_forward_pre_hook(self._blend)]
+        self._forget()
+        first = first_trained(self.model, self.trained)
+        if first is None:
+            raise self.nothing_to_act_on("module takes in activations for weights that train")
+        self.handles = [first.register_forward_pre_hook(self._enter)]
 
     def batch(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        self._share = None  # that of the batch before
+        self._forget()  # what a batch before has drawn, where gradients accumulate
         return super().batch(x, y)
 
     def mix(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        self._share, self._count = self.draw(), len(x)
-        return x, blend(shares(y, self.classes, x.dtype), self._share)
+        """The targets are mixed here; the activations when they come by."""
+        # Filled in by the device: to copy it there would make the host wait.
+        self._share = torch.full((), float(self.beta.sample()), dtype=y.dtype, device=x.device)
+        self._size = len(x) * (2 if self._is_doubled() else 1)
+        return x, mixed(y, self._share)
+
+    def loss(self, loss: Tensor, outputs: Tensor, targets: Tensor) -> Tensor:
+        if self._share is not None and not self._met:
+            raise RecipeError(
+                f"{called(self)} mixed the targets of {self._size} inputs, but as many activations "
+                "did not come by.",
+                hint="In training mode, give the model the whole batch that batch() returned.",
+            )
+        return loss
 
     def gradients(self) -> None:
-        self._share = None
+        self._forget()
 
-    def _blend(self, module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
-        x, *others = inputs
-        if self._share is None or not module.training or not torch.is_grad_enabled():
-            return inputs
-        # A batch that another regularizer has repeated holds several circles.
-        if len(x) % self._count:
-            return inputs
-        return blend(x, self._share, self._count), *others
+    def detach(self) -> None:
+        super().detach()
+        self._forget()
 
+    def _enter(self, module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...] | None:
+        """In every pass of the step, since SAM makes two; not for batches of another size."""
+        if self._share is None or not self.model.training or not inputs:
+            return None
+        activations, *others = inputs
+        if len(activations) != self._size:
+            return None
+        self._met = True
+        return mixed(activations, self._share), *others
 
-def first_trained(model: nn.Module, trained: dict[str, nn.Parameter]) -> str:
-    """The path of the module that a model enters where it begins to train."""
-    for stage in chain_of(model).values():
-        if any(stage.has(name) for name in trained):
-            return modules_of(model, stage.name)[0]
-    children = [name for name, _ in model.named_children()]
-    inside = [c for c in children if any(name.startswith(f"{c}.") for name in trained)]
-    return inside[0] if inside else ""
+    def _is_doubled(self) -> bool:
+        """Whether R-Drop doubles the batch after this one; to roll both halves rolls each."""
+        members = self.stack.members if self.stack else ()
+        return any(isinstance(m, RDrop) for m in members[members.index(self) + 1 :])
+
+    def _forget(self) -> None:
+        self._share, self._size, self._met = None, 0, False

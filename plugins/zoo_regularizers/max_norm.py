@@ -7,11 +7,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from zoo_core.regularize import Regularizer, above_zero
+from zoo_core.regularize import above_zero
+from zoo_regularizers.on_weights import OnWeights
 from zoo_regularizers.rows import rows_of
 
 
-class MaxNorm(Regularizer):
+class MaxNorm(OnWeights):
     """w_row ← w_row·min(1, c/‖w_row‖) after each step, over rows of two and more dimensions.
 
     `bound`: c, above 0. A row is a filter of a convolution, or what feeds a unit of a linear layer.
@@ -24,8 +25,6 @@ class MaxNorm(Regularizer):
 
     def attach(self, model: nn.Module, **given: Any) -> None:
         super().attach(model, **given)
-        if not self.decayed:
-            raise self.nothing_to_act_on("weight trains")
         self.rows = rows_of(self.decayed.values())
 
     @torch.no_grad()

@@ -1,4 +1,4 @@
-"""What regularizers that mix pictures have in common: how often, how many classes, targets."""
+"""What mixup, CutMix and manifold mixup have in common: when they mix, and the targets."""
 
 from __future__ import annotations
 
@@ -6,72 +6,92 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import one_hot
+from torch.nn import functional
 
-from zoo_core.regularize import Regularizer, a_share, above_zero
+from zoo_core.errors import RecipeError
+from zoo_core.model import ZooModel
+from zoo_core.regularize import Regularizer, above_zero, called
 
 
 class Mixing(Regularizer):
-    """Mixes a batch with itself, one place further on, with a probability.
+    """Mixes each item of a batch with the one before it, and their targets alike.
 
-    `alpha`: λ ~ Beta(α, α), above 0. `prob`: how often a batch is mixed, in [0, 1]. Targets become
-    shares of classes (N, C). Of several in a stack, the first that draws mixes, and the others
-    leave the batch alone. What is random comes from torch's generator of the host.
+    A step is mixed with probability `prob`, and not if another of the stack has mixed it already.
+    Override `mix`.
     """
 
     def __init__(self, alpha: float, prob: float) -> None:
         super().__init__()
         above_zero(alpha=alpha)
-        if prob != 1:
-            a_share(prob=prob)
+        if not 0 <= prob <= 1:
+            raise ValueError(f"prob must be in [0, 1], not {prob}")
         self.alpha, self.prob = alpha, prob
+        self.mixed = False  # in the step that is under way
 
     def attach(self, model: nn.Module, **given: Any) -> None:
+        """Raises ValueError for a model that has no classes."""
         super().attach(model, **given)
         self.classes = classes_of(self.model)
+        self.mixed = False
 
     def batch(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        mixed = self.stack is not None and self.stack.mixed
-        if mixed or torch.rand(()).item() >= self.prob:
+        """Targets become shares of classes (N, C) in a step that is mixed."""
+        self.mixed = self.model.training and not self._another_mixed() and self._is_drawn()
+        if not self.mixed:
             return x, y
-        if self.stack is not None:
-            self.stack.mixed = True
-        x, y = self.mix(x, y)
-        return x, y.to(x.dtype)
+        if y.ndim not in (1, 2) or len(x) != len(y):
+            raise RecipeError(
+                f"{called(self)} mixes targets (N,) or (N, C) with N inputs, and these are "
+                f"{tuple(y.shape)} with {len(x)}."
+            )
+        return self.mix(x, shares(y, self.classes, torch.promote_types(x.dtype, torch.float32)))
 
     def mix(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        """The batch, mixed."""
+        """Inputs and targets, mixed. `y`: (N, C), float."""
         raise NotImplementedError
 
-    def draw(self) -> float:
-        """λ ~ Beta(α, α)."""
-        alpha = torch.tensor(float(self.alpha))
-        return torch.distributions.Beta(alpha, alpha).sample().item()
+    def _another_mixed(self) -> bool:
+        """Whether one before it in the stack has mixed this step.
+
+        The shape of the targets would not tell: those of several labels are (N, C) from the start.
+        """
+        members = self.stack.members if self.stack else ()
+        before = members[: members.index(self)] if self in members else ()
+        return any(isinstance(member, Mixing) and member.mixed for member in before)
+
+    def _is_drawn(self) -> bool:
+        return bool(torch.rand((), device="cpu") < self.prob)
 
 
-def blend(x: Tensor, share: float, count: int | None = None) -> Tensor:
-    """λ·x_i + (1-λ)·x_{i-1} along the first dimension, in a circle of `count` (all by default).
-
-    `x`: (N, ...), N a multiple of `count`. `share`: λ, in [0, 1].
-    """
-    circles = x.unflatten(0, (-1, count or len(x)))
-    return torch.lerp(circles.roll(1, 1), circles, share).flatten(0, 1)
+def shares(targets: Tensor, classes: int, dtype: torch.dtype) -> Tensor:
+    """Classes (N,) as shares of classes (N, C); what is (N, C) already, in the type."""
+    if targets.ndim == 1:
+        targets = functional.one_hot(targets.long(), classes)
+    return targets.to(dtype)
 
 
-def shares(y: Tensor, classes: int, dtype: torch.dtype) -> Tensor:
-    """Targets as shares of classes (N, C)."""
-    return (one_hot(y, classes) if y.ndim == 1 else y).to(dtype)
+def pictures(regularizer: Regularizer, x: Tensor) -> Tensor:
+    """The inputs, where they are pictures (N, C, H, W). Raises RecipeError for others."""
+    if x.ndim != 4:
+        raise RecipeError(
+            f"{called(regularizer)} mixes pictures (N, C, H, W), and these inputs are "
+            f"{tuple(x.shape)}.",
+            hint="Take manifold-mixup, which mixes activations of any shape.",
+        )
+    return x
 
 
 def classes_of(model: nn.Module) -> int:
-    """How many scores a model gives. Raises ValueError where nothing says so."""
-    known = getattr(model, "num_outputs", None) or getattr(
-        getattr(model, "config", None), "num_labels", None
-    )
-    if isinstance(known, int):
-        return known
-    layers = [m for m in model.modules() if isinstance(m, nn.Linear | nn.Conv2d)]
-    if not layers:
-        raise ValueError("the model has no linear layer or convolution that gives scores")
-    last = layers[-1]
-    return last.out_features if isinstance(last, nn.Linear) else last.out_channels
+    """How many classes a model tells apart: zoo's know it, else what the last layer gives.
+
+    Raises ValueError where there is no classifier.
+    """
+    if isinstance(model, ZooModel):
+        count = model.num_outputs
+    else:
+        layers = [m for m in model.modules() if isinstance(m, nn.Linear | nn.Conv2d)]
+        last = layers[-1] if layers else None
+        count = getattr(last, "out_features", 0) or getattr(last, "out_channels", 0)
+    if not count:
+        raise ValueError("the model has no classifier to count the classes of")
+    return int(count)

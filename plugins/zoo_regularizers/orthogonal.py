@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from zoo_core.regularize import Regularizer, at_least_zero
+from zoo_core.regularize import at_least_zero
+from zoo_regularizers.on_weights import OnWeights
 from zoo_regularizers.pieces import with_gradients
 
 
@@ -26,7 +27,7 @@ def orthogonality(matrices: Tensor) -> tuple[Tensor, Tensor]:
     return excess.square().sum((1, 2)), gradient.mT if tall else gradient
 
 
-class Orthogonal(Regularizer):
+class Orthogonal(OnWeights):
     """λΣ‖WWᵀ-I‖² over layers: adds 4λ(WWᵀ-I)W to gradients; W has a row for each filter or unit.
 
     `strength`: λ, 0 or more. Weights of one shape are multiplied together.
@@ -36,11 +37,6 @@ class Orthogonal(Regularizer):
         super().__init__(**common)
         at_least_zero(strength=strength)
         self.strength = strength
-
-    def attach(self, model: nn.Module, **given: Any) -> None:
-        super().attach(model, **given)
-        if not self.decayed:
-            raise self.nothing_to_act_on("weight trains")
 
     @torch.no_grad()
     def gradients(self) -> None:

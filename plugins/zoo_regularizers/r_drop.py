@@ -1,4 +1,4 @@
-"""R-Drop: two passes with different dropout agree (Wu et al., 2021)."""
+"""R-Drop (Wu et al., 2021): two passes with other dropout should say the same."""
 
 from __future__ import annotations
 
@@ -7,67 +7,91 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import kl_div
-from torch.nn.modules.dropout import _DropoutNd
+from torch.nn import functional
 
-from zoo_core.regularize import Regularizer, at_least_zero
+from zoo_core.errors import RecipeError
+from zoo_core.regularize import Regularizer, at_least_zero, called
+from zoo_regularizers.dropblock import DropBlock
+from zoo_regularizers.dropout import Dropout
+from zoo_regularizers.stochastic_depth import StochasticDepth
 
-RANDOM = ("dropout", "dropblock", "stochastic-depth")
+# How dropout's kin in torch, torchvision and timm, and models that call its function, name its p.
+RATES = ("drop_prob", "drop_rate", "dropout")
 
 
-def divergence(one: Tensor, other: Tensor) -> Tensor:
-    """½(KL(p‖q) + KL(q‖p)) of the softmaxes of scores (N, C); the mean over N, float32 at least."""
-    wide = torch.promote_types(one.dtype, torch.float32)
-    p, q = one.to(wide).log_softmax(1), other.to(wide).log_softmax(1)
-    both = [kl_div(a, b, log_target=True, reduction="batchmean") for a, b in ((p, q), (q, p))]
-    return (both[0] + both[1]) / 2
+def divergence(first: Tensor, second: Tensor) -> Tensor:
+    """½(KL(p‖q) + KL(q‖p)) of p and q = softmax of two scores, as a mean over the batch; a scalar.
+
+    `first`, `second`: (N, C), on any device. In float32 at least.
+    """
+    with torch.autocast(first.device.type, enabled=False):
+        wide = torch.promote_types(first.dtype, torch.float32)
+        p, q = first.to(wide).log_softmax(1), second.to(wide).log_softmax(1)
+        there = functional.kl_div(q, p, reduction="batchmean", log_target=True)
+        back = functional.kl_div(p, q, reduction="batchmean", log_target=True)
+        return (there + back) / 2
 
 
 class RDrop(Regularizer):
-    """α·½(KL(p₁‖p₂) + KL(p₂‖p₁)) in the loss, p₁ and p₂ from two passes of the same pictures.
+    """Puts each batch through twice with other dropout, and the divergence of both into the loss.
 
-    `strength`: α, 0 or more. Both passes go through the model at once: the batch is repeated, so a
-    step takes twice the memory. Raises RecipeError in the first step where nothing that trains is
-    random.
+    Adds α·½(KL(p₁‖p₂) + KL(p₂‖p₁)), a mean over the batch. Both views go through the model in one
+    pass: inputs and targets (N, …) become (2N, …), and outputs are (2N, C). `alpha`: α, 0 or more.
+    On the device of the outputs; the loss without it is the mean of both views'.
+    https://arxiv.org/abs/2106.14448
+
+    Raises ValueError for a bad number; `passes()` raises RecipeError where nothing in the model is
+    random, and `loss()` where the outputs are not those of both views.
     """
 
-    def __init__(self, strength: float = 1.0, **common: Any) -> None:
-        super().__init__(**common)
-        at_least_zero(strength=strength)
-        self.strength = strength
+    def __init__(self, alpha: float = 1.0) -> None:
+        super().__init__()
+        at_least_zero(alpha=alpha)
+        self.alpha = alpha
+        self._size, self._checked = 0, False
 
     def attach(self, model: nn.Module, **given: Any) -> None:
         super().attach(model, **given)
-        self._checked = False
+        self._size, self._checked = 0, False
 
     def batch(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        if not self.model.training:
+            return x, y
+        self._size = 2 * len(x)
         return torch.cat([x, x]), torch.cat([y, y])
 
-    def loss(self, loss: Tensor, outputs: Tensor, targets: Tensor) -> Tensor:
-        one, other = outputs.chunk(2)
-        return loss + self.now(self.strength) * divergence(one, other)
-
     def passes(self, closure: Callable[[], Tensor]) -> Tensor:
-        """Two passes in one; by now every other regularizer is in the model."""
-        if not self._checked:
-            self._check()
-        return closure()
-
-    def _check(self) -> None:
-        others = self.stack.members if self.stack else ()
-        inserted = any(member.name in RANDOM for member in others)
-        if not inserted and not any(map(_is_random, self.model.modules())):
-            raise self.nothing_to_act_on(
-                "dropout that trains, so that both passes are equal", 'Add "dropout" to the list.'
+        """The plain pass. Only here is known what is random: modes and hooks are set by now."""
+        if not self._checked and not self._something_is_random():
+            raise RecipeError(
+                f"{called(self)} has nothing to act on: the two passes are equal without dropout.",
+                hint='Add "dropout" to the regularizers, or leave r-drop out.',
             )
         self._checked = True
+        return closure()
+
+    def loss(self, loss: Tensor, outputs: Tensor, targets: Tensor) -> Tensor:
+        if not self.model.training:
+            return loss
+        if len(outputs) != self._size:
+            raise RecipeError(
+                f"{called(self)} compares two views of a batch, {self._size} outputs, and these "
+                f"are {len(outputs)}.",
+                hint="Give the model what batch() returned, all of it at once.",
+            )
+        return loss + self.alpha * divergence(*outputs.chunk(2))
+
+    def _something_is_random(self) -> bool:
+        members = self.stack.members if self.stack else ()
+        kinds = (Dropout, DropBlock, StochasticDepth)
+        return any(isinstance(member, kinds) and member.p > 0 for member in members) or any(
+            _drops(module) for module in self.model.modules() if module.training
+        )
 
 
-def _is_random(module: nn.Module) -> bool:
-    if not module.training:
-        return False
-    if isinstance(module, _DropoutNd):
-        return module.p > 0
-    # timm's DropPath and DropBlock, and the dropout that its models do by function
-    rates = ("drop_prob", "drop_rate")
-    return any(isinstance(r := getattr(module, rate, 0), float) and r > 0 for rate in rates)
+def _drops(module: nn.Module) -> bool:
+    """Whether a module has a rate of dropout above 0: its own, or one for functions it calls."""
+    # Poolings call another thing p.
+    named = any(word in type(module).__name__ for word in ("Drop", "StochasticDepth"))
+    rates = [getattr(module, name, 0) for name in (*RATES, "p") if name != "p" or named]
+    return any(isinstance(rate, float | int) and rate > 0 for rate in rates)

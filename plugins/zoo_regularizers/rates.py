@@ -29,9 +29,6 @@ class Rates:
         for group, weights in self.groups:
             yield weights, group["lr"]
 
-    def __len__(self) -> int:
-        return len(self.groups)
-
 
 def detached(weights: Sequence[Tensor]) -> list[Tensor]:
     """The weights outside autograd."""

@@ -44,7 +44,7 @@ class SWA(Averaging):
     def weights(self) -> None:
         self.step += 1
         if self.every and self.step > self.start and (self.step - self.start) % self.every == 0:
-            self._take(self.stack.taken if self.stack else None)
+            self._take(self.step_taken)
 
     @contextlib.contextmanager
     def evaluating(self) -> Iterator[None]:
