@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from zoo_core.errors import RecipeError
 from zoo_core.regularize import Regularizer, at_least_zero, called
+from zoo_core.schedule import Schedule
 from zoo_regularizers.dropblock import DropBlock
 from zoo_regularizers.dropout import Dropout
 from zoo_regularizers.stochastic_depth import StochasticDepth
@@ -44,8 +45,10 @@ class RDrop(Regularizer):
     random, and `loss()` where the outputs are not those of both views.
     """
 
-    def __init__(self, alpha: float = 1.0) -> None:
-        super().__init__()
+    def __init__(
+        self, alpha: float = 1.0, *, schedule: str | Schedule = "constant", steps: int = 0
+    ) -> None:
+        super().__init__(schedule=schedule, steps=steps)
         at_least_zero(alpha=alpha)
         self.alpha = alpha
         self._size, self._checked = 0, False
@@ -79,7 +82,7 @@ class RDrop(Regularizer):
                 f"are {len(outputs)}.",
                 hint="Give the model what batch() returned, all of it at once.",
             )
-        return loss + self.alpha * divergence(*outputs.chunk(2))
+        return loss + self.now(self.alpha) * divergence(*outputs.chunk(2))
 
     def _something_is_random(self) -> bool:
         members = self.stack.members if self.stack else ()

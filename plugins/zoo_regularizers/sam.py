@@ -44,8 +44,8 @@ class SAM(Regularizer):
     The gradient at w + e instead of that at w, e = ρ·g/‖g‖ over all chosen weights together.
     `rho`: ρ, above 0. `adaptive=True`: ASAM, e = ρ·w²g/‖|w|g‖. The weights come back exactly, and
     batch statistics are those of the first pass, whose loss is returned. On the device of the
-    weights, without waiting for it; a GradScaler may scale both passes. Gradients from before are
-    added to; each pass of theirs made a step of its own.
+    weights, without waiting for it; a GradScaler may scale both passes. Where gradients accumulate,
+    each part of a step climbs by itself, and adds to those from before.
     https://arxiv.org/abs/2010.01412, https://arxiv.org/abs/2102.11600
 
     Raises ValueError for a bad number; `attach()` raises RecipeError where nothing trains.

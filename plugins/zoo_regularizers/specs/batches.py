@@ -61,7 +61,7 @@ SPECS = [
     RegularizerSpec(
         "r-drop",
         lazy("r_drop", "RDrop"),
-        (Option("alpha", 1.0, "α in α·½(KL(p₁‖p₂) + KL(p₂‖p₁)) of two passes"),),
+        (Option("alpha", 1.0, "α in α·½(KL(p₁‖p₂) + KL(p₂‖p₁)) of two passes"), *WHEN),
         value="alpha",
         acts="on batches, twice as large, and the loss",
         summary="two passes with other dropout should say the same",
