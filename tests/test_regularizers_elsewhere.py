@@ -14,7 +14,6 @@ from torch.nn import functional
 from torch.utils.data import DataLoader, TensorDataset
 
 import zoo_core as zoo
-from zoo_core.catalogue import catalogue
 from zoo_core.data import open_data
 from zoo_core.regularize import Regularizer, Verdict
 
@@ -118,16 +117,12 @@ class Calls(Regularizer):
         self.calls.append("detach")
 
 
-def known(name, own):
-    return name if name in catalogue().regularizers() else own()
-
-
 CASES = {
     "gradients": lambda: ["l2=0.01", "l2-sp=0.1"],
     "weights": lambda: ["max-norm=0.5", "l1=1e-3"],
     "loss": lambda: [Confidence()],
-    "batch": lambda: [Seeds(), known("mixup", Mix)],
-    "passes": lambda: [Seeds(), Mix(), known("sam", Climb)],
+    "batch": lambda: [Seeds(), "mixup"],
+    "passes": lambda: [Seeds(), Mix(), "sam"],
     "averages": lambda: ["ema=0.9", "l2=0.01"],
     "stops": lambda: ["early-stopping:patience=1,min_delta=0.5"],
 }
