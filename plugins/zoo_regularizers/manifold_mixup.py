@@ -34,8 +34,8 @@ class ManifoldMixup(Mixing):
 
     _share: Tensor | None = None  # λ of the step that is under way
 
-    def __init__(self, alpha: float = 2.0, prob: float = 1.0) -> None:
-        super().__init__(alpha, prob)
+    def __init__(self, alpha: float = 2.0, prob: float = 1.0, **common: Any) -> None:
+        super().__init__(alpha, prob, **common)
         self.beta = torch.distributions.Beta(alpha, alpha)
         self._forget()
 

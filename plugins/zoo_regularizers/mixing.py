@@ -11,17 +11,25 @@ from torch.nn import functional
 from zoo_core.errors import RecipeError
 from zoo_core.model import ZooModel
 from zoo_core.regularize import Regularizer, above_zero, called
+from zoo_core.schedule import Schedule
 
 
 class Mixing(Regularizer):
     """Mixes each item of a batch with the one before it, and their targets alike.
 
-    A step is mixed with probability `prob`, and not if another of the stack has mixed it already.
-    Override `mix`.
+    A step is mixed with probability `prob`, as the schedule has it, and not if another of the stack
+    has mixed it already. Override `mix`.
     """
 
-    def __init__(self, alpha: float, prob: float) -> None:
-        super().__init__()
+    def __init__(
+        self,
+        alpha: float,
+        prob: float,
+        *,
+        schedule: str | Schedule = "constant",
+        steps: int = 0,
+    ) -> None:
+        super().__init__(schedule=schedule, steps=steps)
         above_zero(alpha=alpha)
         if not 0 <= prob <= 1:
             raise ValueError(f"prob must be in [0, 1], not {prob}")
@@ -60,7 +68,7 @@ class Mixing(Regularizer):
         return any(isinstance(member, Mixing) and member.mixed for member in before)
 
     def _is_drawn(self) -> bool:
-        return bool(torch.rand((), device="cpu") < self.prob)
+        return bool(torch.rand((), device="cpu") < self.now(self.prob))
 
 
 def shares(targets: Tensor, classes: int, dtype: torch.dtype) -> Tensor:

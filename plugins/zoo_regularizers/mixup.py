@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import Tensor
 from torchvision.transforms import v2
 
@@ -21,8 +23,8 @@ class Mixup(Mixing):
 
     changes_pictures = True
 
-    def __init__(self, alpha: float = 0.2, prob: float = 0.5) -> None:
-        super().__init__(alpha, prob)
+    def __init__(self, alpha: float = 0.2, prob: float = 0.5, **common: Any) -> None:
+        super().__init__(alpha, prob, **common)
         self.transform = v2.MixUp(alpha=alpha)
 
     def mix(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:

@@ -66,7 +66,7 @@ class SAM(Regularizer):
             loss = closure()
             gradients, weights = with_gradients(self.trained.values())
         with _put_back(weights), _put_back(self._statistics()):
-            norm = climb(weights, gradients, self.rho, self.adaptive)
+            norm = climb(weights, gradients, self.now(self.rho), self.adaptive)
             del gradients  # room for those of the second pass
             closure()
         self._pass_on(norm)

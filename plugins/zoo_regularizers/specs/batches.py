@@ -31,7 +31,7 @@ SPECS = [
     RegularizerSpec(
         "mixup",
         lazy("mixup", "Mixup"),
-        (Option("alpha", 0.2, "α in λ ~ Beta(α, α), the share of the one picture"), OFTEN),
+        (Option("alpha", 0.2, "α in λ ~ Beta(α, α), the share of the one picture"), OFTEN, *WHEN),
         value="alpha",
         acts=ON_PICTURES,
         summary="pictures between two pictures, and targets alike",
@@ -40,7 +40,11 @@ SPECS = [
     RegularizerSpec(
         "cutmix",
         lazy("cutmix", "CutMix"),
-        (Option("alpha", 1.0, "α in λ ~ Beta(α, α), the share that stays of a picture"), OFTEN),
+        (
+            Option("alpha", 1.0, "α in λ ~ Beta(α, α), the share of a picture that stays"),
+            OFTEN,
+            *WHEN,
+        ),
         value="alpha",
         acts=ON_PICTURES,
         summary="a rectangle of each picture comes from another one, and targets by its area",
@@ -52,6 +56,7 @@ SPECS = [
         (
             Option("alpha", 2.0, "α in λ ~ Beta(α, α), the share of the one picture"),
             Option("prob", 1.0, "how often a step is mixed, from 0 to 1"),
+            *WHEN,
         ),
         value="alpha",
         acts="on activations entering what trains, and targets",
@@ -74,6 +79,7 @@ SPECS = [
             Option("rho", 0.05, "ρ in e = ρ·g/‖g‖: how far uphill the second pass is"),
             Option("adaptive", False, "ASAM: e = ρ·w²g/‖|w|g‖, with ρ of 0.5 to 2"),
             *WHERE,
+            *WHEN,
         ),
         value="rho",
         acts="instead of the plain pass: two of them",
