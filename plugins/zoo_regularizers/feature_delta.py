@@ -66,7 +66,7 @@ class FeatureDelta(Regularizer):
         paths = list(dict.fromkeys(modules_of(self.model, word)[-1] for word in words))
         self._keep_start(reference or {})
         assert self.start is not None
-        self.handles = [self._hook_entry()]
+        self.handles = [self._hook_entry(paths)]
         for path in paths:
             ours, theirs = self.model.get_submodule(path), self.start.get_submodule(path)
             self.handles.append(ours.register_forward_hook(self._comparing(path)))
@@ -148,14 +148,17 @@ class FeatureDelta(Regularizer):
 
     # --- hooks -----------------------------------------------------------------------------------
 
-    def _hook_entry(self) -> Any:
+    def _hook_entry(self, paths: list[str]) -> Any:
         """The hook that runs the start on what enters the model, or its first stage that trains.
 
-        What comes before that stage is the same in both, and may have been cached.
+        What comes before that stage is the same in both, and may have been cached; what comes after
+        the last of `paths` is not needed.
         """
         stages = list(chain_of(self.model).values())
         while stages and self._is_still(stages[0]):
             stages = stages[1:]
+        while stages and all(any(s.has(path) for s in stages[:-1]) for path in paths):
+            stages = stages[:-1]
         if not stages or not isinstance(stages[0].run[0], str):
             return self.model.register_forward_pre_hook(self._run_all, with_kwargs=True)
         entry = self.model.get_submodule(stages[0].run[0])
