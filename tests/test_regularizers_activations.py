@@ -231,7 +231,7 @@ def test_drop_blocks_is_the_formula(size, block):
     centres = x.new_empty(30, 1, size, size).bernoulli_(0.3 / side**2)
     keep = torch.ones_like(centres)
     for n, _, i, j in centres.nonzero().tolist():
-        top, left = i - (side - 1) // 2, j - (side - 1) // 2
+        top, left = i - side // 2, j - side // 2
         keep[n, 0, max(top, 0) : top + side, max(left, 0) : left + side] = 0
     assert 0 < keep.sum() < keep.numel()
     assert torch.allclose(dropped, x * keep * keep.numel() / keep.sum(), rtol=1e-5)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 import zoo_core as zoo
+from zoo_core.data import open_data
 from zoo_core.regularize import Stack, Verdict
 
 QUIET = {"out": False, "progress": False}
@@ -140,6 +141,17 @@ def test_the_best_that_comes_back_is_what_was_validated(order: list[str]) -> Non
     stack.detach()
     for name, tensor in model.state_dict().items():
         assert torch.equal(tensor, best[name]), name
+
+
+def test_classic_dropout_leaves_the_model_that_was_validated() -> None:
+    """Its factor is in the weights that come back as the best, not in a hook that has gone."""
+    val = open_data("digits").subset(range(0, 1797, 5))
+    rest = open_data("digits").subset([i for i in range(1797) if i % 5])
+    chosen = ["dropout=0.5:form=classic", "ema=0.9", "early-stopping"]
+    run = zoo.finetune("lenet5", rest, val=val, epochs=2, regularizers=chosen, **QUIET)
+    assert zoo.evaluate(run.model, val, progress=False)["loss"] == pytest.approx(
+        run.best["val_loss"], rel=1e-5
+    )
 
 
 def test_finetune_keeps_the_averages_that_it_validated() -> None:
