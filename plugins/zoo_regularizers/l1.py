@@ -25,15 +25,16 @@ def soft_threshold_(
 
     >>> w = torch.tensor([-3.0, -0.5, 0.0, 2.0])
     >>> soft_threshold_([w], 1.0)
-    >>> w
-    tensor([-2.,  0.,  0.,  1.])
+    >>> w == torch.tensor([-2.0, 0.0, 0.0, 1.0])
+    tensor([True, True, True, True])
     """
     for (piece,) in pieces(weights, parts=2):
+        if len(piece) == 1 and taken is None and not isinstance(threshold, Tensor):
+            torch._C._nn.softshrink(piece[0], threshold, out=piece[0])  # type: ignore[call-arg]
+            continue
         # What comes off is the weight itself where it is small: w - w is a true zero.
         if isinstance(threshold, Tensor):
             off = [torch.clamp(w, -threshold.to(w.dtype), threshold.to(w.dtype)) for w in piece]
-        elif len(piece) == 1:
-            off = [piece[0].clamp(-threshold, threshold)]
         else:
             off = list(torch._foreach_clamp_max(piece, threshold))
             torch._foreach_clamp_min_(off, -threshold)

@@ -8,17 +8,20 @@ from torch import Tensor
 
 Lists = tuple[list[Tensor], ...]
 
+BLOCK = 2**18  # numbers: a megabyte of float32
+
 
 def pieces(*lists: Sequence[Tensor], parts: int = 4) -> Iterator[Lists]:
     """Lists of equal length, side by side, cut into pieces of one device and dtype.
 
-    On a CPU a piece is one tensor, which stays in the cache from one operation to the next. On a
-    GPU it is about one of `parts` equal parts, so that what is computed on the way takes no more
-    memory than that, in few launches.
+    On a CPU a piece is a block of one tensor, which stays in the cache from one operation to the
+    next. On a GPU it is about one of `parts` equal parts, so that what is computed on the way takes
+    no more memory than that, in few launches.
     """
     for rows in _alike(zip(*lists, strict=True)):
         if rows[0][0].device.type == "cpu":
-            yield from (tuple([tensor] for tensor in row) for row in rows)
+            for row in rows:
+                yield from _blocks(row)
             continue
         most, size, piece = sum(row[0].numel() for row in rows) / parts, 0, []
         for row in rows:
@@ -29,6 +32,15 @@ def pieces(*lists: Sequence[Tensor], parts: int = 4) -> Iterator[Lists]:
                 size, piece = 0, []
         if piece:
             yield _columns(piece)
+
+
+def _blocks(row: tuple[Tensor, ...]) -> Iterator[Lists]:
+    """The numbers of tensors side by side, a block of each at a time."""
+    if all(tensor.is_contiguous() for tensor in row):
+        blocks = (tensor.detach().view(-1).split(BLOCK) for tensor in row)
+        yield from (tuple([block] for block in side) for side in zip(*blocks, strict=True))
+    else:
+        yield tuple([tensor] for tensor in row)
 
 
 def with_gradients(*lists: Iterable[Tensor]) -> tuple[list[Tensor], ...]:
