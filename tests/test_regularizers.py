@@ -152,12 +152,25 @@ def test_early_stopping_waits_and_can_watch_accuracy():
         ("early-stopping=0", zoo.RecipeError, "patience must be 1 or more"),
         ("early-stopping=2.5", zoo.RecipeError, "a whole number"),
         (3, zoo.RecipeError, "a name or a Regularizer"),
+        (Regularizer, zoo.RecipeError, "Make one: Regularizer()"),
+        ("l2=inf", zoo.RecipeError, "strength must be finite"),
+        ("l2=nan", zoo.RecipeError, "strength must be 0 or more"),
+        ("l2=1:strength=2", zoo.RecipeError, '"l2=1:strength=2" gives strength twice'),
+        ("l2:steps=10", zoo.RecipeError, "steps=10 needs a schedule"),
+        ("l2:schedule=cosine", zoo.RecipeError, "schedule=cosine needs steps"),
+        ("l2:schedule=sine,steps=9", zoo.RecipeError, "schedule is constant, warmup"),
     ],
 )
 def test_bad_names_and_options_say_what_is_right(text, error, message):
     with pytest.raises(error) as caught:
         zoo.regularizers([text])
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("chosen", [None, 5, {"l2": 1e-3}])
+def test_what_is_no_list_is_refused(chosen):
+    with pytest.raises(zoo.RecipeError, match=r"a list of names and objects"):
+        zoo.regularizers(chosen)
 
 
 class Twice(Regularizer):

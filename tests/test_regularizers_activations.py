@@ -145,7 +145,7 @@ def test_nothing_to_act_on_is_an_error(name, model, message):
         ("dropblock:block=0", "block must be 1 or more, not 0"),
         ("stochastic-depth=1", r"p must be in \[0, 1\), not 1"),
         ("feature-delta=-1", "strength must be 0 or more, not -1"),
-        ("feature-delta=inf", "strength must be 0 or more, not inf"),
+        ("feature-delta=inf", "strength must be finite, not inf"),
         ("bss=nan", "eta must be 0 or more, not nan"),
         ("bss:k=0", "k must be 1 or more, not 0"),
     ],

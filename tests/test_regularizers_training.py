@@ -104,6 +104,25 @@ def test_swa_is_the_mean_of_the_late_weights_with_statistics_of_its_own() -> Non
     assert torch.allclose(model.head.weight, (seen[8] + seen[11]) / 2, atol=1e-14)
 
 
+def test_finetune_keeps_the_best_since_the_average_began(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A single model that happens to be better before does not win over the average."""
+    quiet = {**QUIET, "lr": 0.03, "freeze_until": "fc1"}
+    run = zoo.finetune("lenet5", "digits", epochs=4, regularizers="swa=2", **quiet)
+    assert run.best["epoch"] > 2
+    later = {**quiet, "progress": True}
+    zoo.finetune("lenet5", "digits", epochs=1, regularizers="swa=2", **later)
+    assert "swa did not begin in this training." in capsys.readouterr().err
+
+
+def test_regularizers_of_an_earlier_training_are_refused() -> None:
+    stack = zoo.regularizers(["l2", "early-stopping"])
+    zoo.finetune("lenet5", "digits", epochs=1, freeze_until="head", regularizers=stack, **QUIET)
+    with pytest.raises(zoo.RecipeError, match=r"was in a training already"):
+        zoo.finetune("lenet5", "digits", epochs=1, regularizers=stack, **QUIET)
+
+
 def test_swa_every_so_many_steps_needs_no_validation() -> None:
     seen: list[Tensor] = []
     model, stack = trained(

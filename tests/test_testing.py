@@ -477,6 +477,26 @@ class KeepsAverages(Regularizer):
         yield
 
 
+class Misnamed(Regularizer):
+    def gradient(self) -> None:
+        """Nobody calls this."""
+
+
+class NoVerdict(Regularizer):
+    def validation(self, metrics: Any) -> None:  # type: ignore[override]
+        """Returns nothing."""
+
+
+class NoLoss(Regularizer):
+    def loss(self, loss: Tensor, outputs: Tensor, targets: Tensor) -> None:  # type: ignore[override]
+        """Returns nothing."""
+
+
+class Unsaveable(Regularizer):
+    def state_dict(self) -> dict[str, Any]:
+        return {"rule": lambda: None}
+
+
 class Raising(Regularizer):
     def loss(self, loss: Tensor, outputs: Tensor, targets: Tensor) -> Tensor:
         raise KeyError("scale")
@@ -506,6 +526,10 @@ def test_a_regularizer_that_keeps_the_contract_passes() -> None:
         (Forgetful(), r"A resumed run differs in block\.conv\.weight"),
         (LeavesHooks(), r"detach\(\) leaves hooks or modules in the network"),
         (KeepsAverages(), r"is another one after evaluating\(\)"),
+        (Misnamed(), r"Misnamed\.gradient is called by nobody: is it gradients\?"),
+        (NoVerdict(), r"validation\(\) of NoVerdict returns no Verdict"),
+        (NoLoss(), r"loss\(\) returns None, not the loss"),
+        (Unsaveable(), r"state_dict\(\) cannot be saved and read again"),
         (Raising(), r"loss\(\) of Raising raised KeyError: 'scale'"),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Regularizer) else "",

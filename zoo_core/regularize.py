@@ -60,6 +60,9 @@ class Regularizer:
     averages: bool = False
     """Whether it puts averaged weights in place of the trained ones; one in a stack at most."""
 
+    begun: bool = True
+    """Whether the weights of a validation are already those that it stands for."""
+
     stages: Sequence[str] = ()
     exclude: Sequence[str] = ()
     schedule: Schedule = staticmethod(scheduled("constant"))
@@ -240,6 +243,9 @@ class Stack(Regularizer):
     def validation(self, metrics: Mapping[str, float]) -> Verdict:
         """STOP where one says so, else IMPROVED where one says so."""
         verdicts = [member.validation(metrics) for member in self.members]
+        wrong = [m for m, v in zip(self.members, verdicts, strict=True) if v not in list(Verdict)]
+        if wrong:
+            raise RecipeError(f"validation() of {called(wrong[0])} returns no Verdict.")
         strongest = (Verdict.STOP, Verdict.IMPROVED)
         return next((verdict for verdict in strongest if verdict in verdicts), Verdict.CONTINUE)
 
@@ -303,14 +309,16 @@ def at_least_zero(**numbers: float) -> None:
     """Raise ValueError for a strength that is negative, infinite or no number."""
     for name, number in numbers.items():
         if not 0 <= number < math.inf:
-            raise ValueError(f"{name} must be 0 or more, not {number}")
+            wanted = "finite" if number == math.inf else "0 or more"
+            raise ValueError(f"{name} must be {wanted}, not {number}")
 
 
 def above_zero(**numbers: float) -> None:
     """Raise ValueError for a bound that is zero, negative, infinite or no number."""
     for name, number in numbers.items():
         if not 0 < number < math.inf:
-            raise ValueError(f"{name} must be above 0, not {number}")
+            wanted = "finite" if number == math.inf else "above 0"
+            raise ValueError(f"{name} must be {wanted}, not {number}")
 
 
 def a_share(**numbers: float) -> None:
@@ -368,15 +376,20 @@ def regularizers(chosen: Iterable[str | Regularizer] | str | Regularizer = ()) -
     >>> len(regularizers(["l2=1e-4", "early-stopping:patience=3,restore=true"]).members)
     2
     """
-    listed = [chosen] if isinstance(chosen, str | Regularizer) else list(chosen)
-    return Stack([_one(item) for item in listed])
+    if isinstance(chosen, str | Regularizer):
+        return Stack([_one(chosen)])
+    if isinstance(chosen, Mapping) or not isinstance(chosen, Iterable):
+        message = f"Regularizers are a list of names and objects, not {chosen!r}."
+        raise RecipeError(message, hint='Write ["l2=1e-4", "ema"].')
+    return Stack([_one(item) for item in chosen])
 
 
 def _one(item: str | Regularizer) -> Regularizer:
     if isinstance(item, Regularizer):
         return item
     if not isinstance(item, str):
-        raise RecipeError(f"A regularizer is a name or a Regularizer, not {item!r}.")
+        hint = f"Make one: {item.__name__}()." if isinstance(item, type) else ""
+        raise RecipeError(f"A regularizer is a name or a Regularizer, not {item!r}.", hint=hint)
     head, _, tail = item.partition(":")
     name, has_value, value = head.partition("=")
     known = catalogue().regularizers()
@@ -384,11 +397,15 @@ def _one(item: str | Regularizer) -> Regularizer:
         message = f'No regularizer "{name}". {did_you_mean(name, known)}'.strip()
         raise UnknownName(message, hint=f"There is: {', '.join(known)}.")
     spec = known[name.strip()]
-    given = dict(_pairs(item, tail))
+    pairs = list(_pairs(item, tail))
     if has_value:
         if spec.value is None:
             raise RecipeError(f'"{spec.name}" takes no value: "{item}".', hint=_usage(spec))
-        given[spec.value] = value
+        pairs.append((spec.value, value))
+    given = dict(pairs)
+    if len(given) < len(pairs):
+        twice = next(key for key, _ in pairs if [k for k, _ in pairs].count(key) > 1)
+        raise RecipeError(f'"{item}" gives {twice} twice.', hint=_usage(spec))
     return _built(spec, given, item)
 
 

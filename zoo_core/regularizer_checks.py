@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import difflib
 import io
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -31,6 +32,7 @@ def check_regularizer(regularizer: str | Regularizer, *, steps: int = 3) -> None
     devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
     with torch.random.fork_rng(devices=devices):
         for check in (
+            names_are_moments,
             frozen_weights_stay,
             penalty_is_its_derivative,
             resuming_changes_nothing,
@@ -40,6 +42,16 @@ def check_regularizer(regularizer: str | Regularizer, *, steps: int = 3) -> None
         ):
             torch.manual_seed(0)
             check(regularizer, steps)
+
+
+def names_are_moments(regularizer: str | Regularizer, steps: int) -> None:
+    """No method is named nearly like a moment, which nobody would call."""
+    kind = type(regularizers([copy.deepcopy(regularizer)]).members[0])
+    moments = [name for name in vars(Regularizer) if not name.startswith("_")]
+    for name in (n for n in vars(kind) if n not in moments and not n.startswith("_")):
+        near = difflib.get_close_matches(name, moments, 1, 0.85)
+        fault = f"{kind.__name__}.{name} is called by nobody: is it {near[0] if near else ''}?"
+        _expect(not (near and callable(getattr(kind, name))), fault)
 
 
 def frozen_weights_stay(regularizer: str | Regularizer, steps: int) -> None:
@@ -74,10 +86,14 @@ def resuming_changes_nothing(regularizer: str | Regularizer, steps: int) -> None
     torch.manual_seed(0)
     first.run(steps)
     saved = io.BytesIO()
-    torch.save(first.state_dict(), saved)
-    saved.seek(0)
+    try:
+        torch.save(first.state_dict(), saved)
+        saved.seek(0)
+        state = torch.load(saved, weights_only=True)
+    except Exception as error:
+        raise AssertionError(f"state_dict() cannot be saved and read again: {error}") from error
     second = Training(regularizer)
-    second.load_state_dict(torch.load(saved, weights_only=True))
+    second.load_state_dict(state)
     second.run(steps, since=steps)
     for training in (through, second):
         training.call("detach")
@@ -226,6 +242,7 @@ class Training:
         def closure() -> Tensor:
             outputs = self.model(x)
             loss = self.call("loss", nn.functional.cross_entropy(outputs, y), outputs, y)
+            _expect(isinstance(loss, Tensor), f"loss() returns {loss}, not the loss.")
             (self.scaler.scale(loss) if self.scaler else loss).backward()
             return loss.detach()
 

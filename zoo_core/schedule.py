@@ -30,6 +30,8 @@ def scheduled(shape: str | Schedule, steps: int = 0) -> Schedule:
     if shape not in SHAPES:
         raise ValueError(f"schedule is {', '.join(SHAPES)}, not {shape!r}")
     if shape == "constant":
+        if steps:
+            raise ValueError(f"steps={steps} needs a schedule")
         return _constant
     if steps < 1:
         raise ValueError(f"schedule={shape} needs steps, 1 or more")

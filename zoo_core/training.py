@@ -87,6 +87,7 @@ def finetune(
     )
     settings.check()
     stack = stack_of(regularizers)
+    _are_new(stack)
     uncached = _uncached(stack, cache)
     _not_yet(train=train, schedule=schedule, resume=resume, tracker=tracker, cache=cache is True)
     pictures = open_data(data)
@@ -298,12 +299,14 @@ class Session:
         self.names = saved_names(model, lambda: base_of(model)) if self.folder else ()
         self._write()
         best = Snapshot(model)
-        lowest, judged = math.inf, False
+        lowest, judged, begun = math.inf, False, False
         scaler = self.accelerator.scaler
         self.stack.attach(model, optimizer=self.optimizer, scaler=scaler, reference=reference)
         try:
             for row, verdict in self._epochs():
                 record.history.append(row)
+                if not begun and self._have_begun():  # an average outranks what came before it
+                    lowest, judged, begun = math.inf, False, True
                 judged = judged or verdict is Verdict.IMPROVED
                 better = row.get("val_loss", -math.inf) < lowest
                 if verdict is Verdict.IMPROVED or (better and not judged):
@@ -324,10 +327,16 @@ class Session:
         finally:
             best.restore(model)
             self.accelerator.unwrap_model(self.forward, keep_fp32_wrapper=False)
+        late = [called(member) for member in self.stack.members if not member.begun]
+        if late and self.progress:
+            print(f"{' and '.join(late)} did not begin in this training.", file=sys.stderr)
         model.origin = replace(model.origin, new_head=False, trained=True)
         self.recipe["result"] = dict(record.best)
         self._write()
         return record
+
+    def _have_begun(self) -> bool:
+        return all(member.begun for member in self.stack.members)
 
     def _epochs(self) -> Iterator[tuple[dict[str, Any], Verdict]]:
         """Row and verdict of each epoch."""
@@ -473,11 +482,23 @@ def _augmented(augment: bool | str | int, model: ZooModel, pictures: Pictures) -
     return bool(augment)
 
 
+def _are_new(stack: Stack) -> None:
+    """Raise RecipeError for regularizers that still hold the state of another training."""
+    for member in stack.members:
+        if isinstance(member, Stack):
+            _are_new(member)
+        if "model" in vars(member):
+            raise RecipeError(
+                f"{called(member)} was in a training already, and would go on from there.",
+                hint="Give names, or make new regularizers for each run.",
+            )
+
+
 def _work_without_validation(stack: Stack) -> None:
     names = [called(member) for member in stack.members if member.needs_validation]
     if names:
         message = f"{' and '.join(names)} needs validation."
-        raise RecipeError(message, hint="Leave val=False out.")
+        raise RecipeError(message, hint="Leave val=False (--no-val) out.")
 
 
 def _uncached(stack: Stack, cache: bool | str) -> str:

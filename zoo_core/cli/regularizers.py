@@ -69,9 +69,10 @@ def _example(spec: RegularizerSpec) -> str:
     text = spec.name
     if value is not None:
         text += f"={_default(value) if value.default is not None else value.name}"
-    if other is not None:
-        shown = "head" if other in WHERE else _default(other)
-        text += f":{other.name}={shown}"
+    if other in WHERE:
+        text += ":exclude=head"
+    elif other is not None:
+        text += f":{other.name}={_default(other)}"
     return f'regularizers=["{text}"]   or   --regularizer {text}'
 
 
