@@ -15,12 +15,9 @@ from __future__ import annotations
 import functools
 import itertools
 import math
-import os
 import statistics
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
-from multiprocessing import get_context
 from pathlib import Path
 
 import torch
@@ -30,6 +27,7 @@ from benchmarks.__main__ import machine
 from zoo_core.catalogue import catalogue
 from zoo_core.data import Pictures, open_data, per_class
 from zoo_core.progress import Bar
+from zoo_lenet.demo import workers
 
 PAGE = Path(__file__).parent.parent / "docs" / "evidence.md"
 PLOT = PAGE.with_name("evidence.png")
@@ -93,12 +91,6 @@ def main() -> None:
     draw({TASKS[task].title: scores[task] for task in ("fashion", "digits")})
     PAGE.write_text(page(scores), encoding="utf-8")
     print(page(scores))
-
-
-def workers() -> ProcessPoolExecutor:
-    """A process per core with one thread: LeNet's tensors are too small for two to share."""
-    count = min(os.cpu_count() or 1, 8)
-    return ProcessPoolExecutor(count, get_context("spawn"), torch.set_num_threads, initargs=(1,))
 
 
 @functools.cache

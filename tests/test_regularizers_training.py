@@ -6,6 +6,7 @@ import math
 
 import pytest
 import torch
+from plain_loop import step
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
@@ -37,20 +38,15 @@ def trained(name: str, after_step=lambda model: None, steps: int = 12) -> tuple[
     optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.5)
     stack = zoo.regularizers(name).attach(model, optimizer=optimizer)
     draw = torch.Generator().manual_seed(0)
-    for step in range(steps):
+    for number in range(steps):
         x = torch.randn(16, 6, dtype=torch.float64, generator=draw)
         y = torch.randint(3, (16,), generator=draw)
-        x, y = stack.batch(x, y)
-        optimizer.zero_grad()
-        nn.functional.cross_entropy(model(x), y).backward()
-        stack.gradients()
-        optimizer.step()
-        stack.weights()
+        step(model, optimizer, stack, x, y)
         after_step(model)
-        if step % 3 == 2:
+        if number % 3 == 2:
             with stack.evaluating():
                 pass
-            stack.validation({"loss": 1.0 / (step + 1), "accuracy": 0.5})
+            stack.validation({"loss": 1.0 / (number + 1), "accuracy": 0.5})
     return model, stack
 
 

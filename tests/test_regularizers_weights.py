@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from plain_loop import step
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -230,20 +231,7 @@ def stepped(name: str, *, micro: int = 1, steps: int = 4) -> nn.Module:
     for _ in range(steps):
         x = torch.randn(16, 12, dtype=torch.float64, generator=draw)
         y = torch.randint(3, (16,), generator=draw)
-        optimizer.zero_grad()
-        for some, classes in zip(x.chunk(micro), y.chunk(micro), strict=True):
-            some, classes = stack.batch(some, classes)
-
-            def closure(x: Tensor = some, y: Tensor = classes) -> Tensor:
-                outputs = model(x)
-                loss = stack.loss(nn.functional.cross_entropy(outputs, y), outputs, y) / micro
-                loss.backward()
-                return loss.detach()
-
-            stack.passes(closure)
-        stack.gradients()
-        optimizer.step()
-        stack.weights()
+        step(model, optimizer, stack, x, y, micro=micro)
     with stack.evaluating():
         stack.validation({"loss": 1.0, "accuracy": 0.5})
     stack.detach()

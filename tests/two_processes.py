@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 import torch
+from plain_loop import step
 from torch import distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
@@ -21,29 +22,17 @@ def trained(name: str, rank: int, world: int) -> nn.Module:
     stack = zoo.regularizers(name).attach(parallel, optimizer=optimizer)
     draw = torch.Generator().manual_seed(1)
     torch.manual_seed(100 + rank)
-    for step in range(6):
+    for number in range(6):
         x = torch.randn(16, 12, dtype=torch.float64, generator=draw)
         y = torch.randint(3, (16,), generator=draw)
-        x, y = stack.batch(x.chunk(world)[rank], y.chunk(world)[rank])
-        optimizer.zero_grad()
-
-        def closure(x: torch.Tensor = x, y: torch.Tensor = y) -> torch.Tensor:
-            outputs = parallel(x)
-            loss = stack.loss(nn.functional.cross_entropy(outputs, y), outputs, y)
-            loss.backward()
-            return loss.detach()
-
-        stack.passes(closure)
-        stack.gradients()
-        optimizer.step()
-        stack.weights()
+        step(parallel, optimizer, stack, x.chunk(world)[rank], y.chunk(world)[rank])
         with stack.evaluating():
             pass
         # What each rank sees of the validation differs: they must stop together all the same.
-        loss = [3.0, 2.0, 2.5, 2.6][step] if rank == 0 else 1.0 / (step + 1)
+        loss = [3.0, 2.0, 2.5, 2.6][number] if rank == 0 else 1.0 / (number + 1)
         if stack.validation({"loss": loss, "accuracy": 0.5}) is Verdict.STOP:
             break
-        if step == 3:
+        if number == 3:
             break
     stack.detach()
     return model

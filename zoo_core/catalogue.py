@@ -233,6 +233,14 @@ class Catalogue:
         specs = self.plugins.results("zoo_regularizers", RegularizerSpec)
         return self._named("regularizer", ((plugin, spec.name, spec) for plugin, spec in specs))
 
+    def regularizer(self, name: str) -> RegularizerSpec:
+        """The regularizer of this name. Raises UnknownName with the closest."""
+        known = self.regularizers()
+        if name not in known:
+            message = f'No regularizer "{name}". {did_you_mean(name, known)}'.strip()
+            raise UnknownName(message, hint=f"There is: {', '.join(known)}.")
+        return known[name]
+
     def sources(self) -> dict[str, WeightSource]:
         """All weight sources by scheme."""
         sources = self.plugins.results("zoo_weight_sources", WeightSource)

@@ -198,10 +198,8 @@ def _check(stack: Stack, trainer: Regularized) -> None:
             "weights.",
             hint='Leave load_best_model_at_end out; "early-stopping" brings the best average back.',
         )
-    needs = [called(member) for member in stack.members if member.needs_validation]
-    if needs and (args.eval_strategy == "no" or trainer.eval_dataset is None):
-        hint = "Give eval_dataset and eval_strategy."
-        raise RecipeError(f"{' and '.join(needs)} needs validation.", hint=hint)
+    if args.eval_strategy == "no" or trainer.eval_dataset is None:
+        stack.refuse_without_validation(hint="Give eval_dataset and eval_strategy.")
 
 
 def _scores(outputs: Any) -> Tensor:

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from zoo_core.errors import RecipeError
-from zoo_core.regularize import Regularizer, Stack, Verdict, called
+from zoo_core.modes import modes_kept
+from zoo_core.regularize import Regularizer, Stack, Verdict
 from zoo_core.regularize import regularizers as stack_of
 
 METRICS = {"loss": "val_loss", "accuracy": "val_acc"}
@@ -135,7 +136,9 @@ class Regularization(Callback):
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if self._attached and not trainer.sanity_checking:
-            with _modes(self._modes):  # Lightning has put the module in evaluation mode already
+            with modes_kept(pl_module):  # Lightning has put it in evaluation mode already,
+                for module, mode in self._modes.items():  # and what averages wants what trains
+                    module.training = mode
                 self._evaluating.enter_context(self.stack.evaluating())
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -195,9 +198,7 @@ def _check(stack: Stack, trainer: Trainer, module: LightningModule) -> None:
             hint="Leave one of them out.",
         )
     if not trainer.enable_validation:
-        needs = [called(member) for member in stack.members if member.needs_validation]
-        if needs:
-            raise RecipeError(f"{' and '.join(needs)} needs validation.", hint="Give val data.")
+        stack.refuse_without_validation(hint="Give val data.")
 
 
 def _only_child(module: LightningModule) -> nn.Module:
@@ -209,16 +210,3 @@ def _only_child(module: LightningModule) -> nn.Module:
 
 def _release(module: Regularized) -> None:
     module._stack = module._drawn = None
-
-
-@contextlib.contextmanager
-def _modes(modes: Mapping[nn.Module, bool]) -> Any:
-    """Modules in these modes for a while: what averages wants to see what trains."""
-    now = {module: module.training for module in modes}
-    for module, mode in modes.items():
-        module.training = mode
-    try:
-        yield
-    finally:
-        for module, mode in now.items():
-            module.training = mode

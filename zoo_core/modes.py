@@ -12,16 +12,23 @@ from torch.nn.parameter import is_lazy
 
 
 @contextlib.contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """Eval mode inside; every module's own mode again outside, without calling `train()`."""
+def modes_kept(model: nn.Module) -> Iterator[None]:
+    """Every module's own mode again outside, whatever happens inside, without calling `train()`."""
     modes = [(module, module.training) for module in model.modules()]
-    for module, _ in modes:
-        module.training = False
     try:
         yield
     finally:
         for module, mode in modes:
             module.training = mode
+
+
+@contextlib.contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Eval mode inside; every module's own mode again outside."""
+    with modes_kept(model):
+        for module in model.modules():
+            module.training = False
+        yield
 
 
 @contextlib.contextmanager

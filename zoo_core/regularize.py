@@ -203,6 +203,12 @@ class Stack(Regularizer):
         """The names of those that do something at one of some moments."""
         return [called(m) for m in self.members if any(map(m.uses, moments))]
 
+    def refuse_without_validation(self, hint: str) -> None:
+        """Raise RecipeError, for a training without validations, where a member needs them."""
+        names = [called(member) for member in self.members if member.needs_validation]
+        if names:
+            raise RecipeError(f"{' and '.join(names)} needs validation.", hint=hint)
+
     def attach(self, model: nn.Module, **given: Any) -> Stack:  # type: ignore[override]
         """Attach all of them and return the stack, so that it reads in one line."""
         super().attach(model, **given)
@@ -392,11 +398,7 @@ def _one(item: str | Regularizer) -> Regularizer:
         raise RecipeError(f"A regularizer is a name or a Regularizer, not {item!r}.", hint=hint)
     head, _, tail = item.partition(":")
     name, has_value, value = head.partition("=")
-    known = catalogue().regularizers()
-    if name.strip() not in known:
-        message = f'No regularizer "{name}". {did_you_mean(name, known)}'.strip()
-        raise UnknownName(message, hint=f"There is: {', '.join(known)}.")
-    spec = known[name.strip()]
+    spec = catalogue().regularizer(name.strip())
     pairs = list(_pairs(item, tail))
     if has_value:
         if spec.value is None:

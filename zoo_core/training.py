@@ -279,7 +279,7 @@ class Session:
             held_out = Samples(val_set, model.transform(), random=False, seed=settings.seed)
             self.val_loader = loader(held_out, batch_size, shuffle=False, workers=workers)
         if self.val_loader is None:
-            _work_without_validation(stack)
+            stack.refuse_without_validation(hint="Leave val=False (--no-val) out.")
         path = folder.path if folder else None
         self.run_record = Run(model, self._recipe(train_set, val_set), path=path)
 
@@ -492,13 +492,6 @@ def _are_new(stack: Stack) -> None:
                 f"{called(member)} was in a training already, and would go on from there.",
                 hint="Give names, or make new regularizers for each run.",
             )
-
-
-def _work_without_validation(stack: Stack) -> None:
-    names = [called(member) for member in stack.members if member.needs_validation]
-    if names:
-        message = f"{' and '.join(names)} needs validation."
-        raise RecipeError(message, hint="Leave val=False (--no-val) out.")
 
 
 def _uncached(stack: Stack, cache: bool | str) -> str:

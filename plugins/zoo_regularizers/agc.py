@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from timm.utils.agc import adaptive_clip_grad
-from torch import nn
 
-from zoo_core.regularize import Regularizer, above_zero
+from zoo_core.regularize import above_zero
+from zoo_regularizers.on_weights import OnTrained
 
 
-class AGC(Regularizer):
+class AGC(OnTrained):
     """g ← g·min(1, clip·max(‖w‖, eps)/‖g‖) for each row of a weight, and each bias.
 
     `clip`, `eps`: above 0. The paper leaves the last layer out: `exclude="head"`.
@@ -20,11 +20,6 @@ class AGC(Regularizer):
         super().__init__(**common)
         above_zero(clip=clip, eps=eps)
         self.clip, self.eps = clip, eps
-
-    def attach(self, model: nn.Module, **given: Any) -> None:
-        super().attach(model, **given)
-        if not self.trained:
-            raise self.nothing_to_act_on("parameter trains")
 
     def gradients(self) -> None:
         adaptive_clip_grad(self.trained.values(), clip_factor=self.clip, eps=self.eps)

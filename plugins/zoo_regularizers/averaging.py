@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from zoo_core.regularize import Regularizer
-from zoo_core.snapshot import moving
+from zoo_core.snapshot import Snapshot, moving
+from zoo_regularizers.on_weights import OnTrained
 from zoo_regularizers.pieces import pieces
 
 
@@ -34,7 +34,7 @@ def average_(
         torch._foreach_add_(some, moved)
 
 
-class Averaging(Regularizer):
+class Averaging(OnTrained):
     """Keeps averages of the weights that train, and of buffers outside frozen modules.
 
     They are in the model during validations, and stay in it at the end. Half-precision weights
@@ -51,15 +51,14 @@ class Averaging(Regularizer):
     def attach(self, model: nn.Module, **given: Any) -> None:
         """What is unfrozen later joins with the value that it has then."""
         super().attach(model, **given)
-        if not self.trained:
-            raise self.nothing_to_act_on("parameter trains")
-        held = {name: mean for name, mean in self.means.items() if name in moving(self.model)}
-        self.means = {name: held.get(name, _wide(t)) for name, t in moving(self.model).items()}
+        self.values = moving(self.model)  # once, since to list them takes longer than to average
+        known = self.means
+        self.means = {n: known[n] if n in known else _wide(t) for n, t in self.values.items()}
 
     @torch.no_grad()
     def add(self, share: float, taken: Tensor | None = None) -> None:
         """Take the weights as they are into the average, with this share."""
-        average_(self.means, moving(self.model), share, taken)
+        average_(self.means, self.values, share, taken)
         self.begun = True
 
     @contextlib.contextmanager
@@ -67,22 +66,21 @@ class Averaging(Regularizer):
         if not self.begun:
             yield
             return
-        trained = {name: tensor.detach().clone() for name, tensor in moving(self.model).items()}
-        self._put(self.means)
+        trained = Snapshot(self.model)
+        self.put_in()
         try:
             yield
         finally:
-            self._put(trained)
+            trained.restore(self.model)
 
     def detach(self) -> None:
         super().detach()
         if self.begun:
-            self._put(self.means)
+            self.put_in()
 
-    @torch.no_grad()
-    def _put(self, tensors: Mapping[str, Tensor]) -> None:
-        for name, tensor in moving(self.model).items():
-            tensor.copy_(tensors[name])
+    def put_in(self) -> None:
+        """The averages into the model."""
+        Snapshot.of(self.means).restore(self.model)
 
     def state_dict(self) -> dict[str, Any]:
         return {"means": self.means, "begun": self.begun}

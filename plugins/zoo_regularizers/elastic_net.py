@@ -11,7 +11,6 @@ from zoo_core.regularize import at_least_zero
 from zoo_regularizers.l1 import soft_threshold_
 from zoo_regularizers.on_weights import Proximal
 from zoo_regularizers.pieces import pieces
-from zoo_regularizers.rates import detached
 from zoo_regularizers.sums import sum_of_sizes, sum_of_squares
 
 
@@ -32,10 +31,9 @@ class ElasticNet(Proximal):
         l1, l2 = self.now(self.l1), self.now(self.l2)
         taken = self.step_taken
         for weights, lr in self.rates.now():
-            moved = detached(weights)
-            soft_threshold_(moved, lr * l1, taken)
+            soft_threshold_(weights, lr * l1, taken)
             divisor = 1 + 2 * lr * l2 * (1 if taken is None else taken)
-            for (piece,) in pieces(moved, parts=1):
+            for (piece,) in pieces(weights, parts=1):
                 torch._foreach_div_(piece, divisor)
 
     def penalty(self) -> Tensor:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from torch import nn
 from torch.nn.utils import clip_grad_norm_, clip_grad_value_
 
-from zoo_core.regularize import Regularizer, above_zero, at_least_zero
+from zoo_core.regularize import above_zero, at_least_zero
+from zoo_regularizers.on_weights import OnTrained
 
 
-class GradientClip(Regularizer):
+class GradientClip(OnTrained):
     """g ← g·min(1, norm/‖g‖) over all gradients together; or each number to ±`value`.
 
     `norm`: above 0. `value`: 0 (by norm), or the bound of each number. Put it last in a stack, so
@@ -22,11 +22,6 @@ class GradientClip(Regularizer):
         above_zero(norm=norm)
         at_least_zero(value=value)
         self.norm, self.value = norm, value
-
-    def attach(self, model: nn.Module, **given: Any) -> None:
-        super().attach(model, **given)
-        if not self.trained:
-            raise self.nothing_to_act_on("parameter trains")
 
     def gradients(self) -> None:
         if self.value:

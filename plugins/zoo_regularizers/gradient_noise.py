@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch import nn
 
-from zoo_core.regularize import Regularizer, at_least_zero
+from zoo_core.regularize import at_least_zero
+from zoo_regularizers.on_weights import OnTrained
 from zoo_regularizers.pieces import pieces, with_gradients
 
 
-class GradientNoise(Regularizer):
+class GradientNoise(OnTrained):
     """g ← g + N(0, η/(1+t)^γ) at step t = 0, 1, …
 
     `eta`, `gamma`: 0 or more. The noise follows from `seed` and t alone: it is the same in every
@@ -25,11 +25,6 @@ class GradientNoise(Regularizer):
         super().__init__(**common)
         at_least_zero(eta=eta, gamma=gamma, seed=seed)
         self.eta, self.gamma, self.seed, self.step = eta, gamma, seed, 0
-
-    def attach(self, model: nn.Module, **given: Any) -> None:
-        super().attach(model, **given)
-        if not self.trained:
-            raise self.nothing_to_act_on("parameter trains")
 
     @torch.no_grad()
     def gradients(self) -> None:

@@ -11,7 +11,6 @@ from torch import Tensor
 from zoo_core.regularize import at_least_zero
 from zoo_regularizers.on_weights import Proximal
 from zoo_regularizers.pieces import pieces
-from zoo_regularizers.rates import detached
 from zoo_regularizers.sums import sum_of_sizes
 
 
@@ -58,7 +57,7 @@ class L1(Proximal):
     def weights(self) -> None:
         strength, taken = self.now(self.strength), self.step_taken
         for weights, lr in self.rates.now():
-            soft_threshold_(detached(weights), lr * strength, taken)
+            soft_threshold_(weights, lr * strength, taken)
 
     def penalty(self) -> Tensor:
         return self.now(self.strength) * sum_of_sizes(self.decayed.values())

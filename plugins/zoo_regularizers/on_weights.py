@@ -10,6 +10,15 @@ from zoo_core.regularize import Regularizer
 from zoo_regularizers.rates import Rates
 
 
+class OnTrained(Regularizer):
+    """Acts on all that trains. `attach()` raises RecipeError where nothing does."""
+
+    def attach(self, model: nn.Module, **given: Any) -> None:
+        super().attach(model, **given)
+        if not self.trained:
+            raise self.nothing_to_act_on("parameter trains")
+
+
 class OnWeights(Regularizer):
     """Acts on weights of two and more dimensions, not on biases and norms.
 

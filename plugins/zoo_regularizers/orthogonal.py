@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -10,7 +9,7 @@ from torch import Tensor
 
 from zoo_core.regularize import at_least_zero
 from zoo_regularizers.on_weights import OnWeights
-from zoo_regularizers.pieces import with_gradients
+from zoo_regularizers.pieces import grouped, with_gradients
 
 
 def orthogonality(matrices: Tensor) -> tuple[Tensor, Tensor]:
@@ -41,26 +40,21 @@ class Orthogonal(OnWeights):
     @torch.no_grad()
     def gradients(self) -> None:
         strength = self.now(self.strength)
-        gradients, weights = with_gradients(self.decayed.values())
-        for together in _by_shape(weights):
-            stack = torch.stack([weights[i].flatten(1) for i in together])
-            _, added = orthogonality(stack)
-            chosen = [gradients[i] for i in together]
-            alike = [a.view_as(g) for a, g in zip(added.unbind(), chosen, strict=True)]
-            torch._foreach_add_(chosen, alike, alpha=strength)
+        pairs = zip(*with_gradients(self.decayed.values()), strict=True)
+        for together in grouped(pairs, lambda pair: _shape(pair[1])):
+            gradients = [gradient for gradient, _ in together]
+            _, added = orthogonality(torch.stack([weight.flatten(1) for _, weight in together]))
+            alike = [a.view_as(g) for a, g in zip(added.unbind(), gradients, strict=True)]
+            torch._foreach_add_(gradients, alike, alpha=strength)
 
     @torch.no_grad()
     def penalty(self) -> Tensor:
-        weights = list(self.decayed.values())
         values = [
-            orthogonality(torch.stack([weights[i].flatten(1) for i in together]))[0].sum()
-            for together in _by_shape(weights)
+            orthogonality(torch.stack([weight.flatten(1) for weight in together]))[0].sum()
+            for together in grouped(self.decayed.values(), _shape)
         ]
         return self.now(self.strength) * torch.stack(values).sum()
 
 
-def _by_shape(weights: Sequence[Tensor]) -> list[list[int]]:
-    shapes: dict[object, list[int]] = {}
-    for i, weight in enumerate(weights):
-        shapes.setdefault((weight.shape, weight.dtype, weight.device), []).append(i)
-    return list(shapes.values())
+def _shape(weight: Tensor) -> object:
+    return weight.shape, weight.dtype, weight.device

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TypeVar
 
 from torch import Tensor
+
+T = TypeVar("T")
 
 Lists = tuple[list[Tensor], ...]
 
@@ -18,7 +21,7 @@ def pieces(*lists: Sequence[Tensor], parts: int = 4) -> Iterator[Lists]:
     next. On a GPU it is about one of `parts` equal parts, so that what is computed on the way takes
     no more memory than that, in few launches.
     """
-    for rows in _alike(zip(*lists, strict=True)):
+    for rows in grouped(zip(*lists, strict=True), lambda row: (row[0].device, row[0].dtype)):
         if rows[0][0].device.type == "cpu":
             for row in rows:
                 yield from _blocks(row)
@@ -54,11 +57,16 @@ def with_gradients(*lists: Iterable[Tensor]) -> tuple[list[Tensor], ...]:
     return gradients, *columns
 
 
-def _alike(rows: Iterable[tuple[Tensor, ...]]) -> Iterator[list[tuple[Tensor, ...]]]:
-    groups: dict[object, list[tuple[Tensor, ...]]] = {}
-    for row in rows:
-        groups.setdefault((row[0].device, row[0].dtype), []).append(row)
-    return iter(groups.values())
+def grouped(items: Iterable[T], key: Callable[[T], object]) -> list[list[T]]:
+    """Items by what `key` gives, in the order in which they come.
+
+    >>> grouped([1, 2, 3, 4], lambda number: number % 2)
+    [[1, 3], [2, 4]]
+    """
+    groups: dict[object, list[T]] = {}
+    for item in items:
+        groups.setdefault(key(item), []).append(item)
+    return list(groups.values())
 
 
 def _columns(rows: list[tuple[Tensor, ...]]) -> Lists:

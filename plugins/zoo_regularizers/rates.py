@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from torch import Tensor
@@ -25,11 +25,6 @@ class Rates:
         ]
 
     def now(self) -> Iterator[tuple[list[Tensor], float | Tensor]]:
-        """Weights and their learning rate as it is now: a number, or a scalar on the device."""
+        """Weights, and their learning rate as it is now: a number, or a scalar on the device."""
         for group, weights in self.groups:
-            yield weights, group["lr"]
-
-
-def detached(weights: Sequence[Tensor]) -> list[Tensor]:
-    """The weights outside autograd."""
-    return [weight.detach() for weight in weights]
+            yield [weight.detach() for weight in weights], group["lr"]

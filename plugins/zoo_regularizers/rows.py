@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import Tensor
 
+from zoo_regularizers.pieces import grouped
+
 
 class Rows:
     """The rows of weights of one device and dtype, all in one vector of norms.
@@ -19,7 +21,9 @@ class Rows:
     def __init__(self, weights: Sequence[Tensor], *, stacked: bool | None = None) -> None:
         first = weights[0]
         stacked = first.device.type != "cpu" if stacked is None else stacked
-        self.groups = _by_shape(weights) if stacked else [[weight] for weight in weights]
+        # Those of one shape and layout are stacked.
+        alike = grouped(weights, lambda weight: (weight.shape, weight.stride()))
+        self.groups = alike if stacked else [[weight] for weight in weights]
         self.counts = [len(group) * len(group[0]) for group in self.groups]
         wide = torch.promote_types(first.dtype, torch.float32)
         self._norms = torch.empty(sum(self.counts), device=first.device, dtype=wide)
@@ -63,17 +67,8 @@ class Rows:
 
 def rows_of(weights: Iterable[Tensor]) -> list[Rows]:
     """The rows of weights, by device and dtype."""
-    alike: dict[object, list[Tensor]] = {}
-    for weight in weights:
-        alike.setdefault((weight.device, weight.dtype), []).append(weight.detach())
-    return [Rows(group) for group in alike.values()]
-
-
-def _by_shape(weights: Sequence[Tensor]) -> list[list[Tensor]]:
-    shapes: dict[object, list[Tensor]] = {}
-    for weight in weights:
-        shapes.setdefault((weight.shape, weight.stride()), []).append(weight)
-    return list(shapes.values())
+    held = (weight.detach() for weight in weights)
+    return [Rows(group) for group in grouped(held, lambda weight: (weight.device, weight.dtype))]
 
 
 def _in_memory_order(weight: Tensor) -> Tensor:

@@ -11,9 +11,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from zoo_core.modes import modes_kept
 from zoo_core.regularize import at_least_zero
 from zoo_regularizers.averaging import Averaging
 
+NUMBERS = ("count", "step", "validations", "last", "_measured")
 BATCHES = 8  # as many batches as the statistics of batch normalisation are measured on
 
 
@@ -30,6 +32,7 @@ class SWA(Averaging):
         at_least_zero(start=start, every=every)
         self.start, self.every = start, every
         self.count = self.step = self.validations = self.last = 0
+        self._measured = True
         self._batches: deque[Tensor] = deque(maxlen=BATCHES)
 
     @property
@@ -60,28 +63,24 @@ class SWA(Averaging):
         self.count += 1
         self._measured = False
 
-    def _put(self, tensors: Mapping[str, Tensor]) -> None:
-        super()._put(tensors)
-        if tensors is self.means and not self._measured and self._batches:
+    def put_in(self) -> None:
+        super().put_in()
+        if not self._measured and self._batches:
             measure_statistics(self.model, self._batches)
-            state = self.model.state_dict()
             for name, mean in self.means.items():
-                if not isinstance(self.trained.get(name), Tensor):
-                    mean.copy_(state[name])
+                if name not in self.trained:
+                    mean.copy_(self.values[name])
             self._measured = True
 
     def state_dict(self) -> dict[str, Any]:
-        numbers = ("count", "step", "validations", "last", "_measured")
-        own = {name: getattr(self, name) for name in numbers}
+        own = {name: getattr(self, name) for name in NUMBERS}
         return super().state_dict() | own | {"batches": list(self._batches)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         super().load_state_dict(state)
-        for name in ("count", "step", "validations", "last", "_measured"):
+        for name in NUMBERS:
             setattr(self, name, state[name])
         self._batches = deque(state["batches"], maxlen=BATCHES)
-
-    _measured = True
 
 
 @torch.no_grad()
@@ -90,22 +89,20 @@ def measure_statistics(model: nn.Module, batches: deque[Tensor]) -> None:
 
     Only where it is in training mode: frozen statistics stay, unlike in torch's `update_bn`.
     """
-    modes = {module: module.training for module in model.modules()}
-    model.train()
-    layers: list[Any] = [module for module in model.modules() if _measures(module)]
-    momenta = [layer.momentum for layer in layers]
-    for layer in layers:
-        layer.reset_running_stats()
-        layer.momentum = None  # a plain mean over the batches
-    try:
-        with torch.random.fork_rng(devices={b.device.index for b in batches if b.is_cuda}):
+    devices = {batch.device.index for batch in batches if batch.is_cuda}
+    with modes_kept(model), torch.random.fork_rng(devices=devices):
+        model.train()
+        layers: list[Any] = [module for module in model.modules() if _measures(module)]
+        momenta = [layer.momentum for layer in layers]
+        for layer in layers:
+            layer.reset_running_stats()
+            layer.momentum = None  # a plain mean over the batches
+        try:
             for batch in batches:
                 model(batch)
-    finally:
-        for layer, momentum in zip(layers, momenta, strict=True):
-            layer.momentum = momentum
-        for module, mode in modes.items():
-            module.training = mode
+        finally:
+            for layer, momentum in zip(layers, momenta, strict=True):
+                layer.momentum = momentum
 
 
 def _measures(module: nn.Module) -> bool:

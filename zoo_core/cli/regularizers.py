@@ -11,7 +11,6 @@ import click
 from zoo_core.catalogue import catalogue
 from zoo_core.cli.arguments import json_option
 from zoo_core.cli.output import print_json, print_table
-from zoo_core.errors import UnknownName, did_you_mean
 from zoo_core.types import WHEN, WHERE, Option, RegularizerSpec
 
 OPTIONS = 2  # as many as a line of the table has room for
@@ -22,11 +21,8 @@ OPTIONS = 2  # as many as a line of the table has room for
 @json_option
 def command(name: str | None, as_json: bool) -> None:
     """List regularizers, or show the card of one."""
-    known = catalogue().regularizers()
-    if name is not None and name not in known:
-        message = f'No regularizer "{name}". {did_you_mean(name, known)}'.strip()
-        raise UnknownName(message, hint=f"There is: {', '.join(known)}.")
-    chosen = list(known.values()) if name is None else [known[name]]
+    known = catalogue()
+    chosen = list(known.regularizers().values()) if name is None else [known.regularizer(name)]
     if as_json:
         print_json([_row(spec) for spec in chosen])
     elif name is None:
