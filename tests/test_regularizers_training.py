@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import pytest
 import torch
@@ -243,6 +244,25 @@ def test_a_state_of_other_regularizers_is_refused() -> None:
     state = zoo.regularizers(["l2", "ema"]).attach(Normed()).state_dict()
     with pytest.raises(zoo.RecipeError, match=r"\['l2', 'ema'\], and these are \['ema'\]"):
         zoo.regularizers("ema").attach(Normed()).load_state_dict(state)
+
+
+def hooks(model: nn.Module) -> int:
+    return sum(len(m._forward_pre_hooks) + len(m._forward_hooks) for m in model.modules())
+
+
+def test_what_cannot_be_attached_leaves_neither_hooks_nor_a_run(tmp_path: Path) -> None:
+    model = zoo.create("lenet5", pretrained=True)
+    chosen = ["dropout", "stochastic-depth"]
+    with pytest.raises(zoo.RecipeError, match=r"stochastic-depth has nothing to act on"):
+        zoo.finetune(model, "digits", regularizers=chosen, out=tmp_path / "run", progress=False)
+    assert hooks(model) == 0 and not (tmp_path / "run").exists()
+
+
+def test_a_training_that_fails_leaves_no_hooks() -> None:
+    model = zoo.create("lenet5", pretrained=True)
+    with pytest.raises(zoo.RecipeError, match=r"is no number"):
+        zoo.finetune(model, "digits", lr=1e30, epochs=1, regularizers="dropout", **QUIET)
+    assert hooks(model) == 0
 
 
 def test_wrappers_of_torch_are_taken_off() -> None:

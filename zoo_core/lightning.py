@@ -169,6 +169,7 @@ class Regularization(Callback):
         self._evaluating.close()
         self._running.close()
         self._attached = False
+        self.stack.release()
 
     def state_dict(self) -> dict[str, Any]:
         return self.stack.state_dict() if self._begun else {}

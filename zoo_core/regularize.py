@@ -118,7 +118,7 @@ class Regularizer:
         train, by name) and `self.decayed` (those of two and more dimensions) are set, of the
         chosen stages only.
         """
-        self._release()
+        self.release()
         self.model, self.optimizer, self.scaler = unwrapped(model), optimizer, scaler
         learns = {name: p for name, p in self.model.named_parameters() if p.requires_grad}
         chosen = selected(self.model, learns, self.stages, self.exclude)
@@ -157,7 +157,7 @@ class Regularizer:
 
     def detach(self) -> None:
         """After training: the weights that it stands for stay in the model, and no hook of it."""
-        self._release()
+        self.release()
 
     def penalty(self) -> Tensor:
         """Its value now, on the device of the model; zero for those that add none."""
@@ -179,7 +179,8 @@ class Regularizer:
             hint=hint or "Unfreeze it, choose other stages, or leave the regularizer out.",
         )
 
-    def _release(self) -> None:
+    def release(self) -> None:
+        """Take its hooks out of the model, and nothing else: after training, or where it failed."""
         for handle in self.handles:
             handle.remove()
         self.handles = []
@@ -212,11 +213,19 @@ class Stack(Regularizer):
     def attach(self, model: nn.Module, **given: Any) -> Stack:  # type: ignore[override]
         """Attach all of them and return the stack, so that it reads in one line."""
         super().attach(model, **given)
-        for member in self.members:
-            member.stack = self
-            with _named(member):
-                member.attach(self.model, **given)
+        try:
+            for member in self.members:
+                member.stack = self
+                with _named(member):
+                    member.attach(self.model, **given)
+        except BaseException:
+            self.release()
+            raise
         return self
+
+    def release(self) -> None:
+        for member in self.members:
+            member.release()
 
     def batch(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         for member in self.members:

@@ -297,11 +297,11 @@ class Session:
         if self.settings.compile:
             self.forward = torch.compile(self.forward)
         self.names = saved_names(model, lambda: base_of(model)) if self.folder else ()
+        scaler = self.accelerator.scaler
+        self.stack.attach(model, optimizer=self.optimizer, scaler=scaler, reference=reference)
         self._write()
         best = Snapshot(model)
         lowest, judged, begun = math.inf, False, False
-        scaler = self.accelerator.scaler
-        self.stack.attach(model, optimizer=self.optimizer, scaler=scaler, reference=reference)
         try:
             for row, verdict in self._epochs():
                 record.history.append(row)
@@ -325,6 +325,7 @@ class Session:
                 print(said, file=sys.stderr)
             raise
         finally:
+            self.stack.release()
             best.restore(model)
             self.accelerator.unwrap_model(self.forward, keep_fp32_wrapper=False)
         late = [called(member) for member in self.stack.members if not member.begun]

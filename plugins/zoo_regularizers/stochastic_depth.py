@@ -72,8 +72,8 @@ class StochasticDepth(Regularizer):
             self.placed.append((block, slot, getattr(block, slot), path, share))
             setattr(block, slot, path)
 
-    def _release(self) -> None:
-        super()._release()
+    def release(self) -> None:
+        super().release()
         for block, slot, before, _, _ in self.placed:
             if before is None:
                 delattr(block, slot)  # else the None would stay among the block's modules
