@@ -86,7 +86,7 @@ def test_an_etag_that_is_a_path_is_refused_before_it_is_used(
     with pytest.raises(zoo.SourceError, match="which is no hash"):
         local_file(weights(reference))
     home = Path(os.environ["HF_HOME"])
-    assert not [path for path in home.parent.rglob("outside*") if path.is_relative_to(home)]
+    assert not list(home.rglob("outside*"))
     assert not list(own_places.rglob("outside*"))
 
 
