@@ -116,9 +116,9 @@ def test_a_picture_that_is_cut_short_is_named(tmp_path):
         ("digit", 'Closest: "digits"'),
         ("digits#val", "#train or #test"),
         ("digits:x", "takes no folder"),
-        ("idx", "needs a folder"),
+        ("idx", "needs a folder: idx:DIR"),
         ("folder:/nowhere/at/all", "No folder at /nowhere/at/all"),
-        ("torch/cifar10", "Data is digits, mnist5k, idx:DIR or folder:DIR"),
+        ("cats", "Data is digits, mnist5k, idx:DIR, folder:DIR, csv:FILE, torch/NAME:DIR"),
     ],
 )
 def test_bad_specs_say_what_is_right(spec, message):

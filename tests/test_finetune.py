@@ -18,7 +18,7 @@ from zoo_core.runs import read_recipe
 from zoo_core.training import split
 
 QUIET = {"out": False, "progress": False}
-FILES = ["best.safetensors", "metrics.jsonl", "recipe.toml"]
+FILES = ["best.safetensors", "last", "metrics.jsonl", "recipe.toml", "report.html"]
 
 
 def same(first, second) -> bool:
@@ -186,7 +186,27 @@ def test_augmentation_is_off_when_only_the_head_trains():
         ({"val": False, "regularizers": ["early-stopping"]}, zoo.RecipeError, "needs validation"),
         ({"precision": "fp8"}, zoo.UnknownName, "precision"),
         ({"augment": "maybe"}, zoo.RecipeError, "augment"),
-        ({"schedule": [("head", 3)]}, zoo.RecipeError, "no schedule="),
+        ({"epochs": 0, "head": "random"}, zoo.RecipeError, "1 or more: 0"),
+        ({"schedule": [("head", 0)]}, zoo.RecipeError, "1 or more: 0"),
+        ({"schedule": "head"}, zoo.RecipeError, "list of (what trains, epochs)"),
+        ({"schedule": [("heed", 1)]}, zoo.UnknownName, 'Closest: "head"'),
+        ({"train": "conv2:conv1"}, zoo.RecipeError, "holds no stage"),
+        ({"train": "conv2"}, zoo.RecipeError, 'Write "conv2:"'),
+        ({"train": "norm"}, zoo.RecipeError, "has no normalisation"),
+        ({"train": "bias", "freeze_until": "head"}, zoo.RecipeError, "give one"),
+        ({"head": "rigde"}, zoo.UnknownName, 'Closest: "ridge"'),
+        ({"lr_schedule": "cosin"}, zoo.UnknownName, 'Closest: "cosine"'),
+        ({"balance": "weight"}, zoo.UnknownName, 'Closest: "weights"'),
+        ({"layer_decay": 2}, zoo.RecipeError, "layer_decay must be 1 or less"),
+        ({"warmup": -1}, zoo.RecipeError, "warmup must be a number 0 or more"),
+        ({"accumulate": 100}, zoo.RecipeError, "without a picture"),
+        ({"cache": "yes"}, zoo.RecipeError, "cache is"),
+        ({"cache": True}, zoo.RecipeError, "nothing before conv1 is frozen"),
+        ({"augment": True, "cache": True, "freeze_until": "head"}, zoo.RecipeError, "augment=8"),
+        ({"resume": True}, zoo.RecipeError, "needs the folder"),
+        ({"tracker": "tensorbord"}, zoo.UnknownName, 'Closest: "tensorboard"'),
+        ({"tracker": "wandb"}, zoo.RecipeError, "pip install wandb"),
+        ({"unreadable": "skp"}, zoo.DataError, 'Closest: "skip"'),
     ],
 )
 def test_bad_arguments_end_before_training(given, error, message):
@@ -244,7 +264,8 @@ def test_a_stopped_run_leaves_its_best_weights(tmp_path):
     _, rest = process.communicate(timeout=60)
     assert lines[0].startswith("epoch") and process.returncode == 130, (lines, rest)
     assert "Traceback" not in rest and f"The best weights so far are in {out}." in rest
-    assert sorted(path.name for path in out.iterdir()) == FILES
+    assert sorted(path.name for path in out.iterdir()) == [f for f in FILES if f != "report.html"]
+    assert f"Go on with: zoo finetune --resume {out}" in rest
     assert zoo.evaluate(Path(out), "digits#test", progress=False)["accuracy"] > 0.9
 
 

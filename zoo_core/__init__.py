@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from zoo_core.errors import WeightsError as WeightsError
     from zoo_core.errors import ZooError as ZooError
     from zoo_core.evaluation import evaluate as evaluate
+    from zoo_core.exporting import export as export
     from zoo_core.hookspecs import hookimpl as hookimpl
     from zoo_core.prediction import predict as predict
     from zoo_core.publish import push as push
@@ -49,6 +50,7 @@ __version__ = "0.1.0"
 _HOME = {
     "create": "building",
     "evaluate": "evaluation",
+    "export": "exporting",
     "finetune": "training",
     "freeze_until": "transfer",
     "hookimpl": "hookspecs",

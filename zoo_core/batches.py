@@ -1,21 +1,24 @@
 """Pictures -> batches of tensors.
 
-What a sample looks like depends on (seed, epoch, index) and on nothing else: not on the worker
-that made it, nor on what came before it.
+What a sample looks like depends on (seed, epoch, index), or on (seed, view, index) where there are
+fixed views, and on nothing else: not on the process that made it, nor on what came before it. Which
+samples are in a batch depends on (seed, epoch) alone; several processes share each batch.
 """
 
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import random
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from zoo_core.balance import balanced_order
 from zoo_core.data import Pictures
 from zoo_core.errors import DataError
 
@@ -23,21 +26,23 @@ from zoo_core.errors import DataError
 MEMORY = 256 * 2**20
 
 Key = tuple[int, int]
-Batch = tuple[Tensor, Tensor]
 
 
 class Samples(Dataset[Any]):
     """Preprocessed samples by (epoch, index).
 
-    `random`: whether the transform draws random numbers.
+    `random`: whether the transform draws random numbers. `views`: how many different samples there
+    are of a picture, where they are not new in each epoch.
     """
+
+    views = 1
 
     def __init__(
         self, pictures: Pictures, transform: Callable[[Any], Tensor], *, random: bool, seed: int
     ) -> None:
         self.pictures, self.transform, self.random, self.seed = pictures, transform, random, seed
-        self._held: Tensor | None = None
-        self._targets = torch.tensor(pictures.targets)
+        self.held: Tensor | None = None
+        self.targets = pictures.target_tensor()
 
     def __len__(self) -> int:
         return len(self.pictures)
@@ -47,35 +52,74 @@ class Samples(Dataset[Any]):
 
         Returns whether it is held.
         """
-        if self.random or not self.pictures.fixed or self._held is not None:
-            return self._held is not None
-        first = self._sample((0, 0))
-        if first.numel() * first.element_size() * len(self) <= MEMORY:
-            rest = (self._sample((0, i)) for i in range(1, len(self)))
-            self._held = _stack([first, *rest])
-        return self._held is not None
+        if self.random or not self.pictures.fixed or self.held is not None:
+            return self.held is not None
+        first = self.sample(1, 0)
+        if first.numel() * first.element_size() * len(self) * self.views <= MEMORY:
+            keys = ((view, i) for view in range(1, self.views + 1) for i in range(len(self)))
+            self.held = _stack([self.sample(*key) for key in keys])
+        return self.held is not None
 
-    def __getitems__(self, keys: Sequence[Key]) -> Batch:
+    def view(self, epoch: int) -> int:
+        """Which of the fixed views an epoch shows."""
+        return (epoch - 1) % self.views
+
+    def rows(self, epoch: int, indices: Tensor) -> Tensor:
+        """The samples at `indices` (N,) out of those that are held."""
+        assert self.held is not None
+        return self.held[(indices + self.view(epoch) * len(self)).to(self.held.device)]
+
+    def __getitems__(self, keys: Sequence[Key]) -> tuple[Tensor, Tensor]:
         """A whole batch at once, which DataLoader asks for."""
-        indices = [index for _, index in keys]
-        targets = self._targets[indices]
-        if self._held is not None:
-            return self._held[indices], targets
-        return _stack([self._sample(key) for key in keys]), targets
+        indices = torch.tensor([index for _, index in keys])
+        if self.held is not None:
+            return self.rows(keys[0][0], indices), self.targets[indices]
+        return _stack([self.sample(*key) for key in keys]), self.targets[indices]
 
     def __getitem__(self, key: Key) -> Any:
         return self.__getitems__([key])
 
-    def _sample(self, key: Key) -> Tensor:
-        epoch, index = key
+    def sample(self, epoch: int, index: int) -> Tensor:
+        """One preprocessed sample."""
         if self.pictures.fixed and not self.random:
-            return self._read(index)
+            return self.read(index, self.transform)
         with seeded(self.seed, epoch, index):
-            return self._read(index)
+            return self.read(index, self.transform)
 
-    def _read(self, index: int) -> Tensor:
+    def read(self, index: int, transform: Callable[[Any], Tensor]) -> Tensor:
+        """The picture at `index`, transformed; a tensor counts as preprocessed."""
         item = self.pictures.read(index)
-        return item if isinstance(item, Tensor) else self.transform(item)
+        return item if isinstance(item, Tensor) else transform(item)
+
+
+class FixedViews(Samples):
+    """The same few views of each picture, in turn by epoch, so that they can be computed once.
+
+    The first is what evaluation sees, the second its exact mirror image where `mirrors`, the others
+    are random crops and flips. `plain`: the transform of evaluation.
+    """
+
+    def __init__(
+        self,
+        pictures: Pictures,
+        transform: Callable[[Any], Tensor],
+        *,
+        seed: int,
+        views: int,
+        plain: Callable[[Any], Tensor],
+        mirrors: bool,
+    ) -> None:
+        super().__init__(pictures, transform, random=False, seed=seed)
+        self.views, self.plain, self.mirrors = views, plain, mirrors
+
+    def sample(self, epoch: int, index: int) -> Tensor:
+        view = self.view(epoch)
+        with seeded(self.seed, view, index):
+            if view == 0:
+                return self.read(index, self.plain)
+            if view == 1 and self.mirrors:
+                return self.read(index, self.plain).flip(-1)
+            return self.read(index, self.transform)
 
 
 def _stack(tensors: list[Tensor]) -> Tensor:
@@ -106,27 +150,94 @@ class seeded:
         random.setstate(self.state[1])
 
 
+class Part(NamedTuple):
+    """What one process takes of a batch.
+
+    `share`: its weight in the mean over processes, so that this is the mean over the batch: 1 on
+    one process, 0 where there are fewer samples than processes.
+    """
+
+    indices: Tensor
+    share: float
+
+
 class Order(Sampler[list[Key]]):
     """Batches of (epoch, index): shuffled by (seed, epoch), or in order.
 
-    `epoch` is set before each pass.
+    `epoch` is set before each pass, and `start` to the number of batches to leave out. `balance`:
+    draw each class equally often, with replacement. `rank` of `world` processes takes its part.
     """
 
-    def __init__(self, size: int, batch_size: int, *, seed: int | None) -> None:
-        self.size, self.batch_size, self.seed = size, batch_size, seed
-        self.epoch = 0
+    def __init__(
+        self,
+        size: int,
+        batch_size: int,
+        *,
+        seed: int | None,
+        rank: int = 0,
+        world: int = 1,
+        balance: Sequence[int] | None = None,
+    ) -> None:
+        self.size, self.batch_size, self.seed, self.balance = size, batch_size, seed, balance
+        self.rank, self.world = rank, world
+        self.epoch = self.start = 0
 
     def __len__(self) -> int:
         return -(-self.size // self.batch_size)
 
     def __iter__(self) -> Iterator[list[Key]]:
-        order = list(range(self.size))
-        if self.seed is not None:
-            generator = torch.Generator().manual_seed(seeded(self.seed, self.epoch).seed)
-            order = torch.randperm(self.size, generator=generator).tolist()
-        keys = [(self.epoch, index) for index in order]
-        for start in range(0, self.size, self.batch_size):
-            yield keys[start : start + self.batch_size]
+        for part in self.parts():
+            yield [(self.epoch, index) for index in part.indices.tolist()]
+
+    def parts(self) -> Iterator[Part]:
+        """What this process takes of each batch of the epoch, from `start` on."""
+        for batch in self._order().split(self.batch_size)[self.start :]:
+            most = math.ceil(len(batch) / self.world)
+            own = batch[self.rank * most : (self.rank + 1) * most]
+            if len(own):
+                yield Part(own, len(own) * self.world / len(batch))
+            else:
+                yield Part(batch[:1], 0.0)
+
+    def _order(self) -> Tensor:
+        if self.seed is None:
+            return torch.arange(self.size)
+        generator = torch.Generator().manual_seed(seeded(self.seed, self.epoch).seed)
+        if self.balance is not None:
+            return balanced_order(self.balance, self.size, generator)
+        return torch.randperm(self.size, generator=generator)
+
+
+class Batch(NamedTuple):
+    """Samples (N, …), their targets, where they are in the data, and the share of `Part`."""
+
+    x: Tensor
+    y: Tensor
+    indices: Tensor
+    share: float
+
+
+class Feed:
+    """The batches of an epoch: out of memory where samples are held, else from a DataLoader."""
+
+    def __init__(self, samples: Samples, order: Order, workers: int | str) -> None:
+        self.samples, self.order = samples, order
+        self.loader = None if samples.hold() else _loader(samples, order, workers)
+
+    def __len__(self) -> int:
+        return len(self.order)
+
+    def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
+        """The batches of an epoch (from 1), or those from `start` on."""
+        self.order.epoch, self.order.start = epoch, start
+        samples, parts = self.samples, self.order.parts()
+        if self.loader is None:
+            for indices, share in parts:
+                x = samples.rows(epoch, indices)
+                yield Batch(x, samples.targets[indices], indices, share)
+        else:
+            for (x, y), (indices, share) in zip(self.loader, parts, strict=True):
+                yield Batch(x, y, indices, share)
 
 
 def loader(
@@ -134,8 +245,12 @@ def loader(
 ) -> DataLoader[Any]:
     """A DataLoader of whole batches, made in this process where samples are held in memory."""
     held = samples.hold()
-    count = _workers(len(samples), held) if workers == "auto" else int(workers)
     order = Order(len(samples), batch_size, seed=samples.seed if shuffle else None)
+    return _loader(samples, order, 0 if held and workers == "auto" else workers)
+
+
+def _loader(samples: Samples, order: Order, workers: int | str) -> DataLoader[Any]:
+    count = _workers(len(samples)) if workers == "auto" else int(workers)
     return DataLoader(
         samples,
         batch_sampler=order,
@@ -143,6 +258,7 @@ def loader(
         num_workers=count,
         persistent_workers=count > 0,
         pin_memory=torch.cuda.is_available(),
+        generator=torch.Generator(),  # the global one is the training's own
     )
 
 
@@ -150,6 +266,6 @@ def _as_is(batch: Any) -> Any:
     return batch
 
 
-def _workers(size: int, held: bool) -> int:
+def _workers(size: int) -> int:
     """Worker processes pay from about a thousand pictures on: they cost time to start."""
-    return 0 if held or size < 1000 else min(os.cpu_count() or 1, 8)
+    return 0 if size < 1000 else min(os.cpu_count() or 1, 8)

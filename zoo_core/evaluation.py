@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,23 +14,12 @@ from torch.nn import functional
 from zoo_core.batches import Samples, loader
 from zoo_core.data import Pictures, open_data
 from zoo_core.errors import DataError
+from zoo_core.metrics import Metrics, measured
 from zoo_core.model import ZooModel
 from zoo_core.modes import evaluating
 from zoo_core.progress import Bar
+from zoo_core.quantities import duration
 from zoo_core.runs import Run
-
-
-class Metrics(TypedDict):
-    """How well a model does on data.
-
-    `accuracy`: in [0, 1]. `loss`: mean log-loss in nats. `count`: pictures. `per_class`: accuracy
-    by class name.
-    """
-
-    accuracy: float
-    loss: float
-    count: int
-    per_class: dict[str, float]
 
 
 def evaluate(
@@ -40,32 +30,36 @@ def evaluate(
     workers: int | str = "auto",
     progress: bool = True,
 ) -> Metrics:
-    """Accuracy and log-loss of a model on data.
+    """Accuracy, log-loss, calibration and figures by class of a model on data.
 
-    `model`: a model, a run, the path of a run, or a name (its default weights). `data`: a spec
-    (`digits#test`, `folder:PATH`), a Dataset or a DataLoader. Classes are matched by name where
-    both sides have names. Raises DataError where the data has classes that the model does not
-    know.
+    `model`: a model, a run, the path of a run, or a name (its default weights); it is measured on
+    the device where it is. `data`: a spec (`digits#test`, `folder:PATH`), a Dataset or a
+    DataLoader. Classes are matched by name where both sides have names. With several classes for a
+    picture (multi-label) the figures are those of yes and no. `progress`: a bar and how quick it
+    was, on stderr. Raises DataError where the data has classes that the model does not know.
 
     >>> import zoo_core as zoo
-    >>> zoo.evaluate("lenet5", "mnist5k#test", progress=False)["accuracy"] > 0.98
-    True
+    >>> found = zoo.evaluate("lenet5", "mnist5k#test", progress=False)
+    >>> found["accuracy"] > 0.98, found["top5"] > 0.99, found["ece"] < 0.02
+    (True, True, True)
     """
     found = as_model(model)
     pictures = matched(open_data(data), found.labels, found.num_outputs)
     samples = Samples(pictures, found.transform(), random=False, seed=0)
-    batches = loader(samples, batch_size, shuffle=False, workers=workers)
-    with Bar("evaluating", total=len(samples), shown=progress) as bar:
+    start = time.perf_counter()
+    with Bar("evaluating", total=len(samples), shown=progress, unit="pictures") as bar:
+        batches = loader(samples, batch_size, shuffle=False, workers=workers)
         scores, targets = scored(found, batches, bar.step)
-    right = scores.argmax(1) == targets
+        seconds = time.perf_counter() - start
+        rate = f"{len(targets) / seconds:,.0f} pictures/s"
+        bar.line(f"{len(targets):,} pictures in {duration(seconds)}, {rate}")
     names = found.labels or [str(i) for i in range(found.num_outputs)]
-    present = targets.unique().tolist()
-    return {
-        "accuracy": right.double().mean().item(),
-        "loss": functional.cross_entropy(scores, targets).item(),
-        "count": len(targets),
-        "per_class": {names[i]: right[targets == i].double().mean().item() for i in present},
-    }
+    return measured(scores, _as_wide(targets, len(names)), names)
+
+
+def _as_wide(targets: Tensor, classes: int) -> Tensor:
+    """Multi-label targets with a column for each class of the model; no picture has the last."""
+    return targets if targets.ndim == 1 else functional.pad(targets, (0, classes - len(targets.T)))
 
 
 def as_model(model: ZooModel | Run | str | Path) -> ZooModel:
@@ -92,9 +86,10 @@ def matched(pictures: Pictures, labels: tuple[str, ...] | None, outputs: int) ->
                 hint=f"It knows: {', '.join(labels[:5])}{', …' if len(labels) > 5 else ''}.",
             )
         return pictures.renamed(labels)
-    if max(pictures.targets) >= outputs or min(pictures.targets) < 0:
-        worst = min(pictures.targets) if min(pictures.targets) < 0 else max(pictures.targets)
-        has = f"has class number {worst}"
+    numbers = [pictures.num_classes - 1] if pictures.multilabel else pictures.targets
+    strange = [number for number in (min(numbers), max(numbers)) if not 0 <= number < outputs]
+    if strange:
+        has = f"has class number {strange[0]}"
         raise DataError(f"{pictures.name} {has}; the model has {outputs} classes.")
     return pictures
 
@@ -102,7 +97,7 @@ def matched(pictures: Pictures, labels: tuple[str, ...] | None, outputs: int) ->
 def scored(
     model: nn.Module, batches: Iterable[Any], step: Callable[..., None] | None = None
 ) -> tuple[Tensor, Tensor]:
-    """All scores (N, classes) as float32 and all targets (N,), on the model's device."""
+    """All scores (N, classes) as float32 and all targets as they come, on the model's device."""
     device = next(model.parameters()).device
     dtype = next(model.parameters()).dtype
     scores, targets = [], []

@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypedDict
 
 import torch
-from PIL import Image
 from torch import Tensor
 
-from zoo_core.data import read_picture
 from zoo_core.errors import DataError
 from zoo_core.evaluation import as_model
+from zoo_core.inputs import Picture, inputs
 from zoo_core.model import ZooModel
 from zoo_core.modes import evaluating
+from zoo_core.progress import Bar
+from zoo_core.reading import reading
 from zoo_core.runs import Run
-
-BATCH = 32
 
 
 class Prediction(TypedDict):
     """What a model says of one picture.
 
-    `picture`: its path, or its place in the list. `label`, `probability`: the first of `top`, whose
+    `picture`: its path, or its place among all. `label`, `probability`: the first of `top`, whose
     items are (name, probability).
     """
 
@@ -33,12 +32,25 @@ class Prediction(TypedDict):
     top: list[tuple[str, float]]
 
 
-def predict(model: ZooModel | Run | str | Path, pictures: Any, *, top: int = 5) -> list[Prediction]:
+def predict(
+    model: ZooModel | Run | str | Path,
+    pictures: Any,
+    *,
+    top: int = 5,
+    batch_size: int = 32,
+    unreadable: str = "stop",
+    progress: bool = True,
+) -> list[Prediction]:
     """The likeliest classes of pictures.
 
-    `model`: a model, a run, the path of a run, or a name (its default weights). `pictures`: paths,
-    PIL pictures, or preprocessed tensors (C, H, W); one or many. Classes without names are numbers.
-    Raises DataError for a picture that cannot be read, and names it.
+    `model`: a model, a run, the path of a run, or a name (its default weights). `pictures`: a path
+    of a file, or of a folder, with all pictures below it in the order of their names; a PIL
+    picture; an array of bytes (H, W), (H, W, C) or (N, H, W, C); a preprocessed float tensor
+    (C, H, W) or (N, C, H, W); or an iterable of those. `top`: how many classes to name; those
+    without names are numbers. `unreadable`: `"stop"`, or `"skip"` to leave such files out, which
+    are named on stderr. `progress`: a bar on stderr, where it is known how many there are.
+
+    Raises DataError for a file that cannot be read, and names it, and for what is no picture.
 
     >>> from PIL import Image
     >>> import zoo_core as zoo
@@ -46,37 +58,46 @@ def predict(model: ZooModel | Run | str | Path, pictures: Any, *, top: int = 5) 
     >>> len(prediction["top"])
     2
     """
+    _check(top, batch_size, unreadable)
     found = as_model(model)
-    if top < 1:
-        raise DataError(f"top must be 1 or more: {top}.")
-    listed = [pictures] if _is_one(pictures) else list(pictures)
-    starts = range(0, len(listed), BATCH)
-    return [each for start in starts for each in _batch(found, listed, start, top)]
+    if not found.num_outputs:
+        raise DataError("The model has no classifier: it gives features, not classes.")
+    given: Iterable[Picture] = inputs(pictures)
+    if not isinstance(pictures, Iterator):
+        given = list(given)
+    total = len(given) if isinstance(given, list) else 0
+    answers: list[Prediction] = []
+    faults: list[str] = []
+    with Bar("predicting", total=total, shown=progress, unit="pictures") as bar:
+        skipped = faults if unreadable == "skip" else None
+        with reading(given, found, batch_size, skipped) as batches:
+            for names, x in batches:
+                answers += _answers(found, names, x, top)
+                bar.step(count=len(names))
+        if faults:
+            bar.step(count=len(faults))
+            bar.line("\n  ".join([f"Skipped {len(faults)} that cannot be read:", *faults]))
+    if faults and not answers:
+        raise DataError(f"None of the {len(faults)} pictures can be read.", hint=faults[0])
+    return answers
 
 
-def _is_one(pictures: Any) -> bool:
-    if isinstance(pictures, Tensor):
-        return pictures.ndim == 3
-    return isinstance(pictures, str | Path | Image.Image)
+def _check(top: int, batch_size: int, unreadable: str) -> None:
+    for name, value in (("top", top), ("batch_size", batch_size)):
+        if not isinstance(value, int) or value < 1:
+            raise DataError(f"{name} must be a whole number, 1 or more: {value!r}.")
+    if unreadable not in ("stop", "skip"):
+        raise DataError(f'unreadable must be "stop" or "skip": {unreadable!r}.')
 
 
-def _batch(model: ZooModel, pictures: list[Any], start: int, top: int) -> Iterable[Prediction]:
-    chosen = pictures[start : start + BATCH]
-    transform = model.transform()
+def _answers(model: ZooModel, names: list[str], x: Tensor, top: int) -> Iterator[Prediction]:
     first = next(model.parameters())
-    x = torch.stack([_prepared(picture, transform) for picture in chosen])
     with evaluating(model), torch.inference_mode():
         probabilities = model(x.to(first.device, first.dtype)).float().softmax(1)
-    best = probabilities.topk(min(top, probabilities.shape[1]), dim=1)
-    names = model.labels or [str(i) for i in range(probabilities.shape[1])]
-    ranks = zip(best.values.tolist(), best.indices.tolist(), strict=True)
-    for i, (values, classes) in enumerate(ranks):
-        ranked = [(names[c], value) for c, value in zip(classes, values, strict=True)]
-        where = str(chosen[i]) if isinstance(chosen[i], str | Path) else str(start + i)
-        yield {"picture": where, "label": ranked[0][0], "probability": ranked[0][1], "top": ranked}
-
-
-def _prepared(picture: Any, transform: Any) -> Tensor:
-    if isinstance(picture, Tensor):
-        return picture
-    return transform(picture if isinstance(picture, Image.Image) else read_picture(Path(picture)))
+    classes = model.labels or [str(i) for i in range(probabilities.shape[1])]
+    best = probabilities.topk(min(top, len(classes)), dim=1)
+    for name, values, numbers in zip(
+        names, best.values.tolist(), best.indices.tolist(), strict=True
+    ):
+        ranked = [(classes[i], value) for i, value in zip(numbers, values, strict=True)]
+        yield {"picture": name, "label": ranked[0][0], "probability": ranked[0][1], "top": ranked}

@@ -3,6 +3,8 @@
     recipe.toml         everything that repeats it, and what came out
     metrics.jsonl       one line per epoch
     best.safetensors    the best weights: where the pretrained ones are pinned, only what differs
+    last/               where the training stands, to go on from there
+    report.html         what came out, to look at
 
 Files are written whole beside their place and then renamed, so that a stopped process leaves no
 half file.
@@ -12,8 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -27,12 +28,10 @@ from torch import Tensor
 from zoo_core.errors import RecipeError, WeightsError
 from zoo_core.files import written
 from zoo_core.model import ZooModel
-from zoo_core.snapshot import moving
+from zoo_core.recipes import BEST, METRICS, RECIPE, read_recipe
+from zoo_core.recipes import SCHEMA as SCHEMA
 from zoo_core.tensors import read_tensors
 from zoo_core.types import InputSpec
-
-SCHEMA = 1
-RECIPE, METRICS, BEST = "recipe.toml", "metrics.jsonl", "best.safetensors"
 
 
 @dataclass
@@ -60,14 +59,19 @@ class Run:
 
 
 class RunFolder:
-    """Where a run is written. Raises RecipeError where it cannot be, before any work is done."""
+    """Where a run is written. Raises RecipeError where it cannot be, before any work is done.
 
-    def __init__(self, path: Path) -> None:
+    `resume`: it may hold a run already.
+    """
+
+    def __init__(self, path: Path, *, resume: bool = False) -> None:
         self.path = path
         try:
             path.mkdir(parents=True, exist_ok=True)
             taken = next(path.iterdir(), None)
-            if taken is None:
+            if resume and (path / RECIPE).exists():
+                taken = None
+            if taken is None and not (path / RECIPE).exists():
                 (path / RECIPE).touch()
                 (path / RECIPE).unlink()
         except OSError as error:
@@ -77,6 +81,9 @@ class RunFolder:
             ) from error
         if taken is not None:
             hint = "Choose another run folder with out=, or remove it."
+            if (path / RECIPE).exists():
+                hint = f"Go on with it (resume=True, or zoo finetune --resume {path}), or choose "
+                hint += "another with out=."
             raise RecipeError(f"{path} is not empty.", hint=hint)
 
     def remove_if_empty(self) -> None:
@@ -85,15 +92,24 @@ class RunFolder:
             self.path.rmdir()
 
     def write_recipe(self, recipe: Mapping[str, Any]) -> None:
-        with _kept_whole(self.path / RECIPE) as temporary:
+        with kept_whole(self.path / RECIPE) as temporary:
             temporary.write_text(tomli_w.dumps(without_none(recipe)), encoding="utf-8")
 
     def add_metrics(self, row: Mapping[str, Any]) -> None:
-        with (self.path / METRICS).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
+        path = self.path / METRICS
+        try:
+            with path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(row) + "\n")
+        except OSError as error:
+            raise _unwritten(path, error) from error
+
+    def write_metrics(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """All rows anew: those of a resumed run, without what came after its last save."""
+        with kept_whole(self.path / METRICS) as temporary:
+            temporary.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
 
     def write_best(self, tensors: Mapping[str, Tensor], metadata: dict[str, str]) -> None:
-        with _kept_whole(self.path / BEST) as temporary:
+        with kept_whole(self.path / BEST) as temporary:
             whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
             save_file(whole, temporary, metadata={"format": "pt", **metadata})
 
@@ -109,14 +125,22 @@ def new_folder(model: str, data: str) -> Path:
 
 
 @contextlib.contextmanager
-def _kept_whole(path: Path) -> Iterator[Path]:
+def kept_whole(path: Path) -> Iterator[Path]:
     """As `files.written`, with an error that a person can do something about."""
     try:
+        path.parent.mkdir(exist_ok=True)
         with written(path) as temporary:
             yield temporary
     except (OSError, SafetensorError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise RecipeError(f"{path} cannot be written: {reason}.") from error
+        raise _unwritten(path, error) from error
+
+
+def _unwritten(path: Path, error: Exception) -> RecipeError:
+    reason = getattr(error, "strerror", None) or error
+    return RecipeError(
+        f"{path} cannot be written: {reason}.",
+        hint="What was written before it is whole: the run can go on from its last save.",
+    )
 
 
 def without_none(value: Any) -> Any:
@@ -129,18 +153,17 @@ def without_none(value: Any) -> Any:
 # --- which tensors -------------------------------------------------------------------------------
 
 
-def saved_names(model: ZooModel, pretrained: Callable[[], ZooModel | None]) -> tuple[str, ...]:
+def saved_names(model: ZooModel, moved: Iterable[str]) -> tuple[str, ...]:
     """What a run must hold: all that training can change, or that is not as pretrained already.
 
-    `pretrained` builds the model with its pinned weights; None means that there are none, and
-    everything is held.
+    `moved`: what training can change, at any time. Without pinned weights all is held.
     """
     state = model.state_dict()
-    base = pretrained()
+    base = base_of(model)
     if base is None:
         return tuple(state)
     theirs = base.state_dict()
-    held = set(moving(model))
+    held = set(moved)
     return tuple(
         name
         for name, tensor in state.items()
@@ -187,24 +210,6 @@ def model_recipe(model: ZooModel, complete: bool) -> dict[str, Any]:
         "labels": list(model.labels) if model.labels else None,
         "input": asdict(model.input),
     }
-
-
-def read_recipe(folder: Path) -> dict[str, Any]:
-    """The recipe of a run. Raises RecipeError where it is none, or of a newer zoo."""
-    path = folder / RECIPE
-    try:
-        recipe = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise RecipeError(
-            f"{folder} is no run: {RECIPE} cannot be read: {error.strerror}."
-        ) from error
-    except ValueError as error:
-        raise RecipeError(f"{path} is not valid TOML: {error}.") from error
-    if recipe.get("schema") != SCHEMA or not isinstance(recipe.get("model"), dict):
-        raise RecipeError(
-            f"{path} is no recipe of schema {SCHEMA}.", hint="It may be of another version of zoo."
-        )
-    return recipe
 
 
 def load_run(folder: Path) -> ZooModel:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -11,11 +11,14 @@ from torch import Tensor, nn
 class Snapshot:
     """The tensors of a model that can move, as they are now.
 
-    Frozen ones do not move, so they are not copied.
+    Frozen ones do not move, so they are not copied. `names`: other tensors of the state dict,
+    where more move at another time.
     """
 
-    def __init__(self, model: nn.Module) -> None:
-        self.tensors = {name: tensor.detach().clone() for name, tensor in moving(model).items()}
+    def __init__(self, model: nn.Module, names: Iterable[str] | None = None) -> None:
+        state = model.state_dict() if names is not None else moving(model)
+        chosen = state if names is None else names
+        self.tensors = {name: state[name].detach().clone() for name in chosen}
 
     @classmethod
     def of(cls, tensors: Mapping[str, Tensor]) -> Snapshot:

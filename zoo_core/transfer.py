@@ -150,18 +150,27 @@ def _refuse_ties(model: nn.Module, frozen: set[str], layer: str) -> None:
 
 
 def _hold(model: Any, layer: str, feeding: Feeding, train_norm: bool) -> None:
+    norms = norm_modules(model) if train_norm else set()
+    frozen = [name for name in feeding.params if name.rpartition(".")[0] not in norms]
+    hold(model, layer, frozen, feeding.modules)
+
+
+def hold(model: Any, layer: str, params: Iterable[str], modules: Iterable[str]) -> None:
+    """Freeze some parameters and keep some modules in eval mode; all else trains.
+
+    It replaces what was frozen before. `layer`: what to call it.
+    """
     flags = model._freezing.flags if model._freezing else _flags(model)
     model.unfreeze()
-    norms = _norm_parameters(model) if train_norm else set()
-    frozen = {name: None for name in feeding.params if name not in norms}
-    model._freezing = Freezing(layer, tuple(frozen), feeding.modules, flags)
+    frozen = dict.fromkeys(params)
+    model._freezing = Freezing(layer, tuple(frozen), tuple(modules), flags)
     for name, parameter in model.named_parameters(remove_duplicate=False):
         if name in frozen:
             parameter.requires_grad_(False)
             parameter.grad = None
         elif can_learn(parameter):
             parameter.requires_grad_(True)
-    _set_modes(model, feeding.modules, False)
+    _set_modes(model, model._freezing.modules, False)
 
 
 def _flags(model: nn.Module) -> dict[str, bool]:
@@ -175,12 +184,13 @@ def _set_modes(model: nn.Module, names: Iterable[str], training: bool) -> None:
             modules[name].training = training
 
 
-def _norm_parameters(model: nn.Module) -> set[str]:
+def norm_modules(model: nn.Module) -> set[str]:
+    """The paths of the layers that normalise and have parameters of their own."""
     return {
-        f"{name}.{own}"
+        name
         for name, module in model.named_modules()
         if any("norm" in kind.__name__.lower() for kind in type(module).__mro__)
-        for own, _ in module.named_parameters(recurse=False)
+        and any(True for _ in module.named_parameters(recurse=False))
     }
 
 

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 import click
 
 from zoo_core.cli.arguments import json_option, model_argument, name_or_path
-from zoo_core.cli.output import print_json, print_table
+from zoo_core.cli.output import note, print_json, print_table
+from zoo_core.cli.saving import OutFile, csv_text, save
+
+if TYPE_CHECKING:
+    from zoo_core.metrics import ClassMetrics, Metrics
+
+FIGURES = ("count", "accuracy", "precision", "f1")
 
 
 @click.command("evaluate")
@@ -16,16 +25,47 @@ from zoo_core.cli.output import print_json, print_table
     metavar="SPEC",
     help="digits#test, mnist5k#test, idx:DIR#test or folder:DIR.",
 )
-@click.option("--batch-size", default=64, show_default=True)
+@click.option("--batch-size", type=click.IntRange(min=1), default=64, show_default=True)
+@click.option(
+    "--csv", "table", type=OutFile(), metavar="FILE", help="Write the table to FILE, as CSV."
+)
 @json_option
-def command(model: str, data: str, batch_size: int, as_json: bool) -> None:
-    """Measure MODEL, a name (its default weights) or a run's folder, on data."""
+def command(model: str, data: str, batch_size: int, table: Path | None, as_json: bool) -> None:
+    """Measure MODEL, a name (its default weights) or a run's folder, on data.
+
+    Accuracy of a class: the share of its pictures that is found. Precision: the share that is right
+    of what is called so. ECE: how far confidence is from accuracy, on average.
+    """
     from zoo_core.evaluation import evaluate
 
     found = evaluate(name_or_path(model), data, batch_size=batch_size)
+    if table is not None:
+        rows = [(label, *row.values()) for label, row in found["table"].items()]
+        save(table, csv_text(("class", *FIGURES), rows))
+        note(f"The table is in {table}.")
     if as_json:
         print_json(found)
         return
-    rows = [(name, f"{value:.1%}") for name, value in found["per_class"].items()]
-    print_table(("class", "right"), rows, right=("right",))
-    click.echo(f"{found['accuracy']:.2%} of {found['count']} right, log-loss {found['loss']:.4f}")
+    print_table((*FIGURES, "class"), map(_row, found["table"].items()), right=FIGURES)
+    click.echo(_summary(found))
+
+
+def _row(item: tuple[str, ClassMetrics]) -> tuple[str, ...]:
+    """The class comes last: where names are long, a narrow terminal folds them."""
+    label, row = item
+    shares = (row["accuracy"], row["precision"], row["f1"])
+    return f"{row['count']:,}", *(f"{share:.1%}" for share in shares), label
+
+
+def _summary(found: Metrics) -> str:
+    several = "map" in found or "ece" not in found
+    what = "answers for " if several else ""
+    parts = [f"{found['accuracy']:.2%} of {what}{found['count']} right"]
+    parts.append(f"log-loss {found['loss']:.4f}")
+    if "top5" in found:
+        parts.append(f"top-5 {found['top5']:.2%}")
+    if "ece" in found:
+        parts.append(f"ECE {found['ece']:.2%}")
+    if "map" in found:
+        parts.append(f"mean average precision {found['map']:.2%}")
+    return ", ".join(parts)

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from zoo_core.cli.arguments import json_option, model_argument, name_or_path
+from zoo_core.cli.arguments import json_option, name_or_path
+from zoo_core.cli.names import MODEL
 from zoo_core.cli.output import print_json
+
+if TYPE_CHECKING:
+    from zoo_core.runs import Run
 
 
 @click.command("finetune")
-@model_argument()
+@click.argument("model", metavar="MODEL", type=MODEL, required=False)
 @click.option(
     "--data",
-    required=True,
     metavar="SPEC",
-    help="digits, mnist5k, idx:DIR or folder:DIR; #train, #test.",
+    help="digits, folder:DIR, csv:FILE, idx:DIR, torch/NAME:DIR, hfds/DIR, wds/DIR; #train, #test.",
 )
 @click.option(
     "--val", metavar="SPEC", help="Pictures to validate with; by default a fifth of the data."
@@ -24,15 +27,39 @@ from zoo_core.cli.output import print_json
 @click.option(
     "--no-val", is_flag=True, help="No validation: train on everything, keep the last weights."
 )
+@click.option("--skip-unreadable", is_flag=True, help="Leave out pictures that cannot be read.")
+@click.option(
+    "--balance", metavar="weights|sampler", help="Make classes of unequal size count alike."
+)
 @click.option(
     "--freeze-until",
     metavar="LAYER",
     help="Train this stage or module and all after it; freeze the rest.",
 )
+@click.option(
+    "--train",
+    metavar="WHAT",
+    help="Train a range of stages (layer2:layer3, layer3:), or norm, bias, all.",
+)
+@click.option(
+    "--schedule",
+    metavar="WHAT=EPOCHS,…",
+    help="Go deeper step by step: head=3,layer4=5; instead of --epochs.",
+)
 @click.option("--epochs", default=10, show_default=True)
 @click.option("--batch-size", default=64, show_default=True)
+@click.option("--accumulate", default=1, show_default=True, help="Compute a batch in pieces.")
 @click.option("--lr", type=float, help="Learning rate; by default 1e-3 for adamw, 1e-2 for sgd.")
 @click.option("--optimizer", default="adamw", show_default=True, metavar="adamw|sgd")
+@click.option(
+    "--lr-schedule", default="constant", show_default=True, metavar="constant|linear|cosine"
+)
+@click.option("--warmup", default=0.0, show_default=True, help="Epochs until the full rate.")
+@click.option(
+    "--layer-decay",
+    type=float,
+    help="The rate of a stage as a share of the next one's; 1, or 0.75 with a schedule.",
+)
 @click.option(
     "-r",
     "--regularizer",
@@ -46,41 +73,110 @@ from zoo_core.cli.output import print_json
     default=None,
     help="Random crops and flips; by default unless only the head trains.",
 )
+@click.option("--views", type=int, help="Augment by so many fixed views, which can be cached.")
+@click.option(
+    "--cache/--no-cache",
+    default=None,
+    help="Compute the frozen part once; by default where it saves time.",
+)
+@click.option(
+    "--head",
+    default="auto",
+    show_default=True,
+    metavar="auto|ridge|random",
+    help="Solve the head in closed form first; auto: where it is new and trains alone.",
+)
 @click.option("--precision", default="auto", show_default=True, metavar="auto|no|bf16|fp16")
 @click.option("--compile", is_flag=True, help="Compile the model with torch.compile.")
+@click.option(
+    "--channels-last/--no-channels-last",
+    default=None,
+    help="Memory layout of pictures; by default on a GPU.",
+)
+@click.option("--checkpointing", is_flag=True, help="Less memory, a third more time.")
 @click.option("--seed", default=0, show_default=True)
 @click.option(
     "--workers", type=int, help="Processes that read pictures; chosen by the data by default."
 )
 @click.option(
+    "--tracker", metavar="NAME", help="tensorboard, wandb, mlflow, …: where rows go, too."
+)
+@click.option(
     "--out", metavar="DIR", help="The run folder, new or empty; by default a new one in runs/."
 )
+@click.option("--recipe", metavar="FILE", help="Train as a recipe.toml says, and nothing else.")
+@click.option("--resume", metavar="RUN", help="Go on with a run that was stopped.")
 @json_option
+@click.pass_context
 def command(
-    model: str,
-    val: str | None,
-    no_val: bool,
-    augment: bool | None,
-    workers: int | None,
+    context: click.Context,
+    model: str | None,
+    recipe: str | None,
+    resume: str | None,
     as_json: bool,
     **given: Any,
 ) -> None:
-    """Fine-tune MODEL, by name (pretrained, with the classes of the data) or a run's folder."""
-    from zoo_core.training import finetune
+    """Fine-tune MODEL, by name (pretrained, with the classes of the data) or a run's folder.
 
-    if no_val and val:
-        raise click.UsageError("--val and --no-val exclude each other.")
-    run = finetune(
-        name_or_path(model),
-        val=False if no_val else val,
-        augment="auto" if augment is None else augment,
-        workers="auto" if workers is None else workers,
-        **given,
-    )
+    With --recipe or --resume, model and data are those of the recipe or of the run.
+    """
+    if recipe or resume:
+        run = _replayed(context, recipe, resume, given["out"])
+    elif model is None or not given["data"]:
+        raise click.UsageError("Give MODEL and --data, or --recipe, or --resume.")
+    else:
+        run = _trained(model, **given)
     if as_json:
         print_json({"path": str(run.path), "best": run.best, "history": run.history})
         return
     if run.accuracy is not None:
         click.echo(f"{run.accuracy:.1%} on validation after epoch {run.best['epoch']}. ", nl=False)
     click.echo(f"The run is in {run.path}.")
-    click.echo(f"Next: zoo predict {run.path} PICTURE...")
+    click.echo(f"Look at {run.path}/report.html. Next: zoo predict {run.path} PICTURE...")
+
+
+def _trained(
+    model: str,
+    *,
+    val: str | None,
+    no_val: bool,
+    skip_unreadable: bool,
+    augment: bool | None,
+    views: int | None,
+    **given: Any,
+) -> Run:
+    from zoo_core.training import finetune
+
+    if no_val and val:
+        raise click.UsageError("--val and --no-val exclude each other.")
+    if views is not None and augment is not None:
+        raise click.UsageError("--views and --augment exclude each other.")
+    for name in ("cache", "channels_last", "workers"):
+        given[name] = "auto" if given[name] is None else given[name]
+    return finetune(
+        name_or_path(model),
+        val=False if no_val else val,
+        unreadable="skip" if skip_unreadable else "stop",
+        augment=views if views is not None else "auto" if augment is None else augment,
+        **given,
+    )
+
+
+def _replayed(
+    context: click.Context, recipe: str | None, resume: str | None, out: str | None
+) -> Run:
+    from zoo_core.replaying import replay
+
+    typed = click.core.ParameterSource.COMMANDLINE
+    others = [
+        name
+        for name in context.params
+        if context.get_parameter_source(name) is typed
+        and name not in ("recipe", "resume", "out", "as_json")
+    ]
+    if others or (recipe and resume) or (resume and out):
+        raise click.UsageError(
+            "--recipe FILE goes with --out only, and --resume RUN with nothing: all else is said "
+            "there."
+        )
+    return replay(resume or recipe or "", out=out, resume=resume is not None)

@@ -2,27 +2,70 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 import click
 
 from zoo_core.cli.arguments import json_option, model_argument, name_or_path
-from zoo_core.cli.output import print_json, print_table
+from zoo_core.cli.output import note, print_table
+from zoo_core.cli.saving import OutFile, csv_text, json_text, save
+
+if TYPE_CHECKING:
+    from zoo_core.prediction import Prediction
 
 
 @click.command("predict")
 @model_argument()
 @click.argument("pictures", nargs=-1, required=True)
-@click.option("--top", default=3, show_default=True, help="How many classes to name.")
+@click.option(
+    "--top", type=click.IntRange(min=1), default=3, show_default=True, help="Classes to name."
+)
+@click.option("--batch-size", type=click.IntRange(min=1), default=32, show_default=True)
+@click.option("--skip-unreadable", is_flag=True, help="Leave out what cannot be read, and say so.")
 @json_option
-def command(model: str, pictures: tuple[str, ...], top: int, as_json: bool) -> None:
-    """Say what MODEL, a name or a run's folder, sees in PICTURES (files)."""
+@click.option("--csv", "as_csv", is_flag=True, help="Print CSV, a line for each picture.")
+@click.option(
+    "--out", type=OutFile(), metavar="FILE", help="Write to FILE, as JSON unless it ends with .csv."
+)
+def command(
+    model: str,
+    pictures: tuple[str, ...],
+    top: int,
+    batch_size: int,
+    skip_unreadable: bool,
+    as_json: bool,
+    as_csv: bool,
+    out: Path | None,
+) -> None:
+    """Say what MODEL, a name or a run's folder, sees in PICTURES: files, or folders of them."""
     from zoo_core.prediction import predict
 
-    found = predict(name_or_path(model), pictures, top=top)
-    if as_json:
-        print_json(found)
-        return
-    rows = [
-        (one["picture"], *[f"{name} {value:.1%}" for name, value in one["top"]]) for one in found
-    ]
-    width = max(len(row) for row in rows)
-    print_table(("picture", "likeliest", *[""] * (width - 2)), rows)
+    if as_json and as_csv:
+        raise click.UsageError("--json and --csv exclude each other.")
+    unreadable = "skip" if skip_unreadable else "stop"
+    found = predict(
+        name_or_path(model), pictures, top=top, batch_size=batch_size, unreadable=unreadable
+    )
+    as_csv = as_csv or (out is not None and out.suffix == ".csv" and not as_json)
+    text = _csv(found) if as_csv else json_text(found)
+    if out is not None:
+        save(out, text)
+        note(f"{len(found)} predictions are in {out}.")
+    elif as_csv or as_json:
+        click.echo(text, nl=False)
+    else:
+        print_table(("picture", "likeliest"), [(one["picture"], _ranked(one)) for one in found])
+
+
+def _ranked(one: Prediction) -> str:
+    return "; ".join(f"{name} {value:.1%}" for name, value in one["top"])
+
+
+def _csv(found: list[Prediction]) -> str:
+    """picture, label, probability, label_2, probability_2, …"""
+    header = ["picture", "label", "probability"]
+    for rank in range(2, len(found[0]["top"]) + 1):
+        header += [f"label_{rank}", f"probability_{rank}"]
+    rows = [[one["picture"], *(cell for pair in one["top"] for cell in pair)] for one in found]
+    return csv_text(header, rows)

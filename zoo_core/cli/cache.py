@@ -1,0 +1,53 @@
+"""zoo cache"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import click
+
+from zoo_core.cli.arguments import json_option
+from zoo_core.cli.output import print_json, print_table
+
+
+@click.command("cache")
+@click.option("--clear", is_flag=True, help="Remove all activations.")
+@json_option
+def command(clear: bool, as_json: bool) -> None:
+    """List the activations that frozen layers gave, kept for the next training; or remove them.
+
+    They take no more than ZOO_CACHE_LIMIT (20GB): what was not used for longest goes first.
+    """
+    from zoo_core import activations
+    from zoo_core.quantities import byte_size
+
+    if clear:
+        freed = activations.clear()
+        if as_json:
+            print_json({"freed": freed})
+        else:
+            click.echo(f"Freed {byte_size(freed)}.")
+        return
+    kept = activations.entries()
+    if as_json:
+        listed = [{"key": e.key, "bytes": e.bytes, "used": e.used, **e.facts} for e in kept]
+        place, limit = str(activations.place()), activations.limit()
+        print_json({"place": place, "limit": limit, "entries": listed})
+        return
+    rows = [
+        (
+            str(entry.facts.get("model", "?")),
+            str(entry.facts.get("boundary", "?")),
+            f"{entry.facts.get('count', 0):,}",
+            byte_size(entry.bytes),
+            datetime.fromtimestamp(entry.used).strftime("%Y-%m-%d %H:%M"),
+        )
+        for entry in kept
+    ]
+    if rows:
+        print_table(
+            ("model", "enters", "pictures", "size", "last used"), rows, right=("pictures", "size")
+        )
+    total = sum(entry.bytes for entry in kept)
+    where = activations.place()
+    click.echo(f"{byte_size(total)} of {byte_size(activations.limit())} in {where}")

@@ -1,0 +1,55 @@
+"""Results as CSV or JSON, on stdout or as a file that is whole or not there."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+
+class OutFile(click.ParamType):
+    """A file that can be written: said before the work begins, not after it."""
+
+    name = "file"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        path = Path(value).expanduser()
+        if path.is_dir():
+            self.fail(f"{path} is a folder.", param, ctx)
+        if not path.parent.is_dir():
+            self.fail(f"there is no folder {path.parent} to write into.", param, ctx)
+        return path
+
+
+def csv_text(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    r"""Rows as CSV, with a header.
+
+    >>> csv_text(("picture", "label"), [("a.png", "tench, Tinca tinca")])
+    'picture,label\na.png,"tench, Tinca tinca"\n'
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def json_text(value: Any) -> str:
+    return f"{json.dumps(value, indent=2, ensure_ascii=False)}\n"
+
+
+def save(path: Path, text: str) -> None:
+    """Write text to a file, whole; one that is there is replaced. Raises ZooError."""
+    from zoo_core.errors import ZooError
+    from zoo_core.files import written
+
+    try:
+        with written(path) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ZooError(f"{path} cannot be written: {error.strerror}.") from error

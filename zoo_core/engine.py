@@ -1,0 +1,639 @@
+"""The training loop: phases of a schedule, epochs, steps, validations, and the best of them.
+
+The frozen part runs apart from the part that trains (`prefix.py`), so that it can be computed once
+(`caching.py`). On one process nothing stands between the loop and PyTorch.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import resource
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from zoo_core.balance import class_weights
+from zoo_core.batches import Batch, Feed
+from zoo_core.data import Pictures
+from zoo_core.errors import RecipeError
+from zoo_core.findings import cost_of, findings_of
+from zoo_core.heads import solve_head, solves_head
+from zoo_core.memory import Fitting
+from zoo_core.model import ZooModel, pretrained_part
+from zoo_core.modes import evaluating
+from zoo_core.optimizers import Rates, make_optimizer
+from zoo_core.precision import Precision
+from zoo_core.prefix import entered
+from zoo_core.processes import Processes
+from zoo_core.progress import Bar
+from zoo_core.quantities import duration
+from zoo_core.recipes import REPORT
+from zoo_core.regularize import Stack, Verdict, called
+from zoo_core.report import write_report
+from zoo_core.resuming import (
+    AFTER_EPOCH,
+    AFTER_STEP,
+    LAST,
+    STATE,
+    Clock,
+    Interrupts,
+    load_state,
+    random_state,
+    save_state,
+    set_random_state,
+)
+from zoo_core.runs import Run, RunFolder, model_recipe, saved_names
+from zoo_core.settings import Phase, Settings
+from zoo_core.snapshot import Snapshot, moving
+from zoo_core.subset import apply, trained_range
+from zoo_core.supply import Supply
+from zoo_core.tracking import Tracker
+
+SLOW = 0.3  # the share of an epoch that goes by waiting for data, from which on it is said
+
+
+@dataclass
+class Place:
+    """Where a training stands: epochs from 1 through all phases, steps done in this epoch.
+
+    `losses`: the summed losses of the steps of this epoch. `stopped`: by a regularizer.
+    """
+
+    phase: int = 1
+    epoch: int = 1
+    step: int = 0
+    stopped: bool = False
+    losses: list[Tensor] = field(default_factory=list)
+
+    def state_dict(self) -> dict[str, Any]:
+        return vars(self) | {"losses": [loss.cpu() for loss in self.losses]}
+
+    def load_state_dict(self, state: Mapping[str, Any], device: torch.device) -> None:
+        vars(self).update(state)
+        self.losses = [loss.to(device) for loss in state["losses"]]
+
+
+@dataclass
+class Tried:
+    """What is known of the epochs so far, to tell the best.
+
+    It is what a regularizer calls so, else that of the lowest validation loss; once averages have
+    begun, what came before does not count. `floor`: the loss that a head solved in closed form
+    starts with; above it nothing is better. Without validation the last epoch is the best.
+    """
+
+    lowest: float = math.inf
+    floor: float = math.inf
+    judged: bool = False
+    begun: bool = False
+
+    def is_better(self, row: Mapping[str, Any], verdict: Verdict, begun: bool) -> bool:
+        if begun and not self.begun:
+            self.lowest, self.judged, self.begun = math.inf, False, True
+        improved = verdict is Verdict.IMPROVED
+        self.judged = self.judged or improved
+        loss = row.get("val_loss", -math.inf)
+        better = improved or (loss < self.lowest and not self.judged)
+        if not better or loss > self.floor:
+            return False
+        self.lowest = row.get("val_loss", math.inf)
+        return True
+
+
+class Session:
+    """One fine-tune under way."""
+
+    def __init__(
+        self,
+        model: ZooModel,
+        train_set: Pictures,
+        val_set: Pictures | None,
+        settings: Settings,
+        stack: Stack,
+        processes: Processes,
+        *,
+        recipe: dict[str, Any],
+        folder: RunFolder | None,
+        tracker: Tracker,
+        progress: bool,
+    ) -> None:
+        self.model, self.train_set, self.val_set = model, train_set, val_set
+        self.settings, self.stack, self.processes = settings, stack, processes
+        self.folder, self.tracker = folder if processes.main else None, tracker
+        self.progress = progress and processes.main
+        self.device = processes.device
+        self.precision = Precision(settings.precision, self.device)
+        self.fitting = Fitting(settings.accumulate, self._say)
+        self.phases = settings.phases()
+        self.total = sum(phase.epochs for phase in self.phases)
+        self.record = Run(model, recipe, path=folder.path if folder else None)
+        self.clock = Clock()
+        self.place = Place()
+        self.tried = Tried()
+        self.seconds = self.validating = 0.0
+        self.cache: Any = None
+        self.new_head = model.origin.new_head
+
+    # --- from the start to the end ---------------------------------------------------------------
+
+    def run(self, *, resume: bool) -> Run:
+        """Train to the end, restore the best weights, write the folder."""
+        model, record = self.model, self.record
+        self._move()
+        self.reference = pretrained_part(model)
+        self.moved = self._moved()
+        self.names = saved_names(model, self.moved) if self.record.path else ()
+        state = load_state(record.path) if resume and record.path else None
+        self.start = Snapshot(model, self.moved)
+        self.best = self.start
+        self._write_recipe()
+        self.tracker.begin(record.recipe)
+        with Interrupts() as self.interrupts:
+            try:
+                if state is not None:
+                    self._go_back_to(state)
+                if not self._is_finished():
+                    self._train(state)
+                    self.stack.detach()
+            except KeyboardInterrupt:
+                self._say_stopped()
+                raise
+            finally:
+                self.stack.release()
+                self.best.restore(model)
+                self.tracker.close()
+        self._say_late()
+        model.origin = replace(model.origin, new_head=False, trained=True)
+        record.recipe["result"] = dict(record.best)
+        record.recipe["cost"] = cost_of(self)
+        self._write_recipe()
+        self._report()
+        return record
+
+    def _report(self) -> None:
+        """What came out, on a page: of the validation pictures, with the weights that stay."""
+        if self.record.path is None or not hasattr(self, "supply"):  # it had ended before
+            return
+        scores = None
+        if self.supply.val is not None:
+            with self._entered():
+                scores = self.scores(self.supply.val)
+        if self.folder is not None:
+            try:
+                write_report(self.record, findings_of(self, scores), self.folder.path / REPORT)
+            except OSError as error:  # the training itself is safe
+                self._say(f"The report cannot be written: {error.strerror or error}.")
+
+    def _move(self) -> None:
+        """The model to its device, in the memory layout that is quick there."""
+        wanted = self.settings.channels_last
+        last = self.device.type == "cuda" if wanted == "auto" else wanted
+        self.model.to(self.device)
+        if last:
+            self.model.to(memory_format=torch.channels_last)
+
+    def _moved(self) -> tuple[str, ...]:
+        """What training can change, in any of its phases."""
+        names: dict[str, None] = {}
+        for phase in self.phases:
+            self._freeze(phase)
+            names |= dict.fromkeys(moving(self.model))
+        return tuple(names)
+
+    def _freeze(self, phase: Phase) -> None:
+        if phase.what:
+            apply(self.model, phase.what)
+        if not any(p.requires_grad for p in self.model.parameters()):
+            raise RecipeError(
+                "Nothing trains: every parameter is frozen.", hint="Call model.unfreeze() first."
+            )
+
+    def _train(self, state: dict[str, Any] | None) -> None:
+        """All phases, or what is left of them."""
+        for number in range(self.place.phase, len(self.phases) + 1):
+            self._run_phase(number, state)
+            state = None
+            if self.place.stopped:
+                return
+
+    def _run_phase(self, number: int, state: Mapping[str, Any] | None) -> None:
+        """Set everything up for what trains in a phase, and train its epochs.
+
+        `state`: where it stood when it was stopped.
+        """
+        phase, model, settings = self.phases[number - 1], self.model, self.settings
+        last = sum(phase.epochs for phase in self.phases[:number])
+        self.place.phase = number
+        self._freeze(phase)
+        if state is not None:
+            Snapshot.of(state["model"]).restore(model)
+        solves = number == 1 and state is None and solves_head(model, self.settings)
+        self.supply = self._supplied(phase, passes=int(solves))
+        self.cache = self.supply.cache
+        with self._entered():
+            if solves:
+                self._solve_head()
+            self.optimizer = make_optimizer(model, settings)
+            self.forward: Any = self.processes.joined(model)
+            if settings.compile:
+                self.forward = torch.compile(self.forward)
+            steps = len(self.supply.train)
+            self.rates = Rates(self.optimizer, settings, steps, steps * phase.epochs)
+            given = {"optimizer": self.optimizer, "scaler": self.precision.scaler}
+            self.stack.attach(model, reference=self.reference, **given)
+            if state is not None:
+                self._take_up(state)
+            self.trains = trained_range(model)
+            if len(self.phases) > 1:
+                self._say(f"Phase {number} of {len(self.phases)}: {self.trains}.")
+            with self._bar(last) as self.bar:
+                self._run_epochs(last)
+            if number < len(self.phases) and not self.place.stopped:
+                self.stack.release()
+        self._say_what_the_cache_saved()
+
+    def _supplied(self, phase: Phase, passes: int) -> Supply:
+        return Supply(
+            self.model,
+            self.train_set,
+            self.val_set,
+            self.settings,
+            self.stack,
+            self.processes,
+            self.precision,
+            epochs=phase.epochs,
+            passes=passes,
+            say=self._say,
+            progress=self.progress,
+        )
+
+    @contextlib.contextmanager
+    def _entered(self) -> Iterator[None]:
+        """The model takes what enters its first trained stage, where what is before is frozen."""
+        stages, again = list(self.model.chain.values()), self.settings.checkpointing
+        before = len(self.supply.prefix.stages) if self.supply.prefix else 0
+        if not before and not again:
+            yield
+            return
+        with entered(self.model, stages[before:], checkpointing=again):
+            yield
+
+    # --- the head --------------------------------------------------------------------------------
+
+    def _solve_head(self) -> None:
+        """Solve the new head in closed form; it counts as what came before the first epoch."""
+        solution = solve_head(self.model, self.supply, self.processes)
+        told = f"Head solved in closed form: {solution.accuracy:.1%} leave-one-out"
+        row: dict[str, Any] = {"epoch": 0, "phase": 1, "trains": "head", "loss": solution.loss}
+        row |= {"strength": solution.strength}
+        if self.supply.val is not None:
+            metrics = self._validate(self.supply.val)
+            row |= {f"val_{key}": value for key, value in metrics.items()}
+            told += f", {metrics['accuracy']:.1%} on validation"
+        self._say(f"{told}.")
+        self.best, self.record.best = Snapshot(self.model, self.moved), row
+        self.tried.floor = row.get("val_loss", math.inf)
+        self._save_best()
+        if not self.settings.epochs and self.settings.schedule is None:
+            self.record.history.append(row)
+            self._add_row(row)
+
+    # --- an epoch --------------------------------------------------------------------------------
+
+    def _run_epochs(self, last: int) -> None:
+        start = time.perf_counter()
+        while self.place.epoch <= last and not self.place.stopped:
+            self._run_epoch(last)
+        if isinstance(self.cache, dict):
+            self.cache["training"] = time.perf_counter() - start
+
+    def _run_epoch(self, last: int) -> None:
+        """Train an epoch (or the rest of one), validate, and keep what is best."""
+        place, start = self.place, time.perf_counter()
+        loss, speed, waiting = self._train_epoch()
+        row: dict[str, Any] = {"epoch": place.epoch, "phase": place.phase, "trains": self.trains}
+        row |= {"lr": self.rates.highest, "loss": loss}
+        row |= {f"penalty_{n}": p.item() for n, p in self.stack.penalties().items()}
+        verdict = Verdict.CONTINUE
+        if self.supply.val is not None:
+            begun = time.perf_counter()
+            with self.stack.evaluating():
+                metrics = self._validate(self.supply.val)
+            row |= {f"val_{key}": value for key, value in metrics.items()}
+            verdict = self.stack.validation(metrics | {"train_loss": loss})
+            self.validating += time.perf_counter() - begun
+        row |= {"pictures_per_second": round(speed, 1), "waiting": round(waiting, 3)}
+        row |= {"memory": _peak_memory(self.device)}
+        row["seconds"] = round(time.perf_counter() - start, 3)
+        self.seconds += row["seconds"]
+        self.bar.line(_epoch_line(row, self.total))
+        self._keep(row, verdict)
+        place.epoch, place.step, place.losses = place.epoch + 1, 0, []
+        place.stopped = verdict is Verdict.STOP
+        self._save_at_the_end_of_an_epoch(last)
+
+    def _keep(self, row: dict[str, Any], verdict: Verdict) -> None:
+        """Add an epoch to the record, and note whether it is the best one."""
+        self.record.history.append(row)
+        self._add_row(row)
+        if self.tried.is_better(row, verdict, self._have_begun()):
+            self.record.best = row
+            with self.stack.evaluating():  # with the averages that were validated
+                self.best = Snapshot(self.model, self.moved)
+                self._save_best()
+
+    def _have_begun(self) -> bool:
+        return all(member.begun for member in self.stack.members)
+
+    def _train_epoch(self) -> tuple[float, float, float]:
+        """One pass over the training pictures: mean loss, pictures a second, share of waiting."""
+        self.model.train()
+        place, feed = self.place, self.supply.train
+        first = sum(phase.epochs for phase in self.phases[: place.phase - 1])
+        done = place.step + (place.epoch - 1 - first) * len(feed)
+        batches = feed.epoch(place.epoch, place.step)
+        begun, waited, seen = time.perf_counter(), 0.0, 0
+        while True:
+            asked = time.perf_counter()
+            batch = next(batches, None)
+            waited += time.perf_counter() - asked
+            if batch is None:
+                break
+            self.rates.set(done)
+            loss = self._step(batch)
+            own = len(batch.y) if batch.share else 0
+            place.losses.append(loss.double() * own)
+            place.step, done, seen = place.step + 1, done + 1, seen + own
+            self.bar.step(loss=loss)
+            self._heed_interrupts(len(feed))
+        mean = self._mean_loss(feed)
+        seconds = max(time.perf_counter() - begun, 1e-9)
+        if not math.isfinite(mean):
+            raise self._diverged(place.epoch)
+        return mean, seen * self.processes.world / seconds, min(waited / seconds, 1.0)
+
+    def _mean_loss(self, feed: Feed) -> float:
+        total = self.processes.sum(torch.stack(self.place.losses).sum())
+        return float(total.item()) / feed.order.size
+
+    def _step(self, batch: Batch) -> Tensor:
+        """One step of the optimizer; the mean loss of the batch on this process."""
+        like = next(self.model.parameters())
+        x = batch.x.to(self.device, like.dtype, non_blocking=True)
+        y = batch.y.to(self.device, non_blocking=True)
+        loss = self.fitting.run(self.model, lambda pieces: self._gradients(x, y, batch, pieces))
+        if self.precision.scaler is not None:
+            self.precision.scaler.unscale_(self.optimizer)
+        self.stack.gradients()
+        if self.precision.scaler is not None:
+            self.precision.scaler.step(self.optimizer)
+            self.precision.scaler.update()
+        else:
+            self.optimizer.step()
+        self.stack.weights()
+        return loss
+
+    def _gradients(self, x: Tensor, y: Tensor, batch: Batch, pieces: int) -> Tensor:
+        """Gradients of the mean loss of a batch, in so many pieces one after the other."""
+        self.optimizer.zero_grad()
+        if pieces == 1:
+            return self._backward(x, y, batch.share)
+        found = []
+        parts = list(zip(x.chunk(pieces), y.chunk(pieces), strict=True))
+        for number, (some, targets) in enumerate(parts, 1):
+            weight = len(some) / len(x)
+            with self._alone(number < len(parts)):
+                found.append(self._backward(some, targets, weight * batch.share) * weight)
+        return torch.stack(found).sum()
+
+    def _alone(self, waits: bool) -> contextlib.AbstractContextManager[None]:
+        """Gradients of this process alone, where more pieces of the batch follow."""
+        if waits and self.processes.world > 1:
+            return self.forward.no_sync()
+        return contextlib.nullcontext()
+
+    def _backward(self, x: Tensor, y: Tensor, weight: float) -> Tensor:
+        x, y = self.stack.batch(self.supply.boundary(x), y)
+
+        def closure() -> Tensor:
+            with self.precision.autocast():
+                outputs = self.forward(x)
+            if self.precision.name != "no":
+                outputs = outputs.float()
+            loss = self.stack.loss(self._loss(outputs, y), outputs, y)
+            scaled = loss if weight == 1 else loss * weight
+            scaler = self.precision.scaler
+            (scaled if scaler is None else scaler.scale(scaled)).backward()
+            return loss.detach()
+
+        return self.stack.passes(closure)
+
+    def _loss(self, outputs: Tensor, y: Tensor) -> Tensor:
+        if self.train_set.multilabel:
+            return functional.binary_cross_entropy_with_logits(outputs, y)
+        if self.settings.balance != "weights":
+            return functional.cross_entropy(outputs, y)
+        weight = self._class_weights().to(outputs.dtype)
+        return functional.cross_entropy(outputs, y, weight=weight, reduction="sum") / len(y)
+
+    def _class_weights(self) -> Tensor:
+        if not hasattr(self, "_weights"):
+            counts = self.train_set.class_counts()
+            counts += [0] * (self.model.num_outputs - len(counts))
+            self._weights = class_weights(counts).to(self.device)
+        return self._weights
+
+    # --- validation ------------------------------------------------------------------------------
+
+    def _validate(self, feed: Feed) -> dict[str, float]:
+        scores = self.scores(feed)
+        targets = feed.samples.targets
+        if self.train_set.multilabel:
+            loss = functional.binary_cross_entropy_with_logits(scores, targets)
+            right = (scores > 0) == (targets > 0.5)
+        else:
+            loss = functional.cross_entropy(scores, targets)
+            right = scores.argmax(1) == targets
+        return {"loss": loss.item(), "accuracy": right.double().mean().item()}
+
+    def scores(self, feed: Feed) -> Tensor:
+        """The scores (N, C) of all pictures of a feed, in float32 on the CPU, on every process."""
+        like = next(self.model.parameters())
+        found, places = [], []
+        with evaluating(self.model), torch.inference_mode():
+            for batch in feed.epoch(1):
+                x = batch.x.to(self.device, like.dtype, non_blocking=True)
+                h = self.supply.boundary(x)
+                with self.precision.autocast():
+                    found.append(self.model(h).float())
+                places.append(batch.indices)
+        own = (torch.cat(found).cpu(), torch.cat(places))
+        scores = own[0].new_zeros(feed.order.size, own[0].shape[1])
+        for values, indices in self.processes.gather(own):
+            scores[indices] = values
+        return scores
+
+    # --- saving, stopping, going on --------------------------------------------------------------
+
+    def _heed_interrupts(self, steps: int) -> None:
+        """Save inside an epoch when it is time, and before the end where a signal came.
+
+        Several processes would have to agree on a step, so they save between epochs only.
+        """
+        if self.processes.world > 1:
+            self.interrupts.raise_caught()
+        elif self.interrupts.caught is not None or self.clock.is_due(AFTER_STEP):
+            self._save()
+            self.interrupts.raise_caught()
+
+    def _save_at_the_end_of_an_epoch(self, last: int) -> None:
+        over = self.place.epoch > last or self.place.stopped or self.interrupts.caught is not None
+        if self.processes.from_main(over or self.clock.is_due(AFTER_EPOCH)):
+            self._save()
+        self.interrupts.raise_caught()
+
+    def _save(self) -> None:
+        """Write where the training stands."""
+        if self.record.path is None:
+            return
+        generators = self.processes.gather(random_state(self.device))
+        if self.folder is not None:
+            tensors = self.model.state_dict()
+            scaler = self.precision.scaler
+            state = {
+                "place": self.place.state_dict(),
+                "best": {"tensors": self.best.tensors, "row": self.record.best},
+                "tried": vars(self.tried),
+                "history": self.record.history,
+                "model": {name: tensors[name] for name in self.moved},
+                "base": self.model.origin.sha256 or "",
+                "optimizer": self.optimizer.state_dict(),
+                "scaler": scaler.state_dict() if scaler is not None else None,
+                "regularizers": self.stack.state_dict(),
+                "random": generators,
+                "pieces": self.fitting.pieces,
+                "seconds": [self.seconds, self.validating],
+            }
+            save_state(self.folder.path, state)
+        self.clock.restart()
+
+    def _go_back_to(self, state: Mapping[str, Any]) -> None:
+        """Take up place, history and best weights; the rest waits for its phase."""
+        if state["base"] != (self.model.origin.sha256 or ""):
+            raise RecipeError(
+                f"{self.record.path} stands on other weights, with sha256 {state['base']}.",
+                hint="Give the model that the run began with.",
+            )
+        self.place.load_state_dict(state["place"], self.device)
+        self.record.history = list(state["history"])
+        self.record.best = state["best"]["row"]
+        self.best = Snapshot.of(state["best"]["tensors"])
+        vars(self.tried).update(state["tried"])
+        self.fitting.pieces = state["pieces"]
+        self.seconds, self.validating = state["seconds"]
+        if self.folder is not None:
+            self.folder.write_metrics(self.record.history)
+        if self._is_finished():
+            self._say("The run has ended already.")
+        else:
+            self._say(f"Going on after epoch {self.place.epoch - 1}, step {self.place.step}.")
+
+    def _take_up(self, state: Mapping[str, Any]) -> None:
+        """The rest, once everything stands as it stood."""
+        self.optimizer.load_state_dict(state["optimizer"])
+        if self.precision.scaler is not None:
+            self.precision.scaler.load_state_dict(state["scaler"])
+        self.stack.load_state_dict(state["regularizers"])
+        generators = state["random"]
+        if len(generators) != self.processes.world:
+            raise RecipeError(
+                f"The run had {len(generators)} processes, and this is {self.processes.world}.",
+                hint="Go on with as many, so that the result is the same.",
+            )
+        set_random_state(generators[self.processes.rank], self.device)
+
+    def _is_finished(self) -> bool:
+        return self.place.stopped or self.place.epoch > self.total
+
+    # --- what is written, and what is said -------------------------------------------------------
+
+    def _write_recipe(self) -> None:
+        complete = len(self.names) == len(self.model.state_dict())
+        self.record.recipe["model"] = model_recipe(self.model, complete)
+        if self.folder is not None:
+            self.folder.write_recipe(self.record.recipe)
+
+    def _add_row(self, row: dict[str, Any]) -> None:
+        if self.folder is not None:
+            self.folder.add_metrics(row)
+        self.tracker.add(row)
+
+    def _save_best(self) -> None:
+        if self.folder is not None:
+            state = self.model.state_dict()
+            metadata = {"base_sha256": self.model.origin.sha256 or ""}
+            self.folder.write_best({name: state[name] for name in self.names}, metadata)
+
+    def _bar(self, last: int) -> Bar:
+        epochs = last - self.place.epoch + 1
+        steps = max(epochs * len(self.supply.train) - self.place.step, 0)
+        return Bar("training", total=steps, shown=self.progress)
+
+    def _say(self, text: str) -> None:
+        if self.progress:
+            print(text, file=sys.stderr, flush=True)
+
+    def _say_what_the_cache_saved(self) -> None:
+        if isinstance(self.cache, dict) and "predicted" in self.cache:
+            took, without = self.cache["building"] + self.cache["training"], self.cache["without"]
+            told = f"{duration(self.cache['predicted'])} predicted, {duration(without)} without it"
+            self._say(f"With the cache it took {duration(took)}: {told}.")
+
+    def _say_stopped(self) -> None:
+        if self.record.path is None:
+            return
+        if self.record.best:
+            self._say(f"Stopped. The best weights so far are in {self.record.path}.")
+        if (self.record.path / LAST / STATE).exists():
+            self._say(f"Go on with: zoo finetune --resume {self.record.path}")
+
+    def _say_late(self) -> None:
+        late = [called(member) for member in self.stack.members if not member.begun]
+        if late:
+            self._say(f"{' and '.join(late)} did not begin in this training.")
+
+    def _diverged(self, epoch: int) -> RecipeError:
+        penalties = self.stack.penalties().items()
+        strange = [name for name, penalty in penalties if not torch.isfinite(penalty)]
+        what = f"The loss (and the penalty of {', '.join(strange)})" if strange else "The loss"
+        back = "training diverged, and the last good weights are back"
+        return RecipeError(
+            f"{what} is no number in epoch {epoch}: {back}.",
+            hint=f"Try a smaller lr than {self.settings.rate:g}"
+            + (", or a weaker regularizer." if self.stack.members else "."),
+        )
+
+
+def _peak_memory(device: torch.device) -> int:
+    """The most bytes so far: of the GPU where there is one, else of this process."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def _epoch_line(row: Mapping[str, Any], total: int) -> str:
+    parts = [f"epoch {row['epoch']:>{len(str(total))}}/{total}", f"loss {row['loss']:.4f}"]
+    if "val_loss" in row:
+        parts += [f"val loss {row['val_loss']:.4f}", f"val accuracy {row['val_accuracy']:.1%}"]
+    parts += [duration(row["seconds"]), f"{row['pictures_per_second']:,.0f} pictures/s"]
+    if row["waiting"] > SLOW:
+        parts.append(f"{row['waiting']:.0%} waiting for pictures")
+    return "  ".join(parts)

@@ -1,0 +1,78 @@
+"""What a report shows of a training that has ended: gathered from the session and the model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from zoo_core.chain import owner, stage_rows
+from zoo_core.model import ZooModel
+from zoo_core.report import Findings
+
+if TYPE_CHECKING:
+    from zoo_core.engine import Session
+
+
+def findings_of(session: Session, scores: Tensor | None) -> Findings:
+    """The findings of a session; `scores` (N, C): of its validation pictures."""
+    model, pictures = session.model, session.val_set
+    numbers = [str(i) for i in range(model.num_outputs)]
+    return Findings(
+        scores=scores,
+        targets=pictures.target_tensor() if pictures is not None else None,
+        pictures=pictures,
+        names=list(model.labels or numbers),
+        stages=stage_rows(model),
+        drift=drift(model, session.start.tensors, new_head=session.new_head),
+        cost=cost_of(session),
+    )
+
+
+@torch.no_grad()
+def drift(
+    model: ZooModel, start: Mapping[str, Tensor], *, new_head: bool = False
+) -> dict[str, float]:
+    """How far each stage has moved: ‖w - w₀‖ / ‖w₀‖ over its parameters; 0 where frozen.
+
+    `start`: what could move, by name, as it was. A new head is left out: it came from nowhere.
+    """
+    moved: dict[str, list[tuple[Tensor, Tensor]]] = {name: [] for name in model.chain}
+    for name, parameter in model.named_parameters():
+        stage = owner(model.chain, name)
+        if stage is not None:
+            before = start.get(name, parameter.detach())
+            moved[stage].append((parameter.detach(), before.to(parameter.device)))
+    found = {stage: _relative(pairs) for stage, pairs in moved.items() if pairs}
+    if new_head:
+        found.pop("head", None)
+    return found
+
+
+def _relative(pairs: list[tuple[Tensor, Tensor]]) -> float:
+    change = sum((w.double() - w0.double()).square().sum() for w, w0 in pairs)
+    size = sum(w0.double().square().sum() for _, w0 in pairs)
+    return float((change / size).sqrt()) if size else 0.0
+
+
+def cost_of(session: Session) -> dict[str, Any]:
+    """Time, memory and space of a training."""
+    history = session.record.history
+    speeds = [row["pictures_per_second"] for row in history if "pictures_per_second" in row]
+    path = session.record.path
+    best = path / "best.safetensors" if path else None
+    return {
+        "seconds": round(session.seconds, 3),
+        "seconds_validation": round(session.validating, 3),
+        "pictures_per_second": max(speeds, default=0.0),
+        "peak_memory": max((row.get("memory", 0) for row in history), default=0),
+        "device": str(session.device),
+        "processes": session.processes.world,
+        "cache": session.cache,
+        "trained_params": sum(
+            p.numel() for n, p in session.model.named_parameters() if n in session.start.tensors
+        ),
+        "checkpoint_bytes": best.stat().st_size if best and best.exists() else 0,
+    }

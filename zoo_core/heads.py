@@ -1,0 +1,83 @@
+"""A new head, solved in closed form on the features that enter it."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from zoo_core.batches import Feed
+from zoo_core.errors import RecipeError
+from zoo_core.model import ZooModel, classifier
+from zoo_core.modes import evaluating
+from zoo_core.processes import Processes
+from zoo_core.ridge import Solution, solve
+from zoo_core.settings import Settings
+from zoo_core.supply import Supply
+
+
+def solves_head(model: ZooModel, settings: Settings) -> bool:
+    """Whether the head is solved before the first step; see `head` of `zoo.finetune`.
+
+    Raises RecipeError where that is asked for and cannot be.
+    """
+    if settings.head == "random":
+        return False
+    name = classifier(model, model.chain)
+    linear = name is not None and isinstance(model.get_submodule(name), nn.Linear)
+    if settings.head == "ridge":
+        if not linear:
+            raise RecipeError(
+                f"The head of {model.info.name} is no linear layer, so it has no closed form.",
+                hint='Leave head="ridge" out.',
+            )
+        if not all(p.requires_grad for p in model.get_submodule(name or "").parameters()):
+            raise RecipeError("The head does not train, so it cannot be solved.")
+        return True
+    head = model.chain["head"]
+    alone = all(head.has(n) for n, p in model.named_parameters() if p.requires_grad)
+    return linear and model.origin.new_head and alone
+
+
+def solve_head(model: ZooModel, supply: Supply, processes: Processes) -> Solution:
+    """Put the ridge solution into the last layer of the head. Every process gets the same."""
+    if supply.multilabel:
+        raise RecipeError(
+            "A head for several labels has no closed form here.", hint='Pass head="random".'
+        )
+    name = classifier(model, model.chain)
+    layer = model.get_submodule(name or "")
+    assert isinstance(layer, nn.Linear)
+    feed = supply.in_order()
+    features = _features(model, layer, feed, supply, processes)
+    solution = solve(features, feed.samples.targets, layer.out_features)
+    with torch.no_grad():
+        layer.weight.copy_(solution.weight)
+        if layer.bias is not None:
+            layer.bias.copy_(solution.bias)
+    return solution
+
+
+def _features(
+    model: ZooModel, layer: nn.Module, feed: Feed, supply: Supply, processes: Processes
+) -> Tensor:
+    """What enters a layer (N, D), for all training pictures in order, on the CPU."""
+    seen: list[Tensor] = []
+    handle = layer.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
+    like = next(model.parameters())
+    found, places = [], []
+    try:
+        with evaluating(model), torch.no_grad():
+            for batch in feed.epoch(1):
+                seen.clear()
+                h = supply.boundary(batch.x.to(like.device, like.dtype, non_blocking=True))
+                with supply.precision.autocast():
+                    model(h)
+                found.append(seen[0].flatten(1).float().cpu())
+                places.append(batch.indices)
+    finally:
+        handle.remove()
+    own = (torch.cat(found), torch.cat(places))
+    features = own[0].new_empty(feed.order.size, own[0].shape[1])
+    for values, indices in processes.gather(own):
+        features[indices] = values
+    return features

@@ -1,0 +1,50 @@
+"""Steps that fit into the memory of the GPU: in pieces, where a whole batch does not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from zoo_core.snapshot import moving
+
+
+class Fitting:
+    """How many pieces a batch is computed in; its gradients, and so the training, stay the same.
+
+    Only normalisation over the batch sees the difference: its statistics are then of a piece.
+    `say`: what takes a line for people.
+    """
+
+    def __init__(self, pieces: int, say: Callable[[str], None]) -> None:
+        self.pieces, self.say = pieces, say
+
+    def run(self, model: nn.Module, gradients: Callable[[int], Tensor]) -> Tensor:
+        """What `gradients` gives for a number of pieces, doubled until memory is enough.
+
+        Statistics that were moved by a try that failed are put back.
+        """
+        from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
+
+        if not torch.cuda.is_available():
+            return gradients(self.pieces)
+        before = _statistics(model)
+        while True:
+            try:
+                return gradients(self.pieces)
+            except RuntimeError as error:
+                if not should_reduce_batch_size(error):
+                    raise
+            self.pieces *= 2
+            for tensor, value in before:
+                tensor.copy_(value)
+            clear_device_cache(garbage_collection=True)
+            self.say(f"Out of memory: each batch is now computed in {self.pieces} pieces.")
+
+
+def _statistics(model: nn.Module) -> list[tuple[Tensor, Tensor]]:
+    """The buffers that a forward pass can move, with copies."""
+    parameters = dict(model.named_parameters())
+    moved = [tensor for name, tensor in moving(model).items() if name not in parameters]
+    return [(tensor, tensor.clone()) for tensor in moved]

@@ -1,0 +1,147 @@
+"""Pictures: what every kind of data opens to."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from zoo_core.decoding import Chosen, has_digests, item_digest
+
+
+class Pictures(Dataset[tuple[Any, Any]]):
+    """Pictures by index, with their classes.
+
+    `read(i)` gives a PIL picture, or a tensor that counts as preprocessed. `targets`: a class
+    number for each picture; with `multilabel`, a sorted tuple of them, which may be empty.
+    `classes`: names, or None. `num_classes`: how many there are, where more than names and targets
+    tell. `fixed`: the same picture each time; a dataset that zoo did not open may have an
+    augmentation of its own. `skipped`: what could not be read and was left out, a line each.
+
+    >>> from PIL import Image
+    >>> grey = [Image.new("L", (8, 8), shade) for shade in (0, 9, 99)]
+    >>> pictures = Pictures("own", grey.__getitem__, [0, 1, 1], ["dark", "light"])
+    >>> len(pictures), pictures.num_classes, pictures.class_counts()
+    (3, 2, [1, 2])
+    >>> pictures.subset([2, 0]).targets
+    [1, 0]
+    """
+
+    def __init__(
+        self,
+        name: str,
+        read: Callable[[int], Any],
+        targets: Iterable[Any],
+        classes: Sequence[str] | None,
+        *,
+        fixed: bool = True,
+        multilabel: bool = False,
+        num_classes: int | None = None,
+        skipped: Sequence[str] = (),
+    ) -> None:
+        self.name, self.read, self.fixed, self.multilabel = name, read, fixed, multilabel
+        self.targets: list[Any] = [_sorted(t) if multilabel else int(t) for t in targets]
+        self.classes = tuple(classes) if classes is not None else None
+        self.skipped = list(skipped)
+        self._given = num_classes
+        known = num_classes if self.classes is None else len(self.classes)
+        highest = max((number for t in self.targets for number in _numbers(t)), default=-1)
+        self.num_classes = highest + 1 if known is None else known
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def __getitem__(self, index: int) -> tuple[Any, Any]:
+        """The picture and its class number; with `multilabel`, 0 or 1 for each class (C,)."""
+        target = self.targets[index]
+        if self.multilabel:
+            target = torch.zeros(self.num_classes).index_fill(0, torch.tensor(target).long(), 1.0)
+        return self.read(index), target
+
+    def class_counts(self) -> list[int]:
+        """How many pictures each class has, of all classes."""
+        counts = Counter(number for target in self.targets for number in _numbers(target))
+        return [counts[number] for number in range(self.num_classes)]
+
+    def target_tensor(self) -> Tensor:
+        """All targets: int64 (N,), or with `multilabel` float32 (N, C) of 0 and 1."""
+        if not self.multilabel:
+            return torch.tensor(self.targets, dtype=torch.int64)
+        ones = torch.zeros(len(self), self.num_classes)
+        pairs = [(i, number) for i, target in enumerate(self.targets) for number in target]
+        if pairs:
+            ones[tuple(torch.tensor(pairs).T)] = 1.0
+        return ones
+
+    def subset(self, indices: Sequence[int]) -> Pictures:
+        """The pictures at `indices`, in that order."""
+        chosen = [int(i) for i in indices]
+        return self._with(Chosen(self.read, chosen), [self.targets[i] for i in chosen])
+
+    def renamed(self, classes: Sequence[str]) -> Pictures:
+        """The same pictures with class numbers of `classes`, which has all names there are."""
+        assert self.classes is not None
+        number = [classes.index(name) for name in self.classes]
+        if self.multilabel:
+            targets: list[Any] = [[number[t] for t in target] for target in self.targets]
+        else:
+            targets = [number[t] for t in self.targets]
+        return self._with(self.read, targets, classes)
+
+    def _with(
+        self,
+        read: Callable[[int], Any],
+        targets: list[Any],
+        classes: Sequence[str] | None = None,
+    ) -> Pictures:
+        return Pictures(
+            self.name,
+            read,
+            targets,
+            self.classes if classes is None else classes,
+            fixed=self.fixed,
+            multilabel=self.multilabel,
+            num_classes=self._given,
+            skipped=self.skipped,
+        )
+
+    # --- content ---
+
+    @property
+    def has_digests(self) -> bool:
+        """Whether the content of a picture is known without decoding it."""
+        return self.fixed and has_digests(self.read)
+
+    def digest(self, index: int) -> bytes:
+        """16 bytes that identify the content of a picture.
+
+        Of a file its bytes count, of an array its row; else the picture is decoded for it.
+        """
+        if has_digests(self.read):
+            return self.read.digest(index)  # type: ignore[attr-defined]
+        return item_digest(self.read(index))
+
+    def fingerprint(self) -> str:
+        """64 hex digits that identify the content of all pictures, in their order."""
+        found = hashlib.blake2b(digest_size=32)
+        for index in range(len(self)):
+            found.update(self.digest(index))
+        return found.hexdigest()
+
+
+def is_tensor_item(pictures: Pictures) -> bool:
+    """Whether items are tensors, which count as preprocessed."""
+    return isinstance(pictures.read(0), Tensor)
+
+
+def _numbers(target: Any) -> tuple[int, ...]:
+    return target if isinstance(target, tuple) else (target,)
+
+
+def _sorted(target: Iterable[Any]) -> tuple[int, ...]:
+    return tuple(sorted({int(number) for number in target}))

@@ -1,0 +1,33 @@
+"""Times and sizes as people read them."""
+
+from __future__ import annotations
+
+
+def duration(seconds: float) -> str:
+    """A time in its two largest units.
+
+    >>> duration(0.031), duration(2.34), duration(75), duration(7380)
+    ('0.031 s', '2.3 s', '1 min 15 s', '2 h 3 min')
+    """
+    if seconds < 0.95:
+        return f"{seconds:.2g} s"
+    if round(seconds, 1) < 10:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    minutes, hours = whole // 60, whole // 3600
+    return f"{minutes} min {whole % 60} s" if hours == 0 else f"{hours} h {minutes % 60} min"
+
+
+def byte_size(count: float) -> str:
+    """A number of bytes in units of 1,000, with two digits or more.
+
+    >>> byte_size(81_920), byte_size(1_430_000_000), byte_size(512)
+    ('82 kB', '1.4 GB', '512 B')
+    """
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 999.5:
+            return f"{count:.1f} {unit}" if count < 9.95 and unit != "B" else f"{count:.0f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"

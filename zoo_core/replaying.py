@@ -1,0 +1,99 @@
+"""Recipes as instructions: a run again, or the rest of one."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from zoo_core.errors import RecipeError
+from zoo_core.recipes import read_recipe
+from zoo_core.runs import Run, without_none
+
+TABLES = ("start", "data", "train")
+
+# What may differ between a run and its resumption: the result does not depend on it.
+FREE = {"cache", "workers"}
+
+# The words of a recipe for validation that is no data of its own.
+VALIDATION = {"a fifth": None, "none": False}
+
+
+def replay(
+    recipe: str | Path,
+    *,
+    out: str | Path | None = None,
+    resume: bool = False,
+    progress: bool = True,
+) -> Run:
+    """Train as a recipe says; the result is the same, on the same versions and kind of machine.
+
+    `recipe`: its file, or the folder of a run. `out`: the new run folder. `resume`: go on with the
+    run in the folder, where it was stopped. Raises RecipeError where the recipe tells of objects in
+    Python, and where model or data are not those of the recipe any more.
+    """
+    from zoo_core.training import finetune
+
+    path = Path(recipe).expanduser()
+    told = read_recipe(path)
+    start, data, how = (dict(told.get(table, {})) for table in TABLES)
+    if start.get("object") or "model" not in start or "spec" not in data:
+        what = start.get("object") or "something"
+        raise RecipeError(
+            f"{path} cannot be trained from its recipe: {what} was an object in Python.",
+            hint="Call zoo.finetune with it; with out=… and resume=True it goes on.",
+        )
+    if how.get("train") or how.get("schedule"):
+        how.pop("freeze_until", None)
+    val = data.get("val", "a fifth")
+    try:
+        return finetune(
+            _model(start["model"]),
+            data["spec"],
+            val=VALIDATION.get(val, val),
+            out=path if resume else out,
+            resume=resume,
+            progress=progress,
+            recipe=told,
+            **how,
+        )
+    except TypeError as error:
+        raise RecipeError(
+            f"{path} says something that this version does not know: {error}."
+        ) from error
+
+
+def _model(reference: str) -> str | Path:
+    path = Path(reference).expanduser()
+    return path if path.is_dir() else reference
+
+
+def refuse_another(path: Path, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
+    """Raise RecipeError where a training is not the one that a recipe tells of.
+
+    Only more epochs are allowed.
+    """
+    new = tomllib.loads(tomli_w.dumps(without_none(new)))
+    for table in TABLES:
+        ours, theirs = new.get(table, {}), old.get(table, {})
+        for key in sorted({*ours, *theirs} - FREE):
+            was, now = theirs.get(key), ours.get(key)
+            if was == now or (key == "epochs" and isinstance(was, int) and now >= was):
+                continue
+            raise RecipeError(_differs(path, table, key, was, now), hint=_HINTS[table])
+
+
+_HINTS = {
+    "start": "Give the model that it began with.",
+    "data": "Give the data that it began with, or begin a new run.",
+    "train": "Give the same arguments, or begin a new run with another out=.",
+}
+
+
+def _differs(path: Path, table: str, key: str, was: Any, now: Any) -> str:
+    if key == "targets":
+        return f"{path} began with other pictures, or others are in its classes now."
+    return f"The recipe of {path} has {key} = {was!r} in [{table}], and this is {now!r}."

@@ -1,0 +1,126 @@
+"""Where a training stands: `last/state.pt` of a run folder, from which it goes on bit for bit.
+
+It holds what training has moved (all else is in the base, by its hash), the optimizer, the
+regularizers, the random generators, the best weights so far and the place in the schedule.
+"""
+
+from __future__ import annotations
+
+import io
+import signal
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Any
+
+import torch
+
+from zoo_core.errors import RecipeError
+from zoo_core.runs import kept_whole
+
+SCHEMA = 1
+LAST, STATE = "last", "state.pt"
+
+# Seconds between two saves at least: at the end of an epoch, and inside of one.
+AFTER_EPOCH, AFTER_STEP = 1.0, 60.0
+
+
+def save_state(folder: Path, state: Mapping[str, Any]) -> None:
+    """Write where a training stands, whole or not at all. Raises RecipeError on a full disk."""
+    buffer = io.BytesIO()
+    torch.save({"schema": SCHEMA, **state}, buffer)
+    with kept_whole(folder / LAST / STATE) as temporary:
+        temporary.write_bytes(buffer.getbuffer())
+
+
+def load_state(folder: Path) -> dict[str, Any] | None:
+    """Where the training of a run folder stands; None where it had not come to a first save.
+
+    Raises RecipeError where the file is damaged, or of another version.
+    """
+    path = folder / LAST / STATE
+    if not path.exists():
+        return None
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # whatever torch makes of damaged bytes
+        raise RecipeError(
+            f"{path} cannot be read: {type(error).__name__}.",
+            hint="The best weights of the run are whole; remove last/ to train it from the start.",
+        ) from error
+    if not isinstance(state, dict) or state.get("schema") != SCHEMA:
+        raise RecipeError(f"{path} is of another version of zoo.")
+    return state
+
+
+def random_state(device: torch.device) -> dict[str, Any]:
+    """The random generators of this process."""
+    found = {"cpu": torch.get_rng_state()}
+    if device.type == "cuda":
+        found["cuda"] = torch.cuda.get_rng_state(device)
+    return found
+
+
+def set_random_state(state: Mapping[str, Any], device: torch.device) -> None:
+    """Set the random generators of this process."""
+    torch.set_rng_state(state["cpu"])
+    if device.type == "cuda" and "cuda" in state:
+        torch.cuda.set_rng_state(state["cuda"], device)
+
+
+class Interrupts:
+    """Ctrl-C and SIGTERM wait inside, so that a step ends before the training does.
+
+    `caught`: the number of the signal that came, or None. A second one does not wait. Outside the
+    main thread nothing changes.
+    """
+
+    def __init__(self) -> None:
+        self.caught: int | None = None
+
+    def __enter__(self) -> Interrupts:
+        self.before = {}
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self.before[number] = signal.signal(number, self._catch)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for number, handler in self.before.items():
+            signal.signal(number, handler)
+
+    def _catch(self, number: int, frame: FrameType | None) -> None:
+        if self.caught is not None:
+            raise _end(number)
+        self.caught = number
+
+    def raise_caught(self) -> None:
+        """End as the signal wants: KeyboardInterrupt, or SystemExit with 128 + its number."""
+        if self.caught is not None:
+            raise _end(self.caught)
+
+
+def _end(number: int) -> BaseException:
+    return KeyboardInterrupt() if number == signal.SIGINT else SystemExit(128 + number)
+
+
+class Clock:
+    """When it is time to save again."""
+
+    def __init__(self) -> None:
+        self.saved = time.monotonic()
+
+    def is_due(self, seconds: float) -> bool:
+        """Whether so many seconds have gone by since the last save."""
+        return time.monotonic() - self.saved >= seconds
+
+    def restart(self) -> None:
+        """A save was made just now."""
+        self.saved = time.monotonic()

@@ -1,0 +1,185 @@
+"""The choices of a fine-tune, checked before any work is done, and the steps of its schedule."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+
+from zoo_core.errors import RecipeError, UnknownName, did_you_mean
+from zoo_core.precision import Precision
+from zoo_core.subset import WORDS, is_subset
+
+# Learning rates that fine-tuning tolerates from a head alone to a whole network of moderate depth.
+RATES = {"adamw": 1e-3, "sgd": 1e-2}
+
+# What a stage's learning rate is of that of the next one, where a schedule goes deeper.
+DECAY = 0.75
+
+SHAPES = ("constant", "linear", "cosine")
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One step of a schedule: what trains, for how many epochs.
+
+    `what`: a layer to freeze until, a range of stages, `norm`, `bias` or `all`; "" for what trains
+    already.
+    """
+
+    what: str
+    epochs: int
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The numbers and choices of a fine-tune; see `zoo.finetune`."""
+
+    epochs: int
+    batch_size: int
+    lr: float | None
+    optimizer: str
+    freeze_until: str | None
+    train: str | None
+    schedule: Any
+    augment: bool | str | int
+    cache: bool | str
+    head: str
+    precision: str
+    compile: bool
+    seed: int
+    workers: int | str
+    lr_schedule: str = "constant"
+    warmup: float = 0.0
+    layer_decay: float | None = None
+    accumulate: int = 1
+    balance: str | None = None
+    channels_last: bool | str = "auto"
+    checkpointing: bool = False
+
+    def check(self) -> None:
+        """Raise RecipeError or UnknownName for what makes no sense."""
+        least = 0 if self.head == "ridge" and self.schedule is None else 1
+        for name, low in (("epochs", least), ("batch_size", 1), ("seed", 0), ("accumulate", 1)):
+            _whole(name, getattr(self, name), low)
+        if self.workers != "auto":
+            _whole("workers", self.workers, 0)
+        if self.accumulate > self.batch_size:
+            raise RecipeError(
+                f"accumulate={self.accumulate} would leave parts of batch_size={self.batch_size} "
+                "without a picture."
+            )
+        if self.lr is not None:
+            _number("lr", self.lr, above=0)
+        _number("warmup", self.warmup, least=0)
+        if self.layer_decay is not None and not _number("layer_decay", self.layer_decay, above=0):
+            raise RecipeError(f"layer_decay must be 1 or less: {self.layer_decay!r}.")
+        _one_of("optimizer", self.optimizer, RATES)
+        _one_of("precision", self.precision, ("auto", "no", "bf16", "fp16"))
+        _one_of("head", self.head, ("auto", "ridge", "random"))
+        _one_of("lr_schedule", self.lr_schedule, SHAPES)
+        if self.balance is not None:
+            _one_of("balance", self.balance, ("weights", "sampler"))
+        for name in ("cache", "channels_last"):
+            if getattr(self, name) not in ("auto", True, False):
+                raise RecipeError(f'{name} is "auto", True or False: {getattr(self, name)!r}.')
+        _check_augment(self.augment)
+        given = [n for n in ("freeze_until", "train", "schedule") if getattr(self, n) is not None]
+        if len(given) > 1:
+            raise RecipeError(f"{' and '.join(given)} each say what trains: give one.")
+        if self.train is not None and not is_subset(self.train):
+            raise RecipeError(
+                f"train={self.train!r} is no range of stages.",
+                hint=f'Write "{self.train}:" for all from there on, "{self.train}:{self.train}" '
+                f"for one stage, or {', '.join(WORDS)}.",
+            )
+        self.phases()
+
+    def resolved(self, augment: bool | int, device: torch.device) -> dict[str, Any]:
+        """For a recipe: all choices, those of "auto" as they came out where one can know it."""
+        schedule = [[p.what, p.epochs] for p in self.phases()] if self.schedule else None
+        told = asdict(self) | {"lr": self.rate, "schedule": schedule}
+        told["precision"] = Precision(self.precision, device).name
+        return told if self.schedule else told | {"augment": augment}
+
+    @property
+    def rate(self) -> float:
+        """The learning rate of the last stage."""
+        return RATES[self.optimizer] if self.lr is None else float(self.lr)
+
+    @property
+    def decay(self) -> float:
+        """The learning rate of a stage, as a share of that of the next one."""
+        if self.layer_decay is not None:
+            return float(self.layer_decay)
+        return DECAY if self.schedule is not None else 1.0
+
+    def phases(self) -> list[Phase]:
+        """The steps of the training, in order. Raises RecipeError."""
+        if self.schedule is not None:
+            return _schedule(self.schedule)
+        return [Phase(self.train or self.freeze_until or "", self.epochs)]
+
+
+def _schedule(given: Any) -> list[Phase]:
+    """`"head=3,layer4=5"`, or pairs of what trains and epochs, as phases."""
+    pairs = _parsed(given) if isinstance(given, str) else given
+    if isinstance(pairs, Mapping):
+        pairs = list(pairs.items())
+    steps = list(pairs) if isinstance(pairs, Sequence) else []
+    for step in steps or [None]:
+        pair = isinstance(step, Sequence) and not isinstance(step, str) and len(step) == 2
+        if step is None or not pair or not isinstance(step[0], str) or not step[0]:
+            raise RecipeError(
+                f"schedule is a list of (what trains, epochs), not {given!r}.",
+                hint='Write [("head", 3), ("layer4", 5)], or "head=3,layer4=5".',
+            )
+        _whole(f'the epochs of "{step[0]}" in schedule', step[1], 1)
+    return [Phase(what, epochs) for what, epochs in steps]
+
+
+def _parsed(text: str) -> list[tuple[str, Any]]:
+    pairs = [part.strip().rpartition("=") for part in text.split(",") if part.strip()]
+    return [
+        (what.strip(), int(count) if count.strip().isdigit() else count) for what, _, count in pairs
+    ]
+
+
+def _check_augment(augment: Any) -> None:
+    if augment in ("auto", True, False) and not _is_count(augment):
+        return
+    if not _is_count(augment) or augment < 1:
+        raise RecipeError(
+            f'augment is "auto", True, False, or a number of fixed views: {augment!r}.'
+        )
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _whole(name: str, value: Any, least: int) -> None:
+    if not _is_count(value) or value < least:
+        raise RecipeError(f"{name} must be a whole number, {least} or more: {value!r}.")
+
+
+def _number(name: str, value: Any, *, above: float | None = None, least: float = 0) -> bool:
+    """Whether a number is at most 1; raises RecipeError for what is none, or out of range."""
+    number = isinstance(value, float | int) and not isinstance(value, bool)
+    if (
+        not number
+        or not value < math.inf
+        or (value <= above if above is not None else value < least)
+    ):
+        bound = f"above {above}" if above is not None else f"{least} or more"
+        raise RecipeError(f"{name} must be a number {bound}: {value!r}.")
+    return bool(value <= 1)
+
+
+def _one_of(name: str, value: Any, choices: Iterable[str]) -> None:
+    if value not in choices:
+        message = f"No {name} {value!r}. {did_you_mean(str(value), choices)}".strip()
+        raise UnknownName(message, hint=f"There is: {', '.join(choices)}.")

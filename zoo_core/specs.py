@@ -1,0 +1,141 @@
+"""How data is written as text: `KIND:WHERE?option=value#part`, or `KIND/WHERE` and so on."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from zoo_core.errors import DataError, did_you_mean
+from zoo_core.pictures import Pictures
+
+PARTS = ("train", "test")
+OPTIONS = re.compile(r"\w+=[^&=]*(&\w+=[^&=]*)*")
+
+
+@dataclass(frozen=True)
+class Spec:
+    """A spec in its pieces; `text` is the whole of it, `part` what stands after `#`, or nothing."""
+
+    text: str
+    kind: str
+    where: str
+    options: dict[str, str]
+    part: str
+
+    @property
+    def path(self) -> Path:
+        return expanded(self.where)
+
+    @property
+    def name(self) -> str:
+        """The spec without its part."""
+        return self.text.removesuffix(f"#{self.part}") if self.part else self.text
+
+
+@dataclass(frozen=True)
+class Format:
+    """A kind of data that a spec can name.
+
+    `sign`: how it is written, `folder:DIR`. `parts`: what may stand after `#`; None: what the data
+    has. `options`: what may stand after `?`.
+    """
+
+    sign: str
+    open: Callable[[Spec], Pictures]
+    parts: tuple[str, ...] | None = PARTS
+    options: tuple[str, ...] = ()
+
+
+def parse(text: str, formats: dict[str, Format]) -> Spec:
+    """A spec in its pieces. Raises DataError where it is not one of the formats."""
+    kind, separator, rest = _kind(text)
+    if kind not in formats:
+        raise _unknown(text, kind, formats)
+    sign = formats[kind].sign
+    if separator != sign.removeprefix(kind)[:1] or (separator and not rest):
+        needs = "needs a file" if sign.endswith("FILE") else "needs a folder"
+        fault = "takes no folder" if sign == kind else f"{needs}: {sign}"
+        raise DataError(f'"{kind}" {fault}.')
+    where, options, part = _pieces(rest)
+    spec = Spec(text, kind, where, options, part)
+    _check(spec, formats[kind])
+    return spec
+
+
+def _kind(text: str) -> tuple[str, str, str]:
+    """The kind, the separator after it (`:`, `/` or none), and the rest."""
+    found = re.match(r"(\w*)([:/]?)(.*)", text, re.DOTALL)
+    assert found is not None
+    return found[1], found[2], found[3]
+
+
+def _pieces(rest: str) -> tuple[str, dict[str, str], str]:
+    """Where, options and part; a folder's own name may hold a `#` or a `?`."""
+    if _exists(rest):
+        return rest, {}, ""
+    body, mark, part = rest.rpartition("#")
+    if not mark:
+        body, part = rest, ""
+    head, mark, tail = body.rpartition("?")
+    if mark and OPTIONS.fullmatch(tail) and not _exists(body):
+        return head, dict(pair.split("=") for pair in tail.split("&")), part
+    return body, {}, part
+
+
+def _check(spec: Spec, known: Format) -> None:
+    for option in spec.options:
+        if option not in known.options:
+            raise DataError(
+                f'No option "{option}" in "{spec.text}". {did_you_mean(option, known.options)}',
+                hint=f"It has: {_listed(known.options)}." if known.options else "It has none.",
+            )
+    if spec.part and known.parts is not None and spec.part not in known.parts:
+        raise no_part(spec, known.parts)
+
+
+def chosen_part(spec: Spec, parts: Iterable[str]) -> str:
+    """The part that is asked for, else the training part, or the only one. Raises DataError."""
+    listed = list(parts)
+    if spec.part in listed:
+        return spec.part
+    if not spec.part and ("train" in listed or len(listed) == 1):
+        return "train" if "train" in listed else listed[0]
+    raise no_part(spec, listed)
+
+
+def no_part(spec: Spec, parts: Iterable[str]) -> DataError:
+    """The error for a part that the data has not."""
+    listed = [f"#{part}" for part in parts]
+    hint = f"A part is {_listed(listed, ' or ')}." if listed else "Leave it out."
+    fault = f'No part "{spec.part}" in "{spec.text}".' if spec.part else f'"{spec.text}" has parts.'
+    return DataError(fault, hint=hint)
+
+
+def _unknown(text: str, kind: str, formats: dict[str, Format]) -> DataError:
+    hint = f"Data is {_listed([known.sign for known in formats.values()], ' or ')}."
+    if _exists(text):
+        csv = Path(text).suffix.lower() == ".csv"
+        hint = f'Did you mean "{"csv" if csv else "folder"}:{text}"?'
+    return DataError(f'No data "{text}". {did_you_mean(kind, formats)}'.strip(), hint=hint)
+
+
+def _listed(names: Iterable[str], last: str = " and ") -> str:
+    *some, end = names
+    return f"{', '.join(some)}{last}{end}" if some else end
+
+
+def expanded(where: str) -> Path:
+    """A path with `~` replaced. Raises DataError where that is nobody's home."""
+    try:
+        return Path(where).expanduser()
+    except RuntimeError as error:
+        raise DataError(f"{where}: {error}") from error
+
+
+def _exists(where: str) -> bool:
+    try:
+        return bool(where) and expanded(where).exists()
+    except OSError:  # longer than a name can be
+        return False

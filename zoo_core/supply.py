@@ -1,0 +1,241 @@
+"""What a phase of a training reads: pictures, or the activations that its frozen part gives."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from zoo_core.batches import Feed, FixedViews, Order, Samples
+from zoo_core.caching import Caching, forecast
+from zoo_core.chain import owner
+from zoo_core.data import Pictures, is_tensor_item
+from zoo_core.errors import RecipeError
+from zoo_core.model import ZooModel
+from zoo_core.modes import evaluating
+from zoo_core.precision import Precision
+from zoo_core.prefix import Prefix, entered, frozen_stages, rows_for
+from zoo_core.processes import Processes
+from zoo_core.quantities import byte_size
+from zoo_core.regularize import Stack, called
+from zoo_core.settings import Settings
+
+TRAIN, VAL = "training pictures", "validation pictures"
+
+
+class Supply:
+    """Batches for training and validation, for what trains in a phase.
+
+    `prefix`: the frozen part, or None. `train`, `val`: the batches, of activations where
+    `cached`. `cache`: what became of the cache, as facts or as the reason why there is none.
+    `epochs`: how many there are; `passes`: over the training pictures besides.
+    """
+
+    def __init__(
+        self,
+        model: ZooModel,
+        train_set: Pictures,
+        val_set: Pictures | None,
+        settings: Settings,
+        stack: Stack,
+        processes: Processes,
+        precision: Precision,
+        *,
+        epochs: int,
+        passes: int,
+        say: Callable[[str], None],
+        progress: bool,
+    ) -> None:
+        self.model, self.settings, self.stack = model, settings, stack
+        self.processes, self.precision = processes, precision
+        self.epochs, self.passes, self.say, self.progress = epochs, passes, say, progress
+        self.cached, self.multilabel = False, train_set.multilabel
+        augment = augmented(settings.augment, model, train_set)
+        self.sets = {TRAIN: self._samples(train_set, augment)}
+        if val_set is not None:
+            self.sets[VAL] = self._samples(val_set, False)
+        self.prefix = self._prefix()
+        self.cache: dict[str, Any] | str = self._cache()
+        balance = train_set.targets if settings.balance == "sampler" else None
+        self.train = self._feed(self.sets[TRAIN], seed=settings.seed, balance=balance)
+        self.val = self._feed(self.sets[VAL]) if val_set is not None else None
+
+    def boundary(self, x: Tensor) -> Tensor:
+        """What enters the part that trains, from what a batch holds."""
+        return x if self.cached or self.prefix is None else self.prefix(x)
+
+    def in_order(self) -> Feed:
+        """The training pictures as evaluation sees them, or their activations, in order."""
+        samples = self.sets[TRAIN]
+        if samples.random:
+            samples = self._samples(samples.pictures, False)
+        return self._feed(samples)
+
+    def _feed(self, samples: Samples, **order: Any) -> Feed:
+        given = {"seed": None, **order}
+        where = {"rank": self.processes.rank, "world": self.processes.world}
+        listed = Order(len(samples), self.settings.batch_size, **given, **where)
+        return Feed(samples, listed, self.settings.workers)
+
+    def _samples(self, pictures: Pictures, augment: bool | int) -> Samples:
+        model, seed = self.model, self.settings.seed
+        plain = model.transform()
+        if augment is False:
+            return Samples(pictures, plain, random=False, seed=seed)
+        transform = model.transform(train=True)
+        if augment is True:
+            return Samples(pictures, transform, random=True, seed=seed)
+        mirrors = model.input.flip
+        return FixedViews(
+            pictures, transform, seed=seed, views=augment, plain=plain, mirrors=mirrors
+        )
+
+    def _prefix(self) -> Prefix | None:
+        """The frozen part; none where regularizers make other pictures, which it would have to see.
+
+        They get pictures, then, and the model runs as a whole.
+        """
+        stages = [] if _other_pictures(self.stack) else frozen_stages(self.model)
+        if not stages:
+            return None
+        local = math.ceil(self.settings.batch_size / self.processes.world)
+        rows, compile = rows_for(local, self.processes.device), self.settings.compile
+        return Prefix(self.model, stages, rows, self.precision.autocast, compile=compile)
+
+    # --- the cache -------------------------------------------------------------------------------
+
+    def _cache(self) -> dict[str, Any] | str:
+        """Put activations in the place of pictures, where that is wanted, right, and pays."""
+        if self.settings.cache is False:
+            return "not wanted"
+        caching = self._caching()
+        reason = self._nothing_to_cache() if caching is None else caching.against()
+        if reason or caching is None:
+            return self._not_cached(reason)
+        facts: dict[str, Any] = {"boundary": caching.prefix.boundary}
+        if caching.is_ready():
+            self.say(f"Cached: what enters {caching.prefix.boundary}, from an earlier training.")
+            facts["reused"] = True
+        else:
+            told = self._forecast(caching)
+            if self.settings.cache == "auto" and not self.processes.from_main(told.pays):
+                return self._not_cached(f"it would save no time ({told})")
+            rows = f"{caching.rows:,} rows, {byte_size(told.bytes)}"
+            self.say(f"Caching what enters {caching.prefix.boundary}: {rows}; {told}.")
+            facts |= {"bytes": told.bytes, "without": told.without}
+            facts["predicted"] = told.building + told.training
+        start = time.perf_counter()
+        reason = caching.fill()
+        if reason:
+            return self._not_cached(reason)
+        self.cached = True
+        return facts | {"building": time.perf_counter() - start}
+
+    def _caching(self) -> Caching | None:
+        if self.prefix is None:
+            return None
+        return Caching(
+            self.model,
+            self.prefix,
+            self.sets,
+            batch_size=self.settings.batch_size,
+            workers=self.settings.workers,
+            made_of={
+                "precision": self.precision.name,
+                "compile": self.settings.compile,
+                "channels_last": any(map(_is_channels_last, self.model.parameters())),
+            },
+            processes=self.processes,
+            say=self.say,
+            progress=self.progress,
+        )
+
+    def _nothing_to_cache(self) -> str:
+        names = _other_pictures(self.stack)
+        if names:
+            return _in_each_step(names)
+        return f"nothing before {next(iter(self.model.chain))} is frozen as a whole stage"
+
+    def _not_cached(self, reason: str) -> str:
+        if self.settings.cache is True:
+            raise RecipeError(f"cache=True cannot be: {reason}.", hint=_hint(reason))
+        if self.model.frozen:
+            self.say(f"Not cached: {reason}.")
+        return reason
+
+    def _forecast(self, caching: Caching) -> Any:
+        tail = self._tail_seconds(caching.first_activations())
+        sets = list(self.sets.values())
+        batch_size = self.settings.batch_size
+        return forecast(caching.cost(), tail, sets, batch_size, self.epochs, self.passes)
+
+    def _tail_seconds(self, h: Tensor) -> float:
+        """Seconds of the part that trains, forward and backward; nothing in the model changes."""
+        assert self.prefix is not None
+        stages = list(self.model.chain.values())[len(self.prefix.stages) :]
+        weights = [p for p in self.model.parameters() if p.requires_grad]
+        seconds = math.inf
+        with entered(self.model, stages), evaluating(self.model):
+            for _ in range(2):  # the first time, kernels are chosen and memory is found
+                start = time.perf_counter()
+                with self.precision.autocast():
+                    outputs = self.model(h)
+                loss = functional.cross_entropy(outputs.float(), outputs.argmax(1))
+                torch.autograd.grad(loss, weights, allow_unused=True)
+                if loss.is_cuda:
+                    torch.cuda.synchronize()
+                seconds = min(seconds, time.perf_counter() - start)
+        return seconds
+
+
+def augmented(augment: bool | str | int, model: ZooModel, pictures: Pictures) -> bool | int:
+    """How pictures are augmented: not, anew each time, or as a number of fixed views.
+
+    "auto" means anew, when more than the head trains.
+    """
+    if is_tensor_item(pictures):
+        if augment not in ("auto", False):
+            message = "Tensors count as preprocessed and cannot be augmented."
+            raise RecipeError(message, hint="Give PIL pictures.")
+        return False
+    if augment == "auto":
+        trained = [name for name, p in model.named_parameters() if p.requires_grad]
+        return any(owner(model.chain, name) != "head" for name in trained)
+    return augment  # type: ignore[return-value]
+
+
+def refuse_cache(stack: Stack) -> None:
+    """Raise RecipeError, where a cache is insisted on, for regularizers that forbid it."""
+    names = _other_pictures(stack)
+    if names:
+        reason = _in_each_step(names)
+        raise RecipeError(f"cache=True cannot be: {reason}.", hint=_hint(reason))
+
+
+def _in_each_step(names: list[str]) -> str:
+    verb = "makes" if len(names) == 1 else "make"
+    return f"{' and '.join(names)} {verb} other pictures in each step"
+
+
+def _other_pictures(stack: Stack) -> list[str]:
+    """The names of regularizers that make other pictures in each step."""
+    return [called(member) for member in stack.members if member.changes_pictures]
+
+
+def _hint(reason: str) -> str:
+    if "other pictures in" in reason:
+        return "Take manifold-mixup, which mixes the cached activations, or leave cache out."
+    if "augmented anew" in reason:
+        return "Pass augment=False, or a number of fixed views: augment=8."
+    if "is frozen" in reason:
+        return "Freeze with freeze_until, or leave cache out."
+    return 'Leave cache out: "auto" caches where it can.'
+
+
+def _is_channels_last(weight: Tensor) -> bool:
+    return weight.ndim == 4 and not weight.is_contiguous()

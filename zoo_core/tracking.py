@@ -1,0 +1,70 @@
+"""Where else the numbers of a training go: TensorBoard, Weights & Biases, MLflow, …
+
+By the trackers of Accelerate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from zoo_core.errors import RecipeError, UnknownName, did_you_mean
+
+
+class Tracker:
+    """Takes the rows of a training. `name`: what Accelerate calls the tracker; None for none.
+
+    Raises UnknownName for a name that there is not, RecipeError where its package is missing.
+    """
+
+    def __init__(self, name: str | None, folder: Path | None) -> None:
+        self.name: str | None = None
+        self.trackers: list[Any] = []
+        if name is None:
+            return
+        from accelerate.tracking import LOGGER_TYPE_TO_CLASS, get_available_trackers
+
+        if name not in LOGGER_TYPE_TO_CLASS:
+            near = did_you_mean(str(name), LOGGER_TYPE_TO_CLASS)
+            raise UnknownName(
+                f"No tracker {name!r}. {near}".strip(),
+                hint=f"There is: {', '.join(LOGGER_TYPE_TO_CLASS)}.",
+            )
+        if name not in {kind.value for kind in get_available_trackers()}:
+            raise RecipeError(
+                f'The tracker "{name}" needs its package.', hint=f"Run: pip install {name}"
+            )
+        self.name, self.folder = name, folder or Path("runs")
+
+    def begin(self, recipe: Mapping[str, Any]) -> None:
+        """Tell it what is trained."""
+        if self.name is not None:
+            from accelerate import Accelerator
+
+            accelerator = Accelerator(log_with=self.name, project_dir=str(self.folder))
+            accelerator.init_trackers("zoo", config=_flat(recipe))
+            self.trackers = accelerator.trackers
+
+    def add(self, row: Mapping[str, Any]) -> None:
+        """Tell it the numbers of an epoch."""
+        numbers = {k: v for k, v in row.items() if isinstance(v, int | float) and k != "epoch"}
+        for tracker in self.trackers:
+            tracker.log(numbers, step=row["epoch"])
+
+    def close(self) -> None:
+        """Have it write what it still holds."""
+        for tracker in self.trackers:
+            tracker.finish()
+        self.trackers = []
+
+
+def _flat(recipe: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Tables within tables as one of plain values, as trackers want it."""
+    found: dict[str, Any] = {}
+    for key, value in recipe.items():
+        if isinstance(value, Mapping):
+            found |= _flat(value, f"{prefix}{key}.")
+        else:
+            found[prefix + key] = value if isinstance(value, int | float | str) else str(value)
+    return found
