@@ -80,12 +80,15 @@ def entries() -> list[Entry]:
 
 
 def _entry(path: Path) -> Entry | None:
+    if path.name.startswith("."):  # one that is being written
+        return None
     try:
         facts = json.loads((path / FACTS).read_text(encoding="utf-8"))
         size = (path / VALUES).stat().st_size
-        return Entry(path.name, path, size, (path / FACTS).stat().st_mtime, facts)
+        used = (path / FACTS).stat().st_mtime
     except (OSError, ValueError):
         return None
+    return Entry(path.name, path, size, used, facts) if isinstance(facts, dict) else None
 
 
 def remove(path: Path) -> None:
@@ -98,7 +101,8 @@ def clear() -> int:
     size = 0
     with contextlib.suppress(OSError):
         for path in list(place().iterdir()):
-            size += sum(file.stat().st_size for file in path.glob("*"))
+            with contextlib.suppress(OSError):  # another process was first
+                size += sum(file.stat().st_size for file in path.glob("*"))
             remove(path)
     return size
 
@@ -181,22 +185,24 @@ def load(key: str) -> Tensor | None:
             tensor = tensor.clone()
         if checksum(tensor) != entry.facts["checksum"]:
             raise ValueError("checksum")
-        os.utime(entry.path / FACTS)
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError):
         remove(entry.path)
         return None
+    with contextlib.suppress(OSError):  # a folder for reading only
+        os.utime(entry.path / FACTS)
     return tensor
 
 
 def _mapped(entry: Entry) -> Tensor:
     path = entry.path / VALUES
+    whole = path.stat().st_size
     with path.open("rb") as file:
-        (length,) = struct.unpack("<Q", file.read(8))
-        header = json.loads(file.read(length))["activations"]
-    dtype = next(kind for kind, name in DTYPES.items() if name == header["dtype"])
+        length = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(min(length, whole)))["activations"]
+    dtype = {name: kind for kind, name in DTYPES.items()}[header["dtype"]]
     shape = header["shape"]
     size = math.prod(shape) * dtype.itemsize
-    if path.stat().st_size != 8 + length + size:
+    if whole != 8 + length + size:
         raise ValueError("size")
     # Copy on write: nothing that happens to the tensor can reach the file.
     values = np.memmap(path, np.uint8, "c", offset=8 + length, shape=(size,))
@@ -225,15 +231,20 @@ class Sink:
         self.row = like[0].numel() * like.element_size()
         header = _header(shape, like.dtype)
         self.start = len(header)
-        path = temporary / VALUES
-        if not path.exists():
-            path.write_bytes(header)
-        self.file = path.open("r+b")
+        # Each process writes the same header: none may empty a file with another's rows.
+        opened = os.open(temporary / VALUES, os.O_RDWR | os.O_CREAT, 0o644)
+        self.file = os.fdopen(opened, "r+b")
+        self._write(0, header)
 
     def put(self, first: int, values: Tensor) -> None:
         """Write some rows, the first of them at `first`. Raises OSError on a full disk."""
-        self.file.seek(self.start + first * self.row)
-        self.file.write(values.contiguous().reshape(-1).view(torch.uint8).numpy().data)
+        data = values.contiguous().reshape(-1).view(torch.uint8).numpy().data
+        self._write(self.start + first * self.row, data)
+
+    def _write(self, place: int, data: Any) -> None:
+        self.file.seek(place)
+        self.file.write(data)
+        self.file.flush()  # a full disk is to be noticed here
 
     def close(self) -> None:
         self.file.close()

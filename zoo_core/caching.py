@@ -6,6 +6,7 @@ the uncached training, bit for bit on a CPU: what cannot be so is refused, and s
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -17,8 +18,8 @@ from torch import Tensor
 from zoo_core import __version__, activations
 from zoo_core.batches import Feed, FixedViews, Order, Samples, seeded
 from zoo_core.digest import tensor_digest
-from zoo_core.errors import RecipeError
 from zoo_core.model import ZooModel
+from zoo_core.modes import modes_kept
 from zoo_core.prefix import Prefix
 from zoo_core.processes import Processes
 from zoo_core.progress import Bar
@@ -75,17 +76,21 @@ class Caching:
         return self._depends_on_place()
 
     def _depends_on_place(self) -> str:
-        """Whether a row's activations depend on where it is in the batch, or on chance."""
+        """Whether a row's activations depend on its batch, on chance, or on the model's mode."""
         x = self._first()
-        x = torch.cat([x, x.new_zeros(max(self.prefix.rows - len(x), 0), *x.shape[1:])])
-        with seeded(0):
-            once = self.prefix(x)
-        with seeded(1):
-            again = self.prefix(x.roll(1, 0)).roll(-1, 0)
+        step = min(len(x) - 1, 1)
+        moved = torch.cat([x.new_zeros(step, *x.shape[1:]), x[: len(x) - step]])
+        with modes_kept(self.model):
+            self.model.train()
+            with seeded(0):
+                once = self.prefix(x)[: len(x) - step]
+            self.model.eval()
+            with seeded(1):
+                again = self.prefix(moved)[step:]
         alike = torch.equal if x.device.type == "cpu" else _near
         if alike(once, again):
             return ""
-        return "the frozen part gives other activations each time, or at each place in a batch"
+        return "the frozen part gives other activations each time, or in each batch"
 
     def cost(self) -> Cost:
         """What a batch costs, by running one. The kernels are warm after `against()`."""
@@ -107,8 +112,8 @@ class Caching:
 
     def is_ready(self) -> bool:
         """Whether all is on disk already."""
-        known = {entry.key for entry in activations.entries()}
-        return self.processes.first(lambda: all(self._key(s) in known for s in self.sets.values()))
+        keys = {self._key(samples) for samples in self.sets.values()}
+        return self.processes.first(lambda: keys <= {entry.key for entry in activations.entries()})
 
     def fill(self) -> str:
         """Put activations in the place of pictures; returns why not, where that fails.
@@ -120,7 +125,10 @@ class Caching:
             key = self._key(samples)
             held = activations.load(key)
             if self.processes.agree(held is None):
-                held = self._computed(title, samples, key)
+                try:
+                    held = self._computed(title, samples, key)
+                except _NoRoom as error:
+                    return f"the activations cannot be kept: {error}"
             if self.processes.agree(held is None):
                 return f"{activations.place()} is not shared by all processes"
             assert held is not None
@@ -176,7 +184,9 @@ class Caching:
             "rows": self.prefix.rows,
             "type": str(like.dtype),
             "device": "cpu" if cpu else torch.cuda.get_device_name(like.device),
+            "kernels": torch.backends.cpu.get_cpu_capability() if cpu else "",
             "threads": torch.get_num_threads() if cpu else 0,
+            "products": torch.get_float32_matmul_precision(),
             "torch": torch.__version__,
             "zoo": __version__,
             **self.made_of,
@@ -184,8 +194,13 @@ class Caching:
 
     def _prefix_digest(self) -> str:
         state = self.model.state_dict()
+        state |= dict(self.model.named_buffers())  # also those that are not persistent
         still = [name for name in state if any(s.has(name) for s in self.prefix.stages)]
         return tensor_digest({name: state[name] for name in still})
+
+
+class _NoRoom(Exception):
+    """Neither memory nor the disk holds the activations; says why."""
 
 
 class _Store:
@@ -224,27 +239,38 @@ class _Store:
             self._fails(error)
 
     def _fails(self, error: OSError) -> None:
+        """Note it. One process alone stops where memory does not hold the rows either."""
+        if self.sink is not None:
+            with contextlib.suppress(OSError):
+                self.sink.close()
         self.sink, self.error = None, error
-        if self.memory is None:
-            raise RecipeError(
-                f"The activations cannot be kept: {error.strerror or error}.",
-                hint="Free some space, raise ZOO_CACHE_LIMIT, or pass cache=False.",
-            ) from error
+        if self.memory is None and self.processes.world == 1:
+            raise _NoRoom(self._reason()) from error
+
+    def _reason(self) -> str:
+        if self.error is None:
+            return "another process found no room"
+        return self.error.strerror or str(self.error)
 
     def finish(self, key: str, facts: Mapping[str, Any], say: Callable[[str], None]) -> Any:
         """The activations, from memory or from the file that is now in its place."""
-        if self.sink is not None:
-            self.sink.close()
-        self.processes.wait()
-        if self.error is None:
+        try:
+            if self.sink is not None:
+                self.sink.close()
+        except OSError as error:
+            self._fails(error)
+        lost = self.processes.agree(self.error is not None)  # and all have written their part
+        if not lost:
             try:
                 self.processes.first(lambda: activations.finish(self.temporary, key, facts))
             except OSError as error:
                 self._fails(error)
-        if self.error is not None:
+                lost = True
+        if lost:
             activations.remove(self.temporary) if self.temporary else None
-            reason = self.error.strerror or self.error
-            say(f"The cache is in memory only, for this run: {reason}.")
+            if self.memory is None:
+                raise _NoRoom(self._reason())
+            say(f"The cache is in memory only, for this run: {self._reason()}.")
         return self.memory if self.memory is not None else activations.load(key)
 
 

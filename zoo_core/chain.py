@@ -61,6 +61,12 @@ def owner(chain: Mapping[str, Stage], name: str) -> str | None:
     return next((stage.name for stage in chain.values() if stage.has(name)), None)
 
 
+def reach(stage: Stage) -> Stage:
+    """A stage that has also the modules that it runs but does not own, such as dropout."""
+    ran = [step for step in stage.run if isinstance(step, str)]
+    return Stage(stage.name, run=stage.run, owns=(*stage.owns, *ran))
+
+
 def stage_rows(model: Any) -> list[dict[str, Any]]:
     """One row per stage, from one picture of zeros in eval mode.
 

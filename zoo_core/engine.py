@@ -241,7 +241,8 @@ class Session:
             if solves:
                 self._solve_head()
             self.optimizer = make_optimizer(model, settings)
-            self.forward: Any = self.processes.joined(model)
+            idle = self.processes.world > 1 and self.supply.has_idle_weights()
+            self.forward: Any = self.processes.joined(model, idle=idle)
             if settings.compile:
                 self.forward = torch.compile(self.forward)
             steps = len(self.supply.train)

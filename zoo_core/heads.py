@@ -23,11 +23,13 @@ def solves_head(model: ZooModel, settings: Settings) -> bool:
     if settings.head == "random":
         return False
     name = classifier(model, model.chain)
-    linear = name is not None and isinstance(model.get_submodule(name), nn.Linear)
+    layer = model.get_submodule(name) if name is not None else None
+    linear = isinstance(layer, nn.Linear) and layer.bias is not None
     if settings.head == "ridge":
         if not linear:
             raise RecipeError(
-                f"The head of {model.info.name} is no linear layer, so it has no closed form.",
+                f"The head of {model.info.name} is no linear layer with a bias, "
+                "so it has no closed form.",
                 hint='Leave head="ridge" out.',
             )
         if not all(p.requires_grad for p in model.get_submodule(name or "").parameters()):
@@ -52,8 +54,7 @@ def solve_head(model: ZooModel, supply: Supply, processes: Processes) -> Solutio
     solution = solve(features, feed.samples.targets, layer.out_features)
     with torch.no_grad():
         layer.weight.copy_(solution.weight)
-        if layer.bias is not None:
-            layer.bias.copy_(solution.bias)
+        layer.bias.copy_(solution.bias)
     return solution
 
 
@@ -69,7 +70,9 @@ def _features(
         with evaluating(model), torch.no_grad():
             for batch in feed.epoch(1):
                 seen.clear()
-                h = supply.boundary(batch.x.to(like.device, like.dtype, non_blocking=True))
+                dtype = None if supply.cached else like.dtype  # activations have their own
+                x = batch.x.to(device=like.device, dtype=dtype, non_blocking=True)
+                h = supply.boundary(x)
                 with supply.precision.autocast():
                     model(h)
                 found.append(seen[0].flatten(1).float().cpu())

@@ -11,12 +11,13 @@ import contextlib
 import functools
 import math
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from zoo_core.chain import run_stages
+from zoo_core.chain import reach, run_stages
 from zoo_core.model import ZooModel
 from zoo_core.types import Stage
 
@@ -29,16 +30,11 @@ def frozen_stages(model: ZooModel) -> list[Stage]:
     held = set(model._freezing.modules) if model._freezing else set()
     still: list[Stage] = []
     for stage in model.chain.values():
-        reach = Stage(stage.name, run=stage.run, owns=(*stage.owns, *_paths(stage)))
-        inside = [name for name, _ in model.named_modules() if name and reach.has(name)]
+        inside = [name for name, _ in model.named_modules() if name and reach(stage).has(name)]
         if any(stage.has(name) for name in learns) or not held.issuperset(inside):
             break
         still.append(stage)
     return still
-
-
-def _paths(stage: Stage) -> list[str]:
-    return [step for step in stage.run if isinstance(step, str)]
 
 
 class Prefix:
@@ -67,7 +63,8 @@ class Prefix:
         parts = x.split(self.rows)
         with torch.no_grad(), self.autocast():
             found = [self.run(_filled(part, self.rows))[: len(part)] for part in parts]
-        return found[0] if len(found) == 1 else torch.cat(found)
+        # Kernels differ by the order in memory, too: what was stored comes back in the plain one.
+        return found[0].contiguous() if len(found) == 1 else torch.cat(found).contiguous()
 
 
 def _filled(x: Tensor, rows: int) -> Tensor:
@@ -95,17 +92,42 @@ def entered(
     `checkpointing`: keep no activations inside a stage, but compute them again for the gradients.
     """
     run = _checkpointed if checkpointing else run_stages
+    outer = model.__dict__.get("forward")
     model.forward = functools.partial(run, model, list(stages))
     try:
         yield
     finally:
         del model.forward
+        if outer is not None:
+            model.forward = outer
 
 
 def _checkpointed(model: nn.Module, stages: Sequence[Stage], x: Tensor) -> Tensor:
     for stage in stages:
         if torch.is_grad_enabled():
-            x = checkpoint(run_stages, model, [stage], x, use_reentrant=False)
+            how: Any = {"use_reentrant": False, "context_fn": functools.partial(_contexts, model)}
+            x = checkpoint(run_stages, model, [stage], x, **how)
         else:
             x = run_stages(model, [stage], x)
     return x
+
+
+def _contexts(model: nn.Module) -> tuple[Any, Any]:
+    """Around a stage's first pass, and around the second, for the gradients."""
+    return contextlib.nullcontext(), _Unmoved(model)
+
+
+class _Unmoved:
+    """Batch statistics that have moved in the first pass of a step stay so in the second."""
+
+    def __init__(self, model: nn.Module) -> None:
+        training = (module for module in model.modules() if module.training)
+        self.buffers = [b for module in training for b in module.buffers(recurse=False)]
+
+    def __enter__(self) -> None:
+        self.before = [buffer.clone() for buffer in self.buffers]
+
+    @torch.no_grad()
+    def __exit__(self, *error: object) -> None:
+        for buffer, before in zip(self.buffers, self.before, strict=True):
+            buffer.copy_(before)

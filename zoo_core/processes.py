@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -22,7 +23,9 @@ class Processes:
     def __init__(self) -> None:
         from accelerate.state import PartialState
 
-        state = PartialState()
+        # Without this, it leaves processes on CPUs alone that torchrun has started together.
+        together = "LOCAL_RANK" in os.environ and not torch.cuda.is_available()
+        state = PartialState(cpu=True) if together else PartialState()
         self.rank, self.world = state.process_index, state.num_processes
         self.device: torch.device = state.device
 
@@ -62,15 +65,15 @@ class Processes:
             torch.distributed.all_reduce(value)
         return value
 
-    def joined(self, model: nn.Module) -> nn.Module:
+    def joined(self, model: nn.Module, *, idle: bool) -> nn.Module:
         """The model, with gradients that are means over all processes.
 
-        What it cannot reach from its outputs may train, too: it then has no gradient.
+        `idle`: whether something trains that the outputs do not depend on.
         """
         if self.world == 1:
             return model
         device = [self.device] if self.device.type == "cuda" else None
-        return DistributedDataParallel(model, device_ids=device, find_unused_parameters=True)
+        return DistributedDataParallel(model, device_ids=device, find_unused_parameters=idle)
 
     def first(self, do: Callable[[], T]) -> T:
         """What the main process makes of it; the others wait for it. An error is everybody's."""

@@ -13,7 +13,7 @@ from zoo_core.errors import RecipeError
 from zoo_core.recipes import read_recipe
 from zoo_core.runs import Run, without_none
 
-TABLES = ("start", "data", "train")
+TABLES = ("train", "start", "data")
 
 # What may differ between a run and its resumption: the result does not depend on it.
 FREE = {"cache", "workers"}
@@ -39,7 +39,7 @@ def replay(
 
     path = Path(recipe).expanduser()
     told = read_recipe(path)
-    start, data, how = (dict(told.get(table, {})) for table in TABLES)
+    how, start, data = (dict(told.get(table, {})) for table in TABLES)
     if start.get("object") or "model" not in start or "spec" not in data:
         what = start.get("object") or "something"
         raise RecipeError(
@@ -79,9 +79,10 @@ def refuse_another(path: Path, old: Mapping[str, Any], new: Mapping[str, Any]) -
     new = tomllib.loads(tomli_w.dumps(without_none(new)))
     for table in TABLES:
         ours, theirs = new.get(table, {}), old.get(table, {})
-        for key in sorted({*ours, *theirs} - FREE):
+        for key in dict.fromkeys((*theirs, *ours)):
             was, now = theirs.get(key), ours.get(key)
-            if was == now or (key == "epochs" and isinstance(was, int) and now >= was):
+            longer = key == "epochs" and isinstance(was, int) and now >= was
+            if key in FREE or was == now or longer:
                 continue
             raise RecipeError(_differs(path, table, key, was, now), hint=_HINTS[table])
 

@@ -42,8 +42,9 @@ def solve(features: Tensor, targets: Tensor, classes: int) -> Solution:
     """
     x = features.double()
     mean, spread = x.mean(0), x.std(0, correction=0)
-    spread = torch.where(spread > 1e-12 * spread.max().clamp(min=1e-300), spread, 1.0)
-    x = (x - mean) / spread
+    varied = spread > 1e-12 * x.abs().amax(0)  # what is constant has a spread of rounding
+    spread = torch.where(varied, spread, 1.0)
+    x = torch.where(varied, (x - mean) / spread, 0.0)
     y = functional.one_hot(targets, classes).double()
     prior = y.mean(0)
     basis, values, directions = _decomposed(x)

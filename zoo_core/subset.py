@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from torch import nn
 
-from zoo_core.chain import before, unknown_stage
+from zoo_core.chain import before, reach, unknown_stage
 from zoo_core.errors import RecipeError
 from zoo_core.model import ZooModel
 from zoo_core.transfer import hold, norm_modules
@@ -52,7 +52,7 @@ def train_only(model: ZooModel, what: str) -> ZooModel:
 
 
 def _hold_stages(model: ZooModel, what: str, chosen: set[str]) -> ZooModel:
-    inside = [stage for name, stage in model.chain.items() if name in chosen]
+    inside = [reach(stage) for name, stage in model.chain.items() if name in chosen]
 
     def trains(name: str) -> bool:
         return any(stage.has(name) for stage in inside)
@@ -62,7 +62,7 @@ def _hold_stages(model: ZooModel, what: str, chosen: set[str]) -> ZooModel:
 
 def _only(model: ZooModel, what: str) -> ZooModel:
     norms = norm_modules(model)
-    head = model.chain["head"]
+    head = reach(model.chain["head"])  # its dropout, too
     if what == "norm" and not norms:
         raise RecipeError(
             f'{model.info.name} has no normalisation, so train="norm" would train the head alone.',

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -176,21 +176,31 @@ class Supply:
 
     def _tail_seconds(self, h: Tensor) -> float:
         """Seconds of the part that trains, forward and backward; nothing in the model changes."""
-        assert self.prefix is not None
-        stages = list(self.model.chain.values())[len(self.prefix.stages) :]
-        weights = [p for p in self.model.parameters() if p.requires_grad]
         seconds = math.inf
-        with entered(self.model, stages), evaluating(self.model):
-            for _ in range(2):  # the first time, kernels are chosen and memory is found
-                start = time.perf_counter()
-                with self.precision.autocast():
-                    outputs = self.model(h)
-                loss = functional.cross_entropy(outputs.float(), outputs.argmax(1))
-                torch.autograd.grad(loss, weights, allow_unused=True)
-                if loss.is_cuda:
-                    torch.cuda.synchronize()
-                seconds = min(seconds, time.perf_counter() - start)
+        for _ in range(2):  # the first time, kernels are chosen and memory is found
+            start = time.perf_counter()
+            self._gradients(h)
+            if h.is_cuda:
+                torch.cuda.synchronize()
+            seconds = min(seconds, time.perf_counter() - start)
         return seconds
+
+    def has_idle_weights(self) -> bool:
+        """Whether something trains that no picture reaches, as auxiliary heads do."""
+        like = next(self.model.parameters())
+        batch = next(self.train.epoch(1))
+        h = self.boundary(batch.x[:2].to(like.device, like.dtype))
+        return any(gradient is None for gradient in self._gradients(h))
+
+    def _gradients(self, h: Tensor) -> Sequence[Tensor | None]:
+        """Those of all that trains, from activations and in eval mode; nothing changes."""
+        before = len(self.prefix.stages) if self.prefix else 0
+        weights = [p for p in self.model.parameters() if p.requires_grad]
+        with entered(self.model, list(self.model.chain.values())[before:]), evaluating(self.model):
+            with self.precision.autocast():
+                outputs = self.model(h)
+            loss = functional.cross_entropy(outputs.float(), outputs.argmax(1))
+            return torch.autograd.grad(loss, weights, allow_unused=True)
 
 
 def augmented(augment: bool | str | int, model: ZooModel, pictures: Pictures) -> bool | int:

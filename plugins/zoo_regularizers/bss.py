@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -74,6 +75,14 @@ class BSS(Regularizer):
     def penalty(self) -> Tensor:
         """The value of the last step; zero before the first."""
         return super().penalty() if self._value is None else self._value
+
+    def state_dict(self) -> dict[str, Any]:
+        """The value of the last step."""
+        return {"value": self._value}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        value = state["value"]
+        self._value = None if value is None else value.to(super().penalty().device)
 
     def _capture(self, module: nn.Module, inputs: tuple[Any, ...]) -> None:
         if self.model.training and torch.is_grad_enabled():

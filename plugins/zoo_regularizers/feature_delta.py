@@ -85,14 +85,16 @@ class FeatureDelta(Regularizer):
         return super().penalty() if self._value is None else self._value
 
     def state_dict(self) -> dict[str, Any]:
-        """The start of whatever has been trained."""
+        """The start of whatever has been trained, and the value of the last step."""
         if self.start is None:
-            return {"start": dict(self._saved)}
+            return {"start": dict(self._saved), "value": self._value}
         state = self.start.state_dict()
-        return {"start": {name: tensor for name, tensor in state.items() if name in self._own}}
+        own = {name: tensor for name, tensor in state.items() if name in self._own}
+        return {"start": own, "value": self._value}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        self._saved = state["start"]
+        self._saved, value = state["start"], state["value"]
+        self._value = None if value is None else value.to(super().penalty().device)
         if self.start is not None:
             self._write(self._saved)
 
