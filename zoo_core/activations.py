@@ -269,6 +269,8 @@ def finish(temporary: Path, key: str, facts: Mapping[str, Any]) -> None:
     entry = Entry(key, temporary, 0, 0.0, {})
     whole = {**facts, "checksum": checksum(_mapped(entry))}
     (temporary / FACTS).write_text(json.dumps(whole, indent=2, default=str), encoding="utf-8")
+    if _entry(place() / key) is None:  # there is none, or its facts are damaged
+        remove(place() / key)
     with contextlib.suppress(OSError):  # another process was first, with the same values
         temporary.rename(place() / key)
     remove(temporary)

@@ -139,6 +139,7 @@ class Session:
         self.tried = Tried()
         self.seconds = self.validating = 0.0
         self.cache: Any = None
+        self.shown: dict[str, Any] = {}  # behind the bar
         self.new_head = model.origin.new_head
 
     # --- from the start to the end ---------------------------------------------------------------
@@ -155,21 +156,20 @@ class Session:
         self.best = self.start
         self._write_recipe()
         self.tracker.begin(record.recipe)
-        with Interrupts() as self.interrupts:
-            try:
-                if state is not None:
-                    self._go_back_to(state)
-                if not self._is_finished():
-                    self._train(state)
-                    self.stack.detach()
-            except KeyboardInterrupt:
-                self._say_stopped()
-                raise
-            finally:
-                self.stack.release()
-                self.best.restore(model)
-                self.tracker.close()
-        self._say_late()
+        try:
+            if state is not None:
+                self._go_back_to(state)
+            if not self._is_finished():
+                self._train(state)
+                self.stack.detach()
+                self._say_late()
+        except (KeyboardInterrupt, SystemExit):
+            self._say_stopped()
+            raise
+        finally:
+            self.stack.release()
+            self.best.restore(model)
+            self.tracker.close()
         model.origin = replace(model.origin, new_head=False, trained=True)
         record.recipe["result"] = dict(record.best)
         record.recipe["cost"] = cost_of(self)
@@ -254,7 +254,7 @@ class Session:
             self.trains = trained_range(model)
             if len(self.phases) > 1:
                 self._say(f"Phase {number} of {len(self.phases)}: {self.trains}.")
-            with self._bar(last) as self.bar:
+            with self._bar(last) as self.bar, Interrupts() as self.interrupts:
                 self._run_epochs(last)
             if number < len(self.phases) and not self.place.stopped:
                 self.stack.release()
@@ -335,6 +335,7 @@ class Session:
         row["seconds"] = round(time.perf_counter() - start, 3)
         self.seconds += row["seconds"]
         self.bar.line(_epoch_line(row, self.total))
+        self.shown = _shown(row, self.device)
         self._keep(row, verdict)
         place.epoch, place.step, place.losses = place.epoch + 1, 0, []
         place.stopped = verdict is Verdict.STOP
@@ -357,6 +358,7 @@ class Session:
         """One pass over the training pictures: mean loss, pictures a second, share of waiting."""
         self.model.train()
         place, feed = self.place, self.supply.train
+        self.bar.title = f"epoch {place.epoch}/{self.total}"
         first = sum(phase.epochs for phase in self.phases[: place.phase - 1])
         done = place.step + (place.epoch - 1 - first) * len(feed)
         batches = feed.epoch(place.epoch, place.step)
@@ -372,7 +374,7 @@ class Session:
             own = len(batch.y) if batch.share else 0
             place.losses.append(loss.double() * own)
             place.step, done, seen = place.step + 1, done + 1, seen + own
-            self.bar.step(loss=loss)
+            self.bar.step(count=own, loss=loss, **self.shown)
             self._heed_interrupts(len(feed))
         mean = self._mean_loss(feed)
         seconds = max(time.perf_counter() - begun, 1e-9)
@@ -583,9 +585,10 @@ class Session:
             self.folder.write_best({name: state[name] for name in self.names}, metadata)
 
     def _bar(self, last: int) -> Bar:
-        epochs = last - self.place.epoch + 1
-        steps = max(epochs * len(self.supply.train) - self.place.step, 0)
-        return Bar("training", total=steps, shown=self.progress)
+        order = self.supply.train.order
+        left = (last - self.place.epoch + 1) * order.size - self.place.step * order.batch_size
+        share = max(left, 0) // self.processes.world
+        return Bar("training", total=share, shown=self.progress, unit="pictures")
 
     def _say(self, text: str) -> None:
         if self.progress:
@@ -628,6 +631,12 @@ def _peak_memory(device: torch.device) -> int:
         return torch.cuda.max_memory_allocated(device)
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def _shown(row: Mapping[str, Any], device: torch.device) -> dict[str, Any]:
+    """What stands behind the bar until the next epoch ends."""
+    last = {"accuracy": row["val_accuracy"]} if "val_accuracy" in row else {}
+    return {**last, "memory": lambda: _peak_memory(device)}
 
 
 def _epoch_line(row: Mapping[str, Any], total: int) -> str:
