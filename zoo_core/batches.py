@@ -224,6 +224,11 @@ class Feed:
         self.samples, self.order = samples, order
         self.loader = None if samples.hold() else _loader(samples, order, workers)
 
+    @property
+    def workers(self) -> int:
+        """How many processes read pictures; none where they are in memory."""
+        return self.loader.num_workers if self.loader is not None else 0
+
     def __len__(self) -> int:
         return len(self.order)
 

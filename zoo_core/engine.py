@@ -8,34 +8,28 @@ from __future__ import annotations
 
 import contextlib
 import math
-import resource
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import Tensor
-from torch.nn import functional
 
-from zoo_core.balance import class_weights
-from zoo_core.batches import Batch, Feed
+from zoo_core.batches import Feed
 from zoo_core.data import Pictures
 from zoo_core.errors import RecipeError
 from zoo_core.findings import cost_of, findings_of
 from zoo_core.heads import solve_head, solves_head
 from zoo_core.memory import Fitting
 from zoo_core.model import ZooModel, pretrained_part
-from zoo_core.modes import evaluating
 from zoo_core.optimizers import Rates, make_optimizer
 from zoo_core.precision import Precision
 from zoo_core.prefix import entered
 from zoo_core.processes import Processes
 from zoo_core.progress import Bar
-from zoo_core.quantities import duration
 from zoo_core.recipes import REPORT
-from zoo_core.regularize import Stack, Verdict, called
+from zoo_core.regularize import Stack, Verdict
 from zoo_core.report import write_report
 from zoo_core.resuming import (
     AFTER_EPOCH,
@@ -50,61 +44,24 @@ from zoo_core.resuming import (
     set_random_state,
 )
 from zoo_core.runs import Run, RunFolder, model_recipe, saved_names
+from zoo_core.scoring import scores_of, validated
 from zoo_core.settings import Phase, Settings
 from zoo_core.snapshot import Snapshot, moving
+from zoo_core.standing import Place, Tried
+from zoo_core.steps import Loss, Stepper
 from zoo_core.subset import apply, trained_range
 from zoo_core.supply import Supply
+from zoo_core.telling import (
+    behind_the_bar,
+    diverged,
+    epoch_line,
+    is_slow,
+    peak_memory,
+    what_did_not_begin,
+    what_is_slow,
+    what_the_cache_saved,
+)
 from zoo_core.tracking import Tracker
-
-SLOW = 0.3  # the share of an epoch that goes by waiting for data, from which on it is said
-
-
-@dataclass
-class Place:
-    """Where a training stands: epochs from 1 through all phases, steps done in this epoch.
-
-    `losses`: the summed losses of the steps of this epoch. `stopped`: by a regularizer.
-    """
-
-    phase: int = 1
-    epoch: int = 1
-    step: int = 0
-    stopped: bool = False
-    losses: list[Tensor] = field(default_factory=list)
-
-    def state_dict(self) -> dict[str, Any]:
-        return vars(self) | {"losses": [loss.cpu() for loss in self.losses]}
-
-    def load_state_dict(self, state: Mapping[str, Any], device: torch.device) -> None:
-        vars(self).update(state)
-        self.losses = [loss.to(device) for loss in state["losses"]]
-
-
-@dataclass
-class Tried:
-    """What is known of the epochs so far, to tell the best.
-
-    It is what a regularizer calls so, else that of the lowest validation loss; once averages have
-    begun, what came before does not count. `floor`: the loss that a head solved in closed form
-    starts with; above it nothing is better. Without validation the last epoch is the best.
-    """
-
-    lowest: float = math.inf
-    floor: float = math.inf
-    judged: bool = False
-    begun: bool = False
-
-    def is_better(self, row: Mapping[str, Any], verdict: Verdict, begun: bool) -> bool:
-        if begun and not self.begun:
-            self.lowest, self.judged, self.begun = math.inf, False, True
-        improved = verdict is Verdict.IMPROVED
-        self.judged = self.judged or improved
-        loss = row.get("val_loss", -math.inf)
-        better = improved or (loss < self.lowest and not self.judged)
-        if not better or loss > self.floor:
-            return False
-        self.lowest = row.get("val_loss", math.inf)
-        return True
 
 
 class Session:
@@ -131,6 +88,8 @@ class Session:
         self.device = processes.device
         self.precision = Precision(settings.precision, self.device)
         self.fitting = Fitting(settings.accumulate, self._say)
+        weighted = settings.balance == "weights"
+        self.loss = Loss(train_set, model.num_outputs, weighted=weighted)
         self.phases = settings.phases()
         self.total = sum(phase.epochs for phase in self.phases)
         self.record = Run(model, recipe, path=folder.path if folder else None)
@@ -140,6 +99,7 @@ class Session:
         self.seconds = self.validating = 0.0
         self.cache: Any = None
         self.shown: dict[str, Any] = {}  # behind the bar
+        self.told_slow = False
         self.new_head = model.origin.new_head
 
     # --- from the start to the end ---------------------------------------------------------------
@@ -162,7 +122,7 @@ class Session:
             if not self._is_finished():
                 self._train(state)
                 self.stack.detach()
-                self._say_late()
+                self._say(what_did_not_begin(self.stack))
         except (KeyboardInterrupt, SystemExit):
             self._say_stopped()
             raise
@@ -184,7 +144,7 @@ class Session:
         scores = None
         if self.supply.val is not None:
             with self._entered():
-                scores = self.scores(self.supply.val)
+                scores = scores_of(self.model, self.supply.val, self.supply, self.processes)
         if self.folder is not None:
             try:
                 write_report(self.record, findings_of(self, scores), self.folder.path / REPORT)
@@ -242,9 +202,19 @@ class Session:
                 self._solve_head()
             self.optimizer = make_optimizer(model, settings)
             idle = self.processes.world > 1 and self.supply.has_idle_weights()
-            self.forward: Any = self.processes.joined(model, idle=idle)
+            forward: Any = self.processes.joined(model, idle=idle)
             if settings.compile:
-                self.forward = torch.compile(self.forward)
+                forward = torch.compile(forward)
+            self.stepper = Stepper(
+                model,
+                forward,
+                self.optimizer,
+                self.loss,
+                supply=self.supply,
+                stack=self.stack,
+                precision=self.precision,
+                fitting=self.fitting,
+            )
             steps = len(self.supply.train)
             self.rates = Rates(self.optimizer, settings, steps, steps * phase.epochs)
             given = {"optimizer": self.optimizer, "scaler": self.precision.scaler}
@@ -258,7 +228,7 @@ class Session:
                 self._run_epochs(last)
             if number < len(self.phases) and not self.place.stopped:
                 self.stack.release()
-        self._say_what_the_cache_saved()
+        self._say(what_the_cache_saved(self.cache))
 
     def _supplied(self, phase: Phase, passes: int) -> Supply:
         return Supply(
@@ -331,11 +301,14 @@ class Session:
             verdict = self.stack.validation(metrics | {"train_loss": loss})
             self.validating += time.perf_counter() - begun
         row |= {"pictures_per_second": round(speed, 1), "waiting": round(waiting, 3)}
-        row |= {"memory": _peak_memory(self.device)}
+        row |= {"memory": peak_memory(self.device)}
         row["seconds"] = round(time.perf_counter() - start, 3)
         self.seconds += row["seconds"]
-        self.bar.line(_epoch_line(row, self.total))
-        self.shown = _shown(row, self.device)
+        self.bar.line(epoch_line(row, self.total))
+        self.shown = behind_the_bar(row, self.device)
+        if not self.told_slow and is_slow(row):
+            self.told_slow = True
+            self.bar.line(what_is_slow(row, self.supply.train.workers))
         self._keep(row, verdict)
         place.epoch, place.step, place.losses = place.epoch + 1, 0, []
         place.stopped = verdict is Verdict.STOP
@@ -370,7 +343,7 @@ class Session:
             if batch is None:
                 break
             self.rates.set(done)
-            loss = self._step(batch)
+            loss = self.stepper.step(batch)
             own = len(batch.y) if batch.share else 0
             place.losses.append(loss.double() * own)
             place.step, done, seen = place.step + 1, done + 1, seen + own
@@ -379,109 +352,16 @@ class Session:
         mean = self._mean_loss(feed)
         seconds = max(time.perf_counter() - begun, 1e-9)
         if not math.isfinite(mean):
-            raise self._diverged(place.epoch)
+            raise diverged(self.stack, place.epoch, self.settings.rate)
         return mean, seen * self.processes.world / seconds, min(waited / seconds, 1.0)
 
     def _mean_loss(self, feed: Feed) -> float:
         total = self.processes.sum(torch.stack(self.place.losses).sum())
         return float(total.item()) / feed.order.size
 
-    def _step(self, batch: Batch) -> Tensor:
-        """One step of the optimizer; the mean loss of the batch on this process."""
-        like = next(self.model.parameters())
-        x = batch.x.to(self.device, like.dtype, non_blocking=True)
-        y = batch.y.to(self.device, non_blocking=True)
-        loss = self.fitting.run(self.model, lambda pieces: self._gradients(x, y, batch, pieces))
-        if self.precision.scaler is not None:
-            self.precision.scaler.unscale_(self.optimizer)
-        self.stack.gradients()
-        if self.precision.scaler is not None:
-            self.precision.scaler.step(self.optimizer)
-            self.precision.scaler.update()
-        else:
-            self.optimizer.step()
-        self.stack.weights()
-        return loss
-
-    def _gradients(self, x: Tensor, y: Tensor, batch: Batch, pieces: int) -> Tensor:
-        """Gradients of the mean loss of a batch, in so many pieces one after the other."""
-        self.optimizer.zero_grad()
-        if pieces == 1:
-            return self._backward(x, y, batch.share)
-        found = []
-        parts = list(zip(x.chunk(pieces), y.chunk(pieces), strict=True))
-        for number, (some, targets) in enumerate(parts, 1):
-            weight = len(some) / len(x)
-            with self._alone(number < len(parts)):
-                found.append(self._backward(some, targets, weight * batch.share) * weight)
-        return torch.stack(found).sum()
-
-    def _alone(self, waits: bool) -> contextlib.AbstractContextManager[None]:
-        """Gradients of this process alone, where more pieces of the batch follow."""
-        if waits and self.processes.world > 1:
-            return self.forward.no_sync()
-        return contextlib.nullcontext()
-
-    def _backward(self, x: Tensor, y: Tensor, weight: float) -> Tensor:
-        x, y = self.stack.batch(self.supply.boundary(x), y)
-
-        def closure() -> Tensor:
-            with self.precision.autocast():
-                outputs = self.forward(x)
-            if self.precision.name != "no":
-                outputs = outputs.float()
-            loss = self.stack.loss(self._loss(outputs, y), outputs, y)
-            scaled = loss if weight == 1 else loss * weight
-            scaler = self.precision.scaler
-            (scaled if scaler is None else scaler.scale(scaled)).backward()
-            return loss.detach()
-
-        return self.stack.passes(closure)
-
-    def _loss(self, outputs: Tensor, y: Tensor) -> Tensor:
-        if self.train_set.multilabel:
-            return functional.binary_cross_entropy_with_logits(outputs, y)
-        if self.settings.balance != "weights":
-            return functional.cross_entropy(outputs, y)
-        weight = self._class_weights().to(outputs.dtype)
-        return functional.cross_entropy(outputs, y, weight=weight, reduction="sum") / len(y)
-
-    def _class_weights(self) -> Tensor:
-        if not hasattr(self, "_weights"):
-            counts = self.train_set.class_counts()
-            counts += [0] * (self.model.num_outputs - len(counts))
-            self._weights = class_weights(counts).to(self.device)
-        return self._weights
-
-    # --- validation ------------------------------------------------------------------------------
-
     def _validate(self, feed: Feed) -> dict[str, float]:
-        scores = self.scores(feed)
-        targets = feed.samples.targets
-        if self.train_set.multilabel:
-            loss = functional.binary_cross_entropy_with_logits(scores, targets)
-            right = (scores > 0) == (targets > 0.5)
-        else:
-            loss = functional.cross_entropy(scores, targets)
-            right = scores.argmax(1) == targets
-        return {"loss": loss.item(), "accuracy": right.double().mean().item()}
-
-    def scores(self, feed: Feed) -> Tensor:
-        """The scores (N, C) of all pictures of a feed, in float32 on the CPU, on every process."""
-        like = next(self.model.parameters())
-        found, places = [], []
-        with evaluating(self.model), torch.inference_mode():
-            for batch in feed.epoch(1):
-                x = batch.x.to(self.device, like.dtype, non_blocking=True)
-                h = self.supply.boundary(x)
-                with self.precision.autocast():
-                    found.append(self.model(h).float())
-                places.append(batch.indices)
-        own = (torch.cat(found).cpu(), torch.cat(places))
-        scores = own[0].new_zeros(feed.order.size, own[0].shape[1])
-        for values, indices in self.processes.gather(own):
-            scores[indices] = values
-        return scores
+        scores = scores_of(self.model, feed, self.supply, self.processes)
+        return validated(scores, feed.samples.targets)
 
     # --- saving, stopping, going on --------------------------------------------------------------
 
@@ -591,14 +471,8 @@ class Session:
         return Bar("training", total=share, shown=self.progress, unit="pictures")
 
     def _say(self, text: str) -> None:
-        if self.progress:
+        if self.progress and text:
             print(text, file=sys.stderr, flush=True)
-
-    def _say_what_the_cache_saved(self) -> None:
-        if isinstance(self.cache, dict) and "predicted" in self.cache:
-            took, without = self.cache["building"] + self.cache["training"], self.cache["without"]
-            told = f"{duration(self.cache['predicted'])} predicted, {duration(without)} without it"
-            self._say(f"With the cache it took {duration(took)}: {told}.")
 
     def _say_stopped(self) -> None:
         if self.record.path is None:
@@ -607,43 +481,3 @@ class Session:
             self._say(f"Stopped. The best weights so far are in {self.record.path}.")
         if (self.record.path / LAST / STATE).exists():
             self._say(f"Go on with: zoo finetune --resume {self.record.path}")
-
-    def _say_late(self) -> None:
-        late = [called(member) for member in self.stack.members if not member.begun]
-        if late:
-            self._say(f"{' and '.join(late)} did not begin in this training.")
-
-    def _diverged(self, epoch: int) -> RecipeError:
-        penalties = self.stack.penalties().items()
-        strange = [name for name, penalty in penalties if not torch.isfinite(penalty)]
-        what = f"The loss (and the penalty of {', '.join(strange)})" if strange else "The loss"
-        back = "training diverged, and the last good weights are back"
-        return RecipeError(
-            f"{what} is no number in epoch {epoch}: {back}.",
-            hint=f"Try a smaller lr than {self.settings.rate:g}"
-            + (", or a weaker regularizer." if self.stack.members else "."),
-        )
-
-
-def _peak_memory(device: torch.device) -> int:
-    """The most bytes so far: of the GPU where there is one, else of this process."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-
-
-def _shown(row: Mapping[str, Any], device: torch.device) -> dict[str, Any]:
-    """What stands behind the bar until the next epoch ends."""
-    last = {"accuracy": row["val_accuracy"]} if "val_accuracy" in row else {}
-    return {**last, "memory": lambda: _peak_memory(device)}
-
-
-def _epoch_line(row: Mapping[str, Any], total: int) -> str:
-    parts = [f"epoch {row['epoch']:>{len(str(total))}}/{total}", f"loss {row['loss']:.4f}"]
-    if "val_loss" in row:
-        parts += [f"val loss {row['val_loss']:.4f}", f"val accuracy {row['val_accuracy']:.1%}"]
-    parts += [duration(row["seconds"]), f"{row['pictures_per_second']:,.0f} pictures/s"]
-    if row["waiting"] > SLOW:
-        parts.append(f"{row['waiting']:.0%} waiting for pictures")
-    return "  ".join(parts)

@@ -60,6 +60,9 @@ class Regularizer:
     averages: bool = False
     """Whether it puts averaged weights in place of the trained ones; one in a stack at most."""
 
+    one_class: bool = False
+    """Whether it takes scores for those of one class a picture, and not of several labels."""
+
     begun: bool = True
     """Whether the weights of a validation are already those that it stands for."""
 
@@ -209,6 +212,15 @@ class Stack(Regularizer):
         names = [called(member) for member in self.members if member.needs_validation]
         if names:
             raise RecipeError(f"{' and '.join(names)} needs validation.", hint=hint)
+
+    def refuse_several_labels(self) -> None:
+        """Raise RecipeError, where pictures have several labels, for members that know one only."""
+        names = [called(member) for member in self.members if member.one_class]
+        if names:
+            raise RecipeError(
+                f"{' and '.join(names)} is made for one class a picture.",
+                hint="Leave it out for pictures of several labels.",
+            )
 
     def attach(self, model: nn.Module, **given: Any) -> Stack:  # type: ignore[override]
         """Attach all of them and return the stack, so that it reads in one line."""

@@ -155,6 +155,8 @@ def finetune(
     processes = Processes()
     reading: dict[str, Any] = {"unreadable": unreadable, "progress": progress and processes.main}
     train_set, val_set = split(open_data(data, **reading), val, seed, **reading)
+    if train_set.multilabel:
+        stack.refuse_several_labels()
     folder = _folder(out, resume, model, data, processes)
     devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
     with _cleared(folder), torch.random.fork_rng(devices=devices):

@@ -29,6 +29,8 @@ class ConfidencePenalty(Regularizer):
     Raises ValueError for a bad number.
     """
 
+    one_class = True
+
     def __init__(
         self, beta: float = 0.1, *, schedule: str | Schedule = "constant", steps: int = 0
     ) -> None:

@@ -32,6 +32,8 @@ class LabelSmoothing(Regularizer):
     Raises ValueError for a bad number.
     """
 
+    one_class = True
+
     def __init__(
         self, share: float = 0.1, *, schedule: str | Schedule = "constant", steps: int = 0
     ) -> None:

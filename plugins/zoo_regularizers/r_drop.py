@@ -45,6 +45,8 @@ class RDrop(Regularizer):
     random, and `loss()` where the outputs are not those of both views.
     """
 
+    one_class = True
+
     def __init__(
         self, alpha: float = 1.0, *, schedule: str | Schedule = "constant", steps: int = 0
     ) -> None:

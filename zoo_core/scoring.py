@@ -1,0 +1,44 @@
+"""Scores of all pictures of a feed, by all processes together, and what they come to."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from zoo_core.batches import Feed
+from zoo_core.model import ZooModel
+from zoo_core.modes import evaluating
+from zoo_core.processes import Processes
+from zoo_core.supply import Supply
+
+
+def scores_of(model: ZooModel, feed: Feed, supply: Supply, processes: Processes) -> Tensor:
+    """The scores (N, C) of pictures in order, in float32 on the CPU, on every process."""
+    first = next(model.parameters())
+    found, places = [], []
+    with evaluating(model), torch.inference_mode():
+        for batch in feed.epoch(1):
+            h = supply.boundary(batch.x.to(first.device, first.dtype, non_blocking=True))
+            with supply.precision.autocast():
+                found.append(model(h).float())
+            places.append(batch.indices)
+    own = (torch.cat(found).cpu(), torch.cat(places))
+    scores = own[0].new_zeros(feed.order.size, own[0].shape[1])
+    for values, indices in processes.gather(own):
+        scores[indices] = values
+    return scores
+
+
+def validated(scores: Tensor, targets: Tensor) -> dict[str, float]:
+    """Mean log-loss, and the share that is right: of pictures, or of each yes and no.
+
+    `scores`: (N, C). `targets`: (N,), or (N, C) of 0 and 1 where a picture may have several labels.
+    """
+    if targets.ndim == 2:
+        loss = functional.binary_cross_entropy_with_logits(scores, targets)
+        right = (scores > 0) == (targets > 0.5)
+    else:
+        loss = functional.cross_entropy(scores, targets)
+        right = scores.argmax(1) == targets
+    return {"loss": loss.item(), "accuracy": right.double().mean().item()}

@@ -1,0 +1,78 @@
+"""What a training says of itself: a line an epoch, and what a person should know."""
+
+from __future__ import annotations
+
+import resource
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from zoo_core.errors import RecipeError
+from zoo_core.quantities import duration
+from zoo_core.regularize import Stack, called
+
+SLOW = 0.3  # the share of an epoch spent waiting for pictures that is worth a word
+LONG = 3.0  # seconds of an epoch from which on it is
+
+
+def epoch_line(row: Mapping[str, Any], total: int) -> str:
+    """An epoch in less than 80 characters."""
+    parts = [f"epoch {row['epoch']:>{len(str(total))}}/{total}", f"loss {row['loss']:.4f}"]
+    if "val_loss" in row:
+        parts += [f"val loss {row['val_loss']:.4f}", f"val accuracy {row['val_accuracy']:.1%}"]
+    parts += [duration(row["seconds"]), f"{row['pictures_per_second']:,.0f}/s"]
+    return "  ".join(parts)
+
+
+def behind_the_bar(row: Mapping[str, Any], device: torch.device) -> dict[str, Any]:
+    """What stands behind the bar until the next epoch ends."""
+    last = {"accuracy": row["val_accuracy"]} if "val_accuracy" in row else {}
+    return {**last, "memory": lambda: peak_memory(device)}
+
+
+def peak_memory(device: torch.device) -> int:
+    """The most bytes so far: of the GPU where there is one, else of this process."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def is_slow(row: Mapping[str, Any]) -> bool:
+    """Whether reading pictures, and not computing, takes the time."""
+    return bool(row["waiting"] > SLOW and row["seconds"] > LONG)
+
+
+def what_is_slow(row: Mapping[str, Any], workers: int) -> str:
+    by = f"{workers or 'no'} worker{'' if workers == 1 else 's'}"
+    share = f"{row['waiting']:.0%} of the epoch went by waiting for pictures"
+    return f"{share}, read by {by}: more workers or smaller files would help."
+
+
+def what_the_cache_saved(cache: Any) -> str:
+    """What a cache took in all, against what was predicted; nothing where none was filled."""
+    if not isinstance(cache, dict) or "predicted" not in cache:
+        return ""
+    told = f"{duration(cache['predicted'])} predicted, {duration(cache['without'])} without it"
+    return f"With the cache it took {duration(cache['building'] + cache['training'])}: {told}."
+
+
+def what_did_not_begin(stack: Stack) -> str:
+    """Which regularizers never came into effect."""
+    late = [called(member) for member in stack.members if not member.begun]
+    return f"{' and '.join(late)} did not begin in this training." if late else ""
+
+
+def diverged(stack: Stack, epoch: int, rate: float) -> RecipeError:
+    """The error for a loss that is no number."""
+    penalties = stack.penalties().items()
+    strange = [name for name, penalty in penalties if not torch.isfinite(penalty)]
+    what = f"The loss (and the penalty of {', '.join(strange)})" if strange else "The loss"
+    back = "training diverged, and the last good weights are back"
+    return RecipeError(
+        f"{what} is no number in epoch {epoch}: {back}.",
+        hint=f"Try a smaller lr than {rate:g}"
+        + (", or a weaker regularizer." if stack.members else "."),
+    )
