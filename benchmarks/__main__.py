@@ -11,6 +11,7 @@ from pathlib import Path
 from benchmarks import (
     commands,
     creating,
+    finetuning,
     forward,
     freezing,
     listing,
@@ -26,7 +27,9 @@ METHOD = """\
 does not count. Times are medians, and a result is the median of the ratios round by round, so that
 what slows the machine for a while cancels out. The ratios are what matters: machines differ, and
 are noisy."""
-ALL = (listing, creating, memory, commands, forward, freezing, publishing, regularizing)
+ALL = (
+    listing, creating, memory, commands, forward, freezing, publishing, regularizing, finetuning,
+)  # fmt: skip
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,6 +58,7 @@ class Noise(Dataset[Any]):
 
 def with_timm(
     data: Noise,
+    val: Noise | None,
     transform: Callable[[Any], Tensor],
     *,
     head_only: bool,
@@ -66,12 +67,11 @@ def with_timm(
     lr: float,
     workers: int,
 ) -> Training:
-    """A ResNet-50 with timm's loader, optimizer and scheduler, as its train.py joins them.
+    """A ResNet-50 with timm's loaders, optimizer and scheduler, as its train.py joins them.
 
     `head_only`: all other weights require no gradients; each step still runs the whole network.
     """
     import timm
-    from timm.data import create_loader
     from timm.optim import create_optimizer_v2
     from timm.scheduler import create_scheduler_v2
 
@@ -79,11 +79,8 @@ def with_timm(
     model.requires_grad_(not head_only).get_classifier().requires_grad_(True)
     start = time.perf_counter()
     model.to(DEVICE, memory_format=LAYOUT)
-    loader: Any = create_loader(
-        copy.copy(data), 224, batch, is_training=True, no_aug=True, num_workers=workers,
-        use_prefetcher=False, pin_memory=GPU, device=DEVICE,
-    )  # fmt: skip
-    loader.dataset.transform = transform
+    loader = timms_loader(data, transform, batch, workers, is_training=True)
+    held_out = timms_loader(val, transform, batch, workers, is_training=False) if val else ()
     optimizer = create_optimizer_v2(model, "adamw", lr=lr)
     scheduler, _ = create_scheduler_v2(
         optimizer, "cosine", num_epochs=epochs, step_on_epochs=False, updates_per_epoch=len(loader)
@@ -95,9 +92,36 @@ def with_timm(
         for number, (x, y) in enumerate(loader, epoch * len(loader) + 1):
             step(model, optimizer, x, y)
             scheduler.step_update(number)
+        validate(model, held_out)
         wait()
         spent.append(time.perf_counter() - begun)
     return Training(time.perf_counter() - start, spent)
+
+
+def timms_loader(
+    data: Noise, transform: Callable[[Any], Tensor], batch: int, workers: int, *, is_training: bool
+) -> Any:
+    """timm's loader of pictures; the transform is zoo's, so that reading costs both the same."""
+    from timm.data import create_loader
+
+    loader: Any = create_loader(
+        copy.copy(data), 224, batch, is_training=is_training, no_aug=True, num_workers=workers,
+        use_prefetcher=False, pin_memory=GPU, device=DEVICE,
+    )  # fmt: skip
+    loader.dataset.transform = transform
+    return loader
+
+
+@torch.inference_mode()
+def validate(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]) -> float:
+    """How many are right, as train.py counts after each epoch."""
+    model.eval()
+    right = 0.0
+    for x, y in batches:
+        with torch.autocast(DEVICE.type, torch.bfloat16, enabled=GPU):
+            outputs = model(x.to(DEVICE))
+        right += (outputs.argmax(1) == y.to(DEVICE)).sum().item()
+    return right
 
 
 def bare(

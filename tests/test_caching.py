@@ -62,10 +62,12 @@ def trained(model: ZooModel, data: Any, **given: Any) -> tuple[list[Any], dict[s
     return curves, {name: tensor.clone() for name, tensor in model.state_dict().items()}
 
 
-def assert_same_training(make: Callable[[], ZooModel], data: Any, **given: Any) -> None:
-    """Bit for bit, without a cache, with a new one, and with one of an earlier training."""
+def assert_same_training(
+    make: Callable[[], ZooModel], data: Any, *, again: bool = True, **given: Any
+) -> None:
+    """Bit for bit, without a cache, with a new one, and `again` with that of the earlier one."""
     curves, state = trained(make(), data, cache=False, **given)
-    for _ in range(2):
+    for _ in range(2 if again else 1):
         others, found = trained(make(), data, cache=True, **given)
         assert others == curves
         assert [name for name in state if not torch.equal(found[name], state[name])] == []
@@ -92,6 +94,7 @@ NETWORKS = [
 @pytest.mark.parametrize(("name", "stage", "count", "batch_size", "epochs"), NETWORKS)
 def test_networks(name, stage, count, batch_size, epochs):
     given = {"val": tensors(name, 5), "batch_size": batch_size, "epochs": epochs}
+    given |= {"optimizer": "sgd", "again": name == "lenet5"}
     assert_same_training(lambda: made(name, stage), tensors(name, count), **given)
 
 
@@ -157,7 +160,6 @@ def test_regularizers_of_convolutions(names):
         {"checkpointing": True, "regularizers": ["dropout"]},
         {"val": False},
         {"schedule": [("head", 1), ("fc1", 2), ("conv2:conv2", 1)], "head": "ridge"},
-        {"workers": 1},
         {"seed": 3, "epochs": 3},
     ],
     ids=lambda given: " ".join(f"{name}={value}" for name, value in given.items()),
@@ -188,7 +190,7 @@ def small(name: str, stage: str) -> ZooModel:
 @pytest.mark.parametrize("head", ["random", "ridge"])
 def test_fixed_views(name, stage, views, head):
     digits = open_data("digits").subset(range(30))
-    given = {"augment": views, "epochs": 4, "head": head}
+    given = {"augment": views, "epochs": views + 1, "head": head, "again": name == "lenet5"}
     assert_same_training(lambda: small(name, stage), digits, **given)
 
 
@@ -511,6 +513,17 @@ def test_nothing_is_frozen():
     norms = zoo.create("resnet18", num_classes=3).freeze_until("layer3", train_norm=True)
     with pytest.raises(zoo.RecipeError, match=r"nothing before stem is frozen as a whole stage"):
         trained(norms, tensors("resnet18", 26), cache=True)
+
+
+@pytest.mark.xfail(strict=True, raises=AssertionError, reason="the recipe is written before")
+@pytest.mark.parametrize("limit", ["20GB", "much"])
+def test_a_refusal_leaves_no_run_folder(tmp_path, monkeypatch, limit):
+    """Neither where there is nothing to cache, nor where its limit is no size."""
+    monkeypatch.setenv("ZOO_CACHE_LIMIT", limit)
+    model = zoo.create("lenet5") if limit == "20GB" else made("lenet5", "fc1")
+    with pytest.raises(zoo.RecipeError, match=r"nothing before conv1|is no size"):
+        trained(model, tensors("lenet5", 26), cache=True, out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize("step", [with_dropout, with_noise, centred, by_mode])

@@ -13,6 +13,8 @@ from model_fixtures import Offer
 from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 from torch.nn import functional
+from torch.utils.checkpoint import CheckpointError
+from torch.utils.data import TensorDataset
 from toys import MANIFEST, channels_last, toy
 
 import zoo_core as zoo
@@ -252,6 +254,33 @@ def test_checkpointing_gives_the_same_gradients_and_holds_less(name):
     assert held < plain / 2
     ours, theirs = twin.state_dict(), model.state_dict()
     assert all(torch.equal(ours[n], theirs[n]) for n in ours)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        *(["manifold-mixup"], ["dropblock:block=1"], ["stochastic-depth"], ["r-drop", "dropout"]),
+        *(["sam"], ["bss"]),
+        pytest.param(
+            ["feature-delta"],
+            marks=pytest.mark.xfail(
+                strict=True, raises=CheckpointError, reason="its hooks do less in the second pass"
+            ),
+        ),
+    ],
+)
+def test_checkpointing_is_the_same_training(names):
+    data = TensorDataset(pictures("resnet18", 20), torch.arange(20) % 3)
+    losses = []
+    for checkpointing in (False, True):
+        model = made("resnet18").freeze_until("layer3")
+        for stage in (model.layer3, model.layer4):
+            nn.init.ones_(stage[1].bn2.weight)  # zeros would hide what is behind them
+        given = {"epochs": 2, "batch_size": 8, "out": False, "progress": False}
+        how = {"checkpointing": checkpointing, "regularizers": names}
+        run = zoo.finetune(model, data, **given, **how)
+        losses.append([(row["loss"], row["val_loss"]) for row in run.history])
+    assert losses[0] == losses[1]
 
 
 def test_checkpointing_leaves_evaluation_alone():

@@ -232,6 +232,14 @@ class Feed:
     def __len__(self) -> int:
         return len(self.order)
 
+    def close(self) -> None:
+        """End the processes that read pictures, where there are some; there are no more batches.
+
+        When it is the garbage collector that ends them, it waits 5 seconds for each: it may have
+        taken the queue away by which they would hear of it.
+        """
+        self.loader = None
+
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """The batches of an epoch (from 1), or those from `start` on."""
         self.order.epoch, self.order.start = epoch, start

@@ -99,7 +99,7 @@ class Session:
         self.seconds = self.validating = 0.0
         self.cache: Any = None
         self.shown: dict[str, Any] = {}  # behind the bar
-        self.told_slow = False
+        self.told_slow = self.writes = False
         self.new_head = model.origin.new_head
 
     # --- from the start to the end ---------------------------------------------------------------
@@ -114,8 +114,6 @@ class Session:
         state = load_state(record.path) if resume and record.path else None
         self.start = Snapshot(model, self.moved)
         self.best = self.start
-        self._write_recipe()
-        self.tracker.begin(record.recipe)
         try:
             if state is not None:
                 self._go_back_to(state)
@@ -221,6 +219,7 @@ class Session:
             self.stack.attach(model, reference=self.reference, **given)
             if state is not None:
                 self._take_up(state)
+            self._begin_to_write()
             self.trains = trained_range(model)
             if len(self.phases) > 1:
                 self._say(f"Phase {number} of {len(self.phases)}: {self.trains}.")
@@ -271,10 +270,6 @@ class Session:
         self._say(f"{told}.")
         self.best, self.record.best = Snapshot(self.model, self.moved), row
         self.tried.floor = row.get("val_loss", math.inf)
-        self._save_best()
-        if not self.settings.epochs and self.settings.schedule is None:
-            self.record.history.append(row)
-            self._add_row(row)
 
     # --- an epoch --------------------------------------------------------------------------------
 
@@ -452,6 +447,19 @@ class Session:
         self.record.recipe["model"] = model_recipe(self.model, complete)
         if self.folder is not None:
             self.folder.write_recipe(self.record.recipe)
+
+    def _begin_to_write(self) -> None:
+        """The first files, once nothing stands in the way of the training any more."""
+        if self.writes:
+            return
+        self.writes = True
+        self._write_recipe()
+        self.tracker.begin(self.record.recipe)
+        if self.record.best.get("epoch") == 0:  # a head that was solved
+            self._save_best()
+            if not self.total:
+                self.record.history.append(self.record.best)
+                self._add_row(self.record.best)
 
     def _add_row(self, row: dict[str, Any]) -> None:
         if self.folder is not None:
