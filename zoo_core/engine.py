@@ -219,7 +219,7 @@ class Session:
             self.stack.attach(model, reference=self.reference, **given)
             if state is not None:
                 self._take_up(state)
-            self._begin_to_write()
+            self._begin_to_write(solved=solves)
             self.trains = trained_range(model)
             if len(self.phases) > 1:
                 self._say(f"Phase {number} of {len(self.phases)}: {self.trains}.")
@@ -448,14 +448,17 @@ class Session:
         if self.folder is not None:
             self.folder.write_recipe(self.record.recipe)
 
-    def _begin_to_write(self) -> None:
-        """The first files, once nothing stands in the way of the training any more."""
+    def _begin_to_write(self, *, solved: bool) -> None:
+        """The first files, once nothing stands in the way of the training any more.
+
+        `solved`: whether a head was, which is then the best so far.
+        """
         if self.writes:
             return
         self.writes = True
         self._write_recipe()
         self.tracker.begin(self.record.recipe)
-        if self.record.best.get("epoch") == 0:  # a head that was solved
+        if solved:
             self._save_best()
             if not self.total:
                 self.record.history.append(self.record.best)

@@ -79,7 +79,7 @@ def refuse_another(path: Path, old: Mapping[str, Any], new: Mapping[str, Any]) -
     new = tomllib.loads(tomli_w.dumps(without_none(new)))
     for table in TABLES:
         ours, theirs = new.get(table, {}), old.get(table, {})
-        for key in dict.fromkeys((*theirs, *ours)):
+        for key in dict.fromkeys((*ours, *theirs)):
             was, now = theirs.get(key), ours.get(key)
             longer = key == "epochs" and isinstance(was, int) and now >= was
             if key in FREE or was == now or longer:
