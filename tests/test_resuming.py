@@ -224,7 +224,7 @@ def test_another_training_does_not_go_on_in_a_run(tmp_path):
     ):
         with pytest.raises(zoo.RecipeError, match=rf"has {next(iter(changed))} = "):
             zoo.finetune("lenet5", "digits#test", epochs=1, resume=True, **changed, **given)
-    with pytest.raises(zoo.RecipeError, match="has count"):
+    with pytest.raises(zoo.RecipeError, match="has spec"):
         zoo.finetune("lenet5", "digits", epochs=1, resume=True, **given)
 
 
