@@ -82,7 +82,7 @@ def until_layer4() -> list[Row | Skipped]:
     }
     found = in_turn(ways, PICTURES)
     epochs = last_epochs(found)
-    spent = [ms(epochs.median(name)) for name in PAIR]
+    spent = ms(epochs.median("cached")), ms(epochs.median("uncached"))
     limit = epochs.ratio("uncached", "cached")
     what = f"frozen until `layer4`, {EPOCHS} epochs: cached against uncached"
     return [

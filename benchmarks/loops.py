@@ -78,7 +78,7 @@ def with_timm(
     model = timm.create_model("resnet50", num_classes=CLASSES)
     model.requires_grad_(not head_only).get_classifier().requires_grad_(True)
     start = time.perf_counter()
-    model.to(DEVICE, memory_format=LAYOUT)
+    model.to(DEVICE).to(memory_format=LAYOUT)
     loader = timms_loader(data, transform, batch, workers, is_training=True)
     held_out = timms_loader(val, transform, batch, workers, is_training=False) if val else ()
     optimizer = create_optimizer_v2(model, "adamw", lr=lr)
@@ -129,7 +129,7 @@ def bare(
 ) -> Training:
     """The least that a training can do; `batches`: for each epoch the indices of its batches."""
     start = time.perf_counter()
-    model.to(DEVICE, memory_format=LAYOUT).train()
+    model.to(DEVICE).to(memory_format=LAYOUT).train()
     trained = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=lr, weight_decay=0.0, fused=True)
     spent = []

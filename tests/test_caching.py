@@ -515,7 +515,6 @@ def test_nothing_is_frozen():
         trained(norms, tensors("resnet18", 26), cache=True)
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="the recipe is written before")
 @pytest.mark.parametrize("limit", ["20GB", "much"])
 def test_a_refusal_leaves_no_run_folder(tmp_path, monkeypatch, limit):
     """Neither where there is nothing to cache, nor where its limit is no size."""

@@ -67,7 +67,8 @@ class Samples(Dataset[Any]):
     def rows(self, epoch: int, indices: Tensor) -> Tensor:
         """The samples at `indices` (N,) out of those that are held."""
         assert self.held is not None
-        return self.held[(indices + self.view(epoch) * len(self)).to(self.held.device)]
+        places = indices + self.view(epoch) * len(self)
+        return self.held[places.to(self.held.device, non_blocking=True)]
 
     def __getitems__(self, keys: Sequence[Key]) -> tuple[Tensor, Tensor]:
         """A whole batch at once, which DataLoader asks for."""
