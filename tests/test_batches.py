@@ -7,7 +7,6 @@ import subprocess
 import sys
 import time
 
-import pytest
 import torch
 from torch.utils.data import TensorDataset
 
@@ -48,7 +47,6 @@ print(len(multiprocessing.active_children()))
 """
 
 
-@pytest.mark.xfail(strict=True, reason="the feeds of a training are left to the garbage collector")
 def test_a_training_leaves_no_process_behind():
     done = subprocess.run([sys.executable, "-c", TRAINING], capture_output=True, text=True)
     assert done.stdout == "0\n", done.stderr

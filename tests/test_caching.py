@@ -224,9 +224,6 @@ def test_activations_in_another_order_of_memory(offer: Offer):
     assert_same_training(toy_frozen, colours(26), channels_last=True)
 
 
-@pytest.mark.xfail(
-    strict=True, raises=AssertionError, reason="cached activations of bf16 become float32"
-)
 def test_activations_of_half_precision(offer: Offer):
     """Batch norm comes first in what trains, and rounds as its input is rounded."""
     offer(MANIFEST, toy(channels_last))

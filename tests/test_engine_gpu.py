@@ -38,7 +38,7 @@ def test_cached_is_uncached_within_rounding(precision):
     ],
 )
 def test_every_way_comes_to_nearly_the_same(given):
-    plain = losses(precision="no", channels_last=False, **{"freeze_until": "conv2"})
+    plain = losses(precision="no", channels_last=False, freeze_until="conv2")
     if "schedule" in given:
         assert losses(precision="no", **given)[-1] < 1.0
     else:
@@ -62,7 +62,7 @@ def test_the_loop_never_waits_for_the_device(cache, monkeypatch):
 
 
 def test_out_of_memory_makes_pieces_of_a_batch(capsys):
-    free, total = torch.cuda.mem_get_info()
+    _free, total = torch.cuda.mem_get_info()
     share = 1.2e9 / total
     torch.cuda.empty_cache()
     torch.cuda.set_per_process_memory_fraction(share)

@@ -13,7 +13,6 @@ from model_fixtures import Offer
 from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 from torch.nn import functional
-from torch.utils.checkpoint import CheckpointError
 from torch.utils.data import TensorDataset
 from toys import MANIFEST, channels_last, toy
 
@@ -260,13 +259,7 @@ def test_checkpointing_gives_the_same_gradients_and_holds_less(name):
     "names",
     [
         *(["manifold-mixup"], ["dropblock:block=1"], ["stochastic-depth"], ["r-drop", "dropout"]),
-        *(["sam"], ["bss"]),
-        pytest.param(
-            ["feature-delta"],
-            marks=pytest.mark.xfail(
-                strict=True, raises=CheckpointError, reason="its hooks do less in the second pass"
-            ),
-        ),
+        *(["sam"], ["bss"], ["feature-delta"]),
     ],
 )
 def test_checkpointing_is_the_same_training(names):

@@ -196,7 +196,6 @@ def digits(count: int = 40) -> TensorDataset:
     return TensorDataset(torch.randn(count, 1, 32, 32, generator=draw) + y[:, None, None, None], y)
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="no epochs count as all of them")
 @pytest.mark.parametrize("cache", [True, False])
 def test_without_epochs_the_head_is_the_solution_and_nothing_else(cache):
     data, model = digits(), lenet("head")
@@ -286,6 +285,5 @@ def test_several_labels_have_no_closed_form():
         zoo.finetune(lenet("head"), several(), head="ridge", epochs=1, **QUIET)
 
 
-@pytest.mark.xfail(strict=True, raises=zoo.RecipeError, reason="auto asks for it all the same")
 def test_auto_leaves_the_head_for_several_labels():
     assert zoo.finetune(lenet("head"), several(), epochs=1, **QUIET).history

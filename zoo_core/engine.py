@@ -135,6 +135,11 @@ class Session:
         self._report()
         return record
 
+    def close(self) -> None:
+        """Let go of what reads pictures."""
+        if hasattr(self, "supply"):
+            self.supply.close()
+
     def _report(self) -> None:
         """What came out, on a page: of the validation pictures, with the weights that stay."""
         if self.record.path is None or not hasattr(self, "supply"):  # it had ended before
@@ -192,7 +197,12 @@ class Session:
         self._freeze(phase)
         if state is not None:
             Snapshot.of(state["model"]).restore(model)
-        solves = number == 1 and state is None and solves_head(model, self.settings)
+        solves = (
+            number == 1
+            and state is None
+            and solves_head(model, settings, multilabel=self.train_set.multilabel)
+        )
+        self.close()  # what the phase before has read
         self.supply = self._supplied(phase, passes=int(solves))
         self.cache = self.supply.cache
         with self._entered():
@@ -238,6 +248,7 @@ class Session:
             self.stack,
             self.processes,
             self.precision,
+            self.fitting,
             epochs=phase.epochs,
             passes=passes,
             say=self._say,
@@ -438,7 +449,8 @@ class Session:
         set_random_state(generators[self.processes.rank], self.device)
 
     def _is_finished(self) -> bool:
-        return self.place.stopped or self.place.epoch > self.total
+        over = self.place.epoch > self.total and bool(self.record.history)
+        return self.place.stopped or over
 
     # --- what is written, and what is said -------------------------------------------------------
 

@@ -15,13 +15,17 @@ from zoo_core.settings import Settings
 from zoo_core.supply import Supply
 
 
-def solves_head(model: ZooModel, settings: Settings) -> bool:
+def solves_head(model: ZooModel, settings: Settings, *, multilabel: bool) -> bool:
     """Whether the head is solved before the first step; see `head` of `zoo.finetune`.
 
     Raises RecipeError where that is asked for and cannot be.
     """
-    if settings.head == "random":
+    if settings.head == "random" or (multilabel and settings.head == "auto"):
         return False
+    if multilabel:
+        raise RecipeError(
+            "A head for several labels has no closed form here.", hint='Pass head="random".'
+        )
     name = classifier(model, model.chain)
     layer = model.get_submodule(name) if name is not None else None
     linear = isinstance(layer, nn.Linear) and layer.bias is not None
@@ -42,10 +46,6 @@ def solves_head(model: ZooModel, settings: Settings) -> bool:
 
 def solve_head(model: ZooModel, supply: Supply, processes: Processes) -> Solution:
     """Put the ridge solution into the last layer of the head. Every process gets the same."""
-    if supply.multilabel:
-        raise RecipeError(
-            "A head for several labels has no closed form here.", hint='Pass head="random".'
-        )
     name = classifier(model, model.chain)
     layer = model.get_submodule(name or "")
     assert isinstance(layer, nn.Linear)
@@ -64,15 +64,12 @@ def _features(
     """What enters a layer (N, D), for all training pictures in order, on the CPU."""
     seen: list[Tensor] = []
     handle = layer.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
-    like = next(model.parameters())
     found, places = [], []
     try:
         with evaluating(model), torch.no_grad():
             for batch in feed.epoch(1):
                 seen.clear()
-                dtype = None if supply.cached else like.dtype  # activations have their own
-                x = batch.x.to(device=like.device, dtype=dtype, non_blocking=True)
-                h = supply.boundary(x)
+                h = supply.entering(batch.x)
                 with supply.precision.autocast():
                     model(h)
                 found.append(seen[0].flatten(1).float().cpu())

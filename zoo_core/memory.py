@@ -20,21 +20,22 @@ class Fitting:
     def __init__(self, pieces: int, say: Callable[[str], None]) -> None:
         self.pieces, self.say = pieces, say
 
-    def run(self, model: nn.Module, gradients: Callable[[int], Tensor]) -> Tensor:
+    def run(self, model: nn.Module, gradients: Callable[[int], Tensor], rows: int) -> Tensor:
         """What `gradients` gives for a number of pieces, doubled until memory is enough.
 
-        Statistics that were moved by a try that failed are put back.
+        `rows`: how many pieces there can be. Statistics that were moved by a try that failed are
+        put back.
         """
-        from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
-
         if not torch.cuda.is_available():
             return gradients(self.pieces)
+        from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
+
         before = _statistics(model)
         while True:
             try:
                 return gradients(self.pieces)
             except RuntimeError as error:
-                if not should_reduce_batch_size(error):
+                if not should_reduce_batch_size(error) or self.pieces >= rows:
                     raise
             self.pieces *= 2
             for tensor, value in before:

@@ -15,11 +15,10 @@ from zoo_core.supply import Supply
 
 def scores_of(model: ZooModel, feed: Feed, supply: Supply, processes: Processes) -> Tensor:
     """The scores (N, C) of pictures in order, in float32 on the CPU, on every process."""
-    first = next(model.parameters())
     found, places = [], []
     with evaluating(model), torch.inference_mode():
         for batch in feed.epoch(1):
-            h = supply.boundary(batch.x.to(first.device, first.dtype, non_blocking=True))
+            h = supply.entering(batch.x)
             with supply.precision.autocast():
                 found.append(model(h).float())
             places.append(batch.indices)

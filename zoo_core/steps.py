@@ -41,14 +41,14 @@ class Stepper:
         self.model, self.forward, self.optimizer, self.loss = model, forward, optimizer, loss
         self.supply, self.stack = supply, stack
         self.precision, self.fitting = precision, fitting
-        first = next(model.parameters())
-        self.device, self.dtype = first.device, first.dtype
 
     def step(self, batch: Batch) -> Tensor:
         """One step; returns the mean loss of the batch on this process."""
-        x = batch.x.to(self.device, self.dtype, non_blocking=True)
-        y = batch.y.to(self.device, non_blocking=True)
-        loss = self.fitting.run(self.model, lambda n: self._gradients(x, y, batch.share, n))
+        h = self.supply.entering(batch.x)
+        y = batch.y.to(h.device, non_blocking=True)
+        loss = self.fitting.run(
+            self.model, lambda pieces: self._gradients(h, y, batch.share, pieces), len(h)
+        )
         scaler = self.precision.scaler
         if scaler is not None:
             scaler.unscale_(self.optimizer)
@@ -81,7 +81,7 @@ class Stepper:
         return contextlib.nullcontext()
 
     def _backward(self, x: Tensor, y: Tensor, weight: float) -> Tensor:
-        x, y = self.stack.batch(self.supply.boundary(x), y)
+        x, y = self.stack.batch(x, y)
 
         def closure() -> Tensor:
             with self.precision.autocast():

@@ -16,6 +16,7 @@ from zoo_core.caching import Caching, forecast
 from zoo_core.chain import owner
 from zoo_core.data import Pictures, is_tensor_item
 from zoo_core.errors import RecipeError
+from zoo_core.memory import Fitting
 from zoo_core.model import ZooModel
 from zoo_core.modes import evaluating
 from zoo_core.precision import Precision
@@ -45,6 +46,7 @@ class Supply:
         stack: Stack,
         processes: Processes,
         precision: Precision,
+        fitting: Fitting,
         *,
         epochs: int,
         passes: int,
@@ -52,7 +54,7 @@ class Supply:
         progress: bool,
     ) -> None:
         self.model, self.settings, self.stack = model, settings, stack
-        self.processes, self.precision = processes, precision
+        self.processes, self.precision, self.fitting = processes, precision, fitting
         self.epochs, self.passes, self.say, self.progress = epochs, passes, say, progress
         self.cached, self.multilabel = False, train_set.multilabel
         augment = augmented(settings.augment, model, train_set)
@@ -65,9 +67,19 @@ class Supply:
         self.train = self._feed(self.sets[TRAIN], seed=settings.seed, balance=balance)
         self.val = self._feed(self.sets[VAL]) if val_set is not None else None
 
-    def boundary(self, x: Tensor) -> Tensor:
-        """What enters the part that trains, from what a batch holds."""
-        return x if self.cached or self.prefix is None else self.prefix(x)
+    def entering(self, x: Tensor) -> Tensor:
+        """What enters the part that trains, on its device, from what a batch holds."""
+        first = next(self.model.parameters())
+        if self.cached:  # activations have a type of their own
+            return x.to(first.device, non_blocking=True)
+        x = x.to(first.device, first.dtype, non_blocking=True)
+        return x if self.prefix is None else self.prefix(x)
+
+    def close(self) -> None:
+        """End the processes that read pictures."""
+        self.train.close()
+        if self.val is not None:
+            self.val.close()
 
     def in_order(self) -> Feed:
         """The training pictures as evaluation sees them, or their activations, in order."""
@@ -176,20 +188,24 @@ class Supply:
 
     def _tail_seconds(self, h: Tensor) -> float:
         """Seconds of the part that trains, forward and backward; nothing in the model changes."""
-        seconds = math.inf
-        for _ in range(2):  # the first time, kernels are chosen and memory is found
+        parts = self.fitting.run(self.model, lambda pieces: self._timed(h, pieces), len(h))
+        return float(parts.min())
+
+    def _timed(self, h: Tensor, pieces: int) -> Tensor:
+        """Seconds of two steps on a batch: at the first, kernels are chosen and memory is found."""
+        found = []
+        for _ in range(2):
             start = time.perf_counter()
-            self._gradients(h)
+            for part in h.chunk(pieces):
+                self._gradients(part)
             if h.is_cuda:
                 torch.cuda.synchronize()
-            seconds = min(seconds, time.perf_counter() - start)
-        return seconds
+            found.append(time.perf_counter() - start)
+        return torch.tensor(found)
 
     def has_idle_weights(self) -> bool:
         """Whether something trains that no picture reaches, as auxiliary heads do."""
-        like = next(self.model.parameters())
-        batch = next(self.train.epoch(1))
-        h = self.boundary(batch.x[:2].to(like.device, like.dtype))
+        h = self.entering(next(self.train.epoch(1)).x)[:2]
         return any(gradient is None for gradient in self._gradients(h))
 
     def _gradients(self, h: Tensor) -> Sequence[Tensor | None]:

@@ -200,7 +200,8 @@ def finetune(
             tracker=Tracker(tracker if processes.main else None, folder.path if folder else None),
             progress=progress,
         )
-        return session.run(resume=resume)
+        with contextlib.closing(session):
+            return session.run(resume=resume)
 
 
 # --- data and model ------------------------------------------------------------------------------

@@ -208,7 +208,7 @@ class FeatureDelta(Regularizer):
     def _comparing(self, path: str) -> Any:
         def compare(module: nn.Module, inputs: Any, output: Any) -> None:
             if path in self._maps:
-                self._distances.append(map_distance(output, self._maps.pop(path)))
+                self._distances.append(map_distance(output, self._maps[path]))
 
         return compare
 
