@@ -549,13 +549,15 @@ def test_auto_caches_where_it_saves_time_and_says_how_much(capsys):
         lines,
     )
     assert told, lines
-    took = re.search(r"With the cache it took (.+): (.+) predicted, (.+) without it\.", lines)
+    took = re.search(
+        r"With the cache it took (.+); the forecast was (.+), and (.+) without it\.", lines
+    )
     assert took, lines
     assert took[2] == told[1] and took[3] == told[2]
     assert len(activations.entries()) == 2
     again = said(capsys, slow_lenet(), data, epochs=10)
     assert "Cached: what enters fc1, from an earlier training." in again
-    assert "predicted" not in again
+    assert "forecast" not in again
 
 
 def test_the_prediction_is_near_what_it_takes():

@@ -148,6 +148,22 @@ def started(*words: object) -> subprocess.Popen:
     )
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signals_to_all_processes_are_as_good(number, tmp_path):
+    """As a terminal sends Ctrl-C, and a scheduler SIGTERM: to those that read pictures, too."""
+    out = tmp_path / "run"
+    words = command("lenet5", "--data", "digits", "--epochs", 99, "--workers", 2, "--out", out)
+    process = subprocess.Popen(
+        words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    assert process.stderr.readline().startswith("epoch")
+    os.killpg(process.pid, number)
+    _, rest = process.communicate(timeout=60)
+    assert process.returncode == (130 if number == signal.SIGINT else 143), rest
+    assert "Go on with: zoo finetune --resume" in rest
+    assert load_state(out)["place"]["epoch"] >= 2
+
+
 WORDS = ("lenet5", "--data", "digits", "--schedule", "fc2=2,conv2=2", "-r", "dropout", "--seed", 5)
 
 

@@ -11,6 +11,7 @@ import hashlib
 import math
 import os
 import random
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -272,8 +273,15 @@ def _loader(samples: Samples, order: Order, workers: int | str) -> DataLoader[An
         num_workers=count,
         persistent_workers=count > 0,
         pin_memory=torch.cuda.is_available(),
+        worker_init_fn=_deaf,
         generator=torch.Generator(),  # the global one is the training's own
     )
+
+
+def _deaf(worker: int) -> None:
+    """Readers outlive Ctrl-C and SIGTERM, which go to all processes: training ends them itself."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _as_is(batch: Any) -> Any:

@@ -432,7 +432,8 @@ class Session:
         if self._is_finished():
             self._say("The run has ended already.")
         else:
-            self._say(f"Going on after epoch {self.place.epoch - 1}, step {self.place.step}.")
+            step = f", step {self.place.step}" if self.place.step else ""
+            self._say(f"Going on after epoch {self.place.epoch - 1}{step}.")
 
     def _take_up(self, state: Mapping[str, Any]) -> None:
         """The rest, once everything stands as it stood."""
@@ -503,4 +504,6 @@ class Session:
         if self.record.best:
             self._say(f"Stopped. The best weights so far are in {self.record.path}.")
         if (self.record.path / LAST / STATE).exists():
-            self._say(f"Go on with: zoo finetune --resume {self.record.path}")
+            world = self.processes.world
+            together = f", by {world} processes again" if world > 1 else ""
+            self._say(f"Go on with: zoo finetune --resume {self.record.path}{together}")

@@ -302,6 +302,9 @@ COST: dict[str, tuple[str, Callable[[Any], str]]] = {
 }
 
 
+SECONDS = ("seconds", "without", "predicted", "building", "training")  # the last are a cache's
+
+
 def _cost(cost: Mapping[str, Any], history: Sequence[Row]) -> Iterator[tuple[str, str]]:
     """What the run took, as words and figures."""
     for key, value in cost.items():
@@ -324,4 +327,4 @@ def _fact(key: str, value: Any) -> str:
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if number and key.endswith("bytes"):
         return byte_size(value)
-    return duration(value) if number and key.endswith("seconds") else _facts(value)
+    return duration(value) if number and key.endswith(SECONDS) else _facts(value)

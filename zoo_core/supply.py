@@ -259,7 +259,7 @@ def _hint(reason: str) -> str:
     if "augmented anew" in reason:
         return "Pass augment=False, or a number of fixed views: augment=8."
     if "is frozen" in reason:
-        return "Freeze with freeze_until, or leave cache out."
+        return "Freeze whole stages, norms too, with freeze_until; or leave cache out."
     return 'Leave cache out: "auto" caches where it can.'
 
 

@@ -55,8 +55,9 @@ def what_the_cache_saved(cache: Any) -> str:
     """What a cache took in all, against what was predicted; nothing where none was filled."""
     if not isinstance(cache, dict) or "predicted" not in cache:
         return ""
-    told = f"{duration(cache['predicted'])} predicted, {duration(cache['without'])} without it"
-    return f"With the cache it took {duration(cache['building'] + cache['training'])}: {told}."
+    told = f"{duration(cache['predicted'])}, and {duration(cache['without'])} without it"
+    took = duration(cache["building"] + cache["training"])
+    return f"With the cache it took {took}; the forecast was {told}."
 
 
 def what_did_not_begin(stack: Stack) -> str:

@@ -120,17 +120,23 @@ def command(
 
     With --recipe or --resume, model and data are those of the recipe or of the run.
     """
+    from zoo_core.processes import Processes
+
     if recipe or resume:
         run = _replayed(context, recipe, resume, given["out"])
     elif model is None or not given["data"]:
         raise click.UsageError("Give MODEL and --data, or --recipe, or --resume.")
     else:
         run = _trained(model, **given)
+    if not Processes().main:  # one of them speaks
+        return
     if as_json:
         print_json({"path": str(run.path), "best": run.best, "history": run.history})
         return
     if run.accuracy is not None:
-        click.echo(f"{run.accuracy:.1%} on validation after epoch {run.best['epoch']}. ", nl=False)
+        epoch = run.best["epoch"]
+        when = f"after epoch {epoch}" if epoch else "with the solved head"
+        click.echo(f"{run.accuracy:.1%} on validation {when}. ", nl=False)
     click.echo(f"The run is in {run.path}.")
     click.echo(f"Look at {run.path}/report.html. Next: zoo predict {run.path} PICTURE...")
 
