@@ -69,7 +69,7 @@ class Samples(Dataset[Any]):
         """The samples at `indices` (N,) out of those that are held."""
         assert self.held is not None
         places = indices + self.view(epoch) * len(self)
-        return self.held[places.to(self.held.device, non_blocking=True)]
+        return self.held.index_select(0, places.to(self.held.device, non_blocking=True))
 
     def __getitems__(self, keys: Sequence[Key]) -> tuple[Tensor, Tensor]:
         """A whole batch at once, which DataLoader asks for."""

@@ -7,6 +7,7 @@ the uncached training, bit for bit on a CPU: what cannot be so is refused, and s
 from __future__ import annotations
 
 import contextlib
+import functools
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -76,33 +77,35 @@ class Caching:
         return self._depends_on_place()
 
     def _depends_on_place(self) -> str:
-        """Whether a row's activations depend on its batch, on chance, or on the model's mode."""
+        """Whether a row's activations depend on its batch, on chance, or on the model's mode.
+
+        Its two passes are also what the forecast is made from.
+        """
+        start = time.perf_counter()
         x = self._first()
+        reading = time.perf_counter() - start
         step = min(len(x) - 1, 1)
         moved = torch.cat([x.new_zeros(step, *x.shape[1:]), x[: len(x) - step]])
         with modes_kept(self.model):
             self.model.train()
             with seeded(0):
-                once = self.prefix(x)[: len(x) - step]
+                self.first = self.prefix(x)
             self.model.eval()
+            start = time.perf_counter()  # the kernels are warm now
             with seeded(1):
                 again = self.prefix(moved)[step:]
+            if again.is_cuda:
+                torch.cuda.synchronize()
+            self.seconds = reading + time.perf_counter() - start
+        once = self.first[: len(x) - step]
         alike = torch.equal if x.device.type == "cpu" else _near
         if alike(once, again):
             return ""
         return "the frozen part gives other activations each time, or in each batch"
 
     def cost(self) -> Cost:
-        """What a batch costs, by running one. The kernels are warm after `against()`."""
-        start = time.perf_counter()
-        found = self.prefix(self._first())
-        if found.is_cuda:
-            torch.cuda.synchronize()
-        return Cost(time.perf_counter() - start, found[0].numel() * found.element_size())
-
-    def first_activations(self) -> Tensor:
-        """Those of the first batch."""
-        return self.prefix(self._first())
+        """What a batch costs, from the passes of `against()`."""
+        return Cost(self.seconds, self.first[0].numel() * self.first.element_size())
 
     def _first(self) -> Tensor:
         samples = next(iter(self.sets.values()))
@@ -176,7 +179,7 @@ class Caching:
             "model": self.model.origin.reference,
             "config": dict(self.model.origin.config),
             "boundary": self.prefix.boundary,
-            "prefix": self._prefix_digest(),
+            "prefix": self._prefix_digest,
             "input": asdict(self.model.input),
             "views": [samples.views, samples.seed] if isinstance(samples, FixedViews) else 1,
             "data": samples.fingerprint,  # type: ignore[attr-defined]
@@ -192,6 +195,7 @@ class Caching:
             **self.made_of,
         }
 
+    @functools.cached_property
     def _prefix_digest(self) -> str:
         state = self.model.state_dict()
         state |= dict(self.model.named_buffers())  # also those that are not persistent

@@ -181,7 +181,7 @@ class Supply:
         return reason
 
     def _forecast(self, caching: Caching) -> Any:
-        tail = self._tail_seconds(caching.first_activations())
+        tail = self._tail_seconds(caching.first)
         sets = list(self.sets.values())
         batch_size = self.settings.batch_size
         return forecast(caching.cost(), tail, sets, batch_size, self.epochs, self.passes)
