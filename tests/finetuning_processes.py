@@ -1,6 +1,6 @@
 """Run by several processes: a fine-tune whose result is written for the test to compare.
 
-Arguments: a folder for the results, then a case as JSON.
+Arguments: a folder for the results, then cases by name, as JSON.
 """
 
 from __future__ import annotations
@@ -24,7 +24,13 @@ class Dies(zoo.Regularizer):
             os._exit(9)
 
 
-def main(folder: Path, case: dict) -> None:
+def main(folder: Path, cases: dict[str, dict]) -> None:
+    for name, case in cases.items():
+        (folder / name).mkdir(exist_ok=True)
+        train(folder / name, case)
+
+
+def train(folder: Path, case: dict) -> None:
     rank = int(os.environ.get("RANK", 0))
     digits = open_data("digits").subset(range(0, 1797, 9))
     torch.manual_seed(0)
