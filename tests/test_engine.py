@@ -119,7 +119,6 @@ def test_the_best_of_all_phases_comes_back():
 @pytest.mark.parametrize(
     "given",
     [
-        {"compile": True, "epochs": 1},
         {"channels_last": True},
         {"checkpointing": True},
         {"precision": "bf16"},
