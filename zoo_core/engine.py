@@ -111,7 +111,8 @@ class Session:
         self.reference = pretrained_part(model)
         self.moved = self._moved()
         self.names = saved_names(model, self.moved) if self.record.path else ()
-        state = load_state(record.path) if resume and record.path else None
+        path = record.path if resume else None
+        state = self.processes.first(lambda: load_state(path) if path else None)
         self.start = Snapshot(model, self.moved)
         self.best = self.start
         try:

@@ -182,8 +182,8 @@ def finetune(
             "train": how,
             "versions": _versions(),
         }
-        if folder is not None and resume and (folder.path / RECIPE).exists():
-            recipe = read_recipe(folder.path)
+        if folder is not None and resume:
+            recipe = processes.first(lambda: _earlier(folder.path)) or recipe
         if recipe is not None:
             refuse_another(folder.path if folder else Path(), recipe, told)
         if processes.rank:  # dropout of its own on each process
@@ -273,6 +273,11 @@ def _folder(
 
 def _shown_model(model: ZooModel | str | Path) -> str:
     return model.origin.reference if isinstance(model, ZooModel) else str(model)
+
+
+def _earlier(path: Path) -> dict[str, Any] | None:
+    """The recipe of the run that is there already, on the machine that writes it."""
+    return read_recipe(path) if (path / RECIPE).exists() else None
 
 
 # --- the recipe ----------------------------------------------------------------------------------
