@@ -182,12 +182,13 @@ def in_order(runs: Iterable[RunSummary], key: str) -> list[RunSummary]:
 def differences(recipes: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
     """The keys in which recipes differ, with the value of each; None where one lacks the key.
 
-    What came out, [result], is left aside.
+    What came out, [result] and [cost], is left aside.
 
     >>> differences([{"train": {"lr": 0.1, "seed": 0}}, {"train": {"lr": 0.2, "seed": 0}}])
     {'train.lr': [0.1, 0.2]}
     """
-    flat = [{k: v for k, v in _flat(recipe) if not k.startswith("result.")} for recipe in recipes]
+    came_out = ("result.", "cost.")
+    flat = [{k: v for k, v in _flat(recipe) if not k.startswith(came_out)} for recipe in recipes]
     keys = dict.fromkeys(key for one in flat for key in one)
     values = {key: [one.get(key) for one in flat] for key in keys}
     return {key: own for key, own in values.items() if any(value != own[0] for value in own)}
