@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import re
-import resource
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from full_disk import files_of_at_most
 from model_fixtures import Offer
 from PIL import Image
 from torch import Tensor, nn
@@ -348,17 +347,6 @@ def test_a_second_training_computes_nothing():
 
 
 # --- storage -------------------------------------------------------------------------------------
-
-
-@contextmanager
-def files_of_at_most(size: int) -> Iterator[None]:
-    """Writing more to a file fails, as it does on a full disk."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def said(capsys: pytest.CaptureFixture[str], model: ZooModel, data: Any, **given: Any) -> str:

@@ -25,15 +25,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor
 
 from zoo_core.cache import cache_folder
 from zoo_core.errors import RecipeError
 from zoo_core.quantities import byte_size
 
-VALUES, FACTS = "values.safetensors", "facts.json"
+VALUES, FACTS, NAME = "values.safetensors", "facts.json", "activations"
 LIMIT = "ZOO_CACHE_LIMIT"
 DEFAULT_LIMIT = "20GB"
 STALE = 86_400.0  # seconds after which an unfinished entry is nobody's
@@ -185,7 +186,7 @@ def load(key: str) -> Tensor | None:
             tensor = tensor.clone()
         if checksum(tensor) != entry.facts["checksum"]:
             raise ValueError("checksum")
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, SafetensorError):
         remove(entry.path)
         return None
     with contextlib.suppress(OSError):  # a folder for reading only
@@ -194,19 +195,8 @@ def load(key: str) -> Tensor | None:
 
 
 def _mapped(entry: Entry) -> Tensor:
-    path = entry.path / VALUES
-    whole = path.stat().st_size
-    with path.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        header = json.loads(file.read(min(length, whole)))["activations"]
-    dtype = {name: kind for kind, name in DTYPES.items()}[header["dtype"]]
-    shape = header["shape"]
-    size = math.prod(shape) * dtype.itemsize
-    if whole != 8 + length + size:
-        raise ValueError("size")
-    # Copy on write: nothing that happens to the tensor can reach the file.
-    values = np.memmap(path, np.uint8, "c", offset=8 + length, shape=(size,))
-    return torch.from_numpy(values).view(dtype).view(shape)
+    """Mapped: nothing that happens to the tensor can reach the file."""
+    return load_file(entry.path / VALUES)[NAME]
 
 
 def checksum(tensor: Tensor) -> str:
@@ -253,7 +243,7 @@ class Sink:
 def _header(shape: tuple[int, ...], dtype: torch.dtype) -> bytes:
     size = math.prod(shape) * dtype.itemsize
     tensor = {"dtype": DTYPES[dtype], "shape": list(shape), "data_offsets": [0, size]}
-    text = json.dumps({"activations": tensor}).encode()
+    text = json.dumps({NAME: tensor}).encode()
     text += b" " * (-len(text) % 8)
     return struct.pack("<Q", len(text)) + text
 

@@ -7,6 +7,7 @@ samples are in a batch depends on (seed, epoch) alone; several processes share e
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import math
 import os
@@ -60,6 +61,11 @@ class Samples(Dataset[Any]):
             keys = ((view, i) for view in range(1, self.views + 1) for i in range(len(self)))
             self.held = _stack([self.sample(*key) for key in keys])
         return self.held is not None
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """What identifies the pictures; it takes reading them."""
+        return self.pictures.fingerprint()
 
     def view(self, epoch: int) -> int:
         """Which of the fixed views an epoch shows."""

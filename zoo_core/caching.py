@@ -98,7 +98,7 @@ class Caching:
                 torch.cuda.synchronize()
             self.seconds = reading + time.perf_counter() - start
         once = self.first[: len(x) - step]
-        alike = torch.equal if x.device.type == "cpu" else _near
+        alike = _near if again.is_cuda else torch.equal
         if alike(once, again):
             return ""
         return "the frozen part gives other activations each time, or in each batch"
@@ -110,8 +110,7 @@ class Caching:
     def _first(self) -> Tensor:
         samples = next(iter(self.sets.values()))
         keys = [(1, index) for index in range(min(self.batch_size, len(samples)))]
-        like = next(self.model.parameters())
-        return samples.__getitems__(keys)[0].to(like.device, like.dtype)
+        return samples.__getitems__(keys)[0]
 
     def is_ready(self) -> bool:
         """Whether all is on disk already."""
@@ -158,21 +157,15 @@ class Caching:
                 for epoch in range(1, samples.views + 1):
                     for batch in feed.epoch(epoch):
                         first = int(batch.indices[0]) + samples.view(epoch) * len(samples)
-                        store.put(first, self._activations(batch.x))
+                        store.put(first, self.prefix(batch.x).cpu())
                         bar.step()
-            return store.finish(key, self._facts(samples), self.say)
-
-    def _activations(self, x: Tensor) -> Tensor:
-        like = next(self.model.parameters())
-        return self.prefix(x.to(like.device, like.dtype, non_blocking=True)).cpu()
+            return store.finish(key, lambda: self._facts(samples), self.say)
 
     def _key(self, samples: Samples) -> str:
         return self.processes.first(lambda: activations.key_of(self._facts(samples)))
 
     def _facts(self, samples: Samples) -> dict[str, Any]:
         """All that the activations of a set depend on."""
-        if not hasattr(samples, "fingerprint"):
-            samples.fingerprint = samples.pictures.fingerprint()  # type: ignore[attr-defined]
         like = next(self.model.parameters())
         cpu = like.device.type == "cpu"
         return {
@@ -182,7 +175,7 @@ class Caching:
             "prefix": self._prefix_digest,
             "input": asdict(self.model.input),
             "views": [samples.views, samples.seed] if isinstance(samples, FixedViews) else 1,
-            "data": samples.fingerprint,  # type: ignore[attr-defined]
+            "data": samples.fingerprint,
             "count": len(samples),
             "rows": self.prefix.rows,
             "type": str(like.dtype),
@@ -256,8 +249,13 @@ class _Store:
             return "another process found no room"
         return self.error.strerror or str(self.error)
 
-    def finish(self, key: str, facts: Mapping[str, Any], say: Callable[[str], None]) -> Any:
-        """The activations, from memory or from the file that is now in its place."""
+    def finish(
+        self, key: str, facts: Callable[[], Mapping[str, Any]], say: Callable[[str], None]
+    ) -> Any:
+        """The activations, from memory or from the file that is now in its place.
+
+        `facts`: asked for by the process that writes them, since they take reading the data.
+        """
         try:
             if self.sink is not None:
                 self.sink.close()
@@ -266,7 +264,7 @@ class _Store:
         lost = self.processes.agree(self.error is not None)  # and all have written their part
         if not lost:
             try:
-                self.processes.first(lambda: activations.finish(self.temporary, key, facts))
+                self.processes.first(lambda: activations.finish(self.temporary, key, facts()))
             except OSError as error:
                 self._fails(error)
                 lost = True

@@ -259,12 +259,11 @@ class Session:
     @contextlib.contextmanager
     def _entered(self) -> Iterator[None]:
         """The model takes what enters its first trained stage, where what is before is frozen."""
-        stages, again = list(self.model.chain.values()), self.settings.checkpointing
-        before = len(self.supply.prefix.stages) if self.supply.prefix else 0
-        if not before and not again:
+        again = self.settings.checkpointing
+        if self.supply.prefix is None and not again:
             yield
             return
-        with entered(self.model, stages[before:], checkpointing=again):
+        with entered(self.model, self.supply.rest, checkpointing=again):
             yield
 
     # --- the head --------------------------------------------------------------------------------
@@ -355,7 +354,7 @@ class Session:
             place.losses.append(loss.double() * own)
             place.step, done, seen = place.step + 1, done + 1, seen + own
             self.bar.step(count=own, loss=loss, **self.shown)
-            self._heed_interrupts(len(feed))
+            self._heed_interrupts()
         mean = self._mean_loss(feed)
         seconds = max(time.perf_counter() - begun, 1e-9)
         if not math.isfinite(mean):
@@ -372,7 +371,7 @@ class Session:
 
     # --- saving, stopping, going on --------------------------------------------------------------
 
-    def _heed_interrupts(self, steps: int) -> None:
+    def _heed_interrupts(self) -> None:
         """Save inside an epoch when it is time, and before the end where a signal came.
 
         Several processes would have to agree on a step, so they save between epochs only.

@@ -1,4 +1,4 @@
-"""Files that are whole or not there: written beside their place, then renamed."""
+"""Files that are whole or not there, and folders that are given where a name may be."""
 
 from __future__ import annotations
 
@@ -24,3 +24,9 @@ def written(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def name_or_path(model: str) -> str | Path:
+    """A folder that is there is a path, also without ./ in front; all else is a name."""
+    path = Path(model).expanduser()
+    return path if path.is_dir() else model

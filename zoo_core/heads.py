@@ -76,8 +76,4 @@ def _features(
                 places.append(batch.indices)
     finally:
         handle.remove()
-    own = (torch.cat(found), torch.cat(places))
-    features = own[0].new_empty(feed.order.size, own[0].shape[1])
-    for values, indices in processes.gather(own):
-        features[indices] = values
-    return features
+    return processes.in_order(torch.cat(found), torch.cat(places), feed.order.size)

@@ -53,14 +53,15 @@ class Prefix:
         *,
         compile: bool = False,
     ) -> None:
-        self.stages, self.rows, self.autocast = list(stages), rows, autocast
+        self.model, self.stages, self.rows, self.autocast = model, list(stages), rows, autocast
         names = list(model.chain)
         self.boundary = names[len(self.stages)]
         run = functools.partial(run_stages, model, self.stages)
         self.run: Callable[[Tensor], Tensor] = torch.compile(run) if compile else run
 
     def __call__(self, x: Tensor) -> Tensor:
-        parts = x.split(self.rows)
+        first = next(self.model.parameters())
+        parts = x.to(first.device, first.dtype, non_blocking=True).split(self.rows)
         with torch.no_grad(), self.autocast():
             found = [self.run(_filled(part, self.rows))[: len(part)] for part in parts]
         # Kernels differ by the order in memory, too: what was stored comes back in the plain one.

@@ -47,6 +47,13 @@ class Processes:
         torch.distributed.all_gather_object(found, value)
         return found
 
+    def in_order(self, rows: Tensor, places: Tensor, size: int) -> Tensor:
+        """The rows (n, …) of all processes, each at its place among `size`, on each of them."""
+        whole = rows.new_zeros(size, *rows.shape[1:])
+        for found, indices in self.gather((rows, places)):
+            whole[indices] = found
+        return whole
+
     def from_main(self, value: T) -> T:
         """What the main process has."""
         if self.world == 1:

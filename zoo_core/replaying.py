@@ -10,6 +10,7 @@ from typing import Any
 import tomli_w
 
 from zoo_core.errors import RecipeError
+from zoo_core.files import name_or_path
 from zoo_core.recipes import read_recipe
 from zoo_core.runs import Run, without_none
 
@@ -51,7 +52,7 @@ def replay(
     val = data.get("val", "a fifth")
     try:
         return finetune(
-            _model(start["model"]),
+            name_or_path(start["model"]),
             data["spec"],
             val=VALIDATION.get(val, val),
             out=path if resume else out,
@@ -64,11 +65,6 @@ def replay(
         raise RecipeError(
             f"{path} says something that this version does not know: {error}."
         ) from error
-
-
-def _model(reference: str) -> str | Path:
-    path = Path(reference).expanduser()
-    return path if path.is_dir() else reference
 
 
 def refuse_another(path: Path, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:

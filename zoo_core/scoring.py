@@ -22,11 +22,7 @@ def scores_of(model: ZooModel, feed: Feed, supply: Supply, processes: Processes)
             with supply.precision.autocast():
                 found.append(model(h).float())
             places.append(batch.indices)
-    own = (torch.cat(found).cpu(), torch.cat(places))
-    scores = own[0].new_zeros(feed.order.size, own[0].shape[1])
-    for values, indices in processes.gather(own):
-        scores[indices] = values
-    return scores
+    return processes.in_order(torch.cat(found).cpu(), torch.cat(places), feed.order.size)
 
 
 def validated(scores: Tensor, targets: Tensor) -> dict[str, float]:

@@ -25,6 +25,7 @@ from zoo_core.processes import Processes
 from zoo_core.quantities import byte_size
 from zoo_core.regularize import Stack, called
 from zoo_core.settings import Settings
+from zoo_core.types import Stage
 
 TRAIN, VAL = "training pictures", "validation pictures"
 
@@ -69,11 +70,17 @@ class Supply:
 
     def entering(self, x: Tensor) -> Tensor:
         """What enters the part that trains, on its device, from what a batch holds."""
+        if self.prefix is not None and not self.cached:
+            return self.prefix(x)
         first = next(self.model.parameters())
-        if self.cached:  # activations have a type of their own
-            return x.to(first.device, non_blocking=True)
-        x = x.to(first.device, first.dtype, non_blocking=True)
-        return x if self.prefix is None else self.prefix(x)
+        dtype = None if self.cached else first.dtype  # activations have a type of their own
+        return x.to(device=first.device, dtype=dtype, non_blocking=True)
+
+    @property
+    def rest(self) -> list[Stage]:
+        """The stages after the frozen part."""
+        before = len(self.prefix.stages) if self.prefix else 0
+        return list(self.model.chain.values())[before:]
 
     def close(self) -> None:
         """End the processes that read pictures."""
@@ -210,9 +217,8 @@ class Supply:
 
     def _gradients(self, h: Tensor) -> Sequence[Tensor | None]:
         """Those of all that trains, from activations and in eval mode; nothing changes."""
-        before = len(self.prefix.stages) if self.prefix else 0
         weights = [p for p in self.model.parameters() if p.requires_grad]
-        with entered(self.model, list(self.model.chain.values())[before:]), evaluating(self.model):
+        with entered(self.model, self.rest), evaluating(self.model):
             with self.precision.autocast():
                 outputs = self.model(h)
             loss = functional.cross_entropy(outputs.float(), outputs.argmax(1))

@@ -23,15 +23,13 @@ from zoo_core.processes import Processes
 from zoo_core.recipes import RECIPE, SCHEMA, read_recipe
 from zoo_core.regularize import Regularizer, Stack, called
 from zoo_core.regularize import regularizers as stack_of
-from zoo_core.replaying import refuse_another
+from zoo_core.replaying import VALIDATION, refuse_another
 from zoo_core.runs import Run, RunFolder, new_folder
 from zoo_core.settings import Settings
 from zoo_core.splitting import split as split_in_two
 from zoo_core.subset import apply
 from zoo_core.supply import augmented, refuse_cache
 from zoo_core.tracking import Tracker
-
-A_FIFTH, NONE = "a fifth", "none"  # what a recipe calls validation on part of the data, or none
 
 
 def finetune(
@@ -144,6 +142,8 @@ def finetune(
         checkpointing=checkpointing,
     )
     settings.check()
+    if isinstance(regularizers, Iterator):  # to be gone through twice
+        regularizers = list(regularizers)
     stack = stack_of(regularizers)
     _are_new(stack)
     if cache is True:
@@ -171,13 +171,13 @@ def finetune(
         if schedule is None and settings.phases()[0].what:
             apply(tuned, settings.phases()[0].what)
         how = settings.resolved(augmented(augment, tuned, train_set), processes.device)
-        how |= {"regularizers": _shown_list(regularizers), "unreadable": unreadable}
+        how |= {"regularizers": _shown_list(_listed(regularizers)), "unreadable": unreadable}
         if schedule is None and train is None and tuned._freezing is not None:
             how["freeze_until"] = tuned._freezing.layer
         told = {
             "schema": SCHEMA,
             "model": {},
-            "start": start | {"object": _objects(model, data, val, regularizers)},
+            "start": start | {"object": _objects(model, data, val, _listed(regularizers))},
             "data": _shown_data(data, val, train_set, val_set),
             "train": how,
             "versions": _versions(),
@@ -283,25 +283,24 @@ def _earlier(path: Path) -> dict[str, Any] | None:
 # --- the recipe ----------------------------------------------------------------------------------
 
 
-def _objects(model: Any, data: Any, val: Any, regularizers: Any) -> str | None:
+def _objects(model: Any, data: Any, val: Any, members: list[Any]) -> str | None:
     """What was given as an object of Python, which no recipe can bring back."""
     if isinstance(model, ZooModel):
         return "the model"
     if not isinstance(data, str | Path) or not isinstance(val, str | Path | bool | None):
         return "the data"
-    listed = [regularizers] if isinstance(regularizers, str | Regularizer) else list(regularizers)
-    return None if all(isinstance(item, str) for item in listed) else "a regularizer"
+    return None if all(isinstance(item, str) for item in members) else "a regularizer"
 
 
 def _shown_data(
     data: Any, val: Any, train_set: Pictures, val_set: Pictures | None
 ) -> dict[str, Any]:
     """The data by name, and enough of it to notice that it has changed."""
-    kept = "a fifth" if val is None else "none" if val is False else _shown(val)
+    words = (word for word, meant in VALIDATION.items() if val is meant)
     targets = repr((train_set.targets, val_set.targets if val_set else ()))
     return {
         "spec": _shown(data),
-        "val": kept,
+        "val": next(words, None) or _shown(val),
         "count": len(train_set),
         "val_count": len(val_set) if val_set else 0,
         "targets": hashlib.blake2b(targets.encode(), digest_size=8).hexdigest(),
@@ -333,9 +332,12 @@ def _shown(data: Any) -> str:
     return str(data) if isinstance(data, str | Path | bool) else f"a {type(data).__name__}"
 
 
-def _shown_list(chosen: Any) -> list[str]:
-    listed = [chosen] if isinstance(chosen, str | Regularizer) else list(chosen)
-    return [item if isinstance(item, str) else type(item).__name__ for item in listed]
+def _listed(chosen: Any) -> list[Any]:
+    return [chosen] if isinstance(chosen, str | Regularizer) else list(chosen)
+
+
+def _shown_list(members: list[Any]) -> list[str]:
+    return [item if isinstance(item, str) else type(item).__name__ for item in members]
 
 
 def _are_new(stack: Stack) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import click
@@ -17,9 +16,3 @@ def model_argument() -> Callable[[Any], Any]:
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-
-
-def name_or_path(model: str) -> str | Path:
-    """A folder that is there is a path, also without ./ in front; all else is a name."""
-    path = Path(model).expanduser()
-    return path if path.is_dir() else model

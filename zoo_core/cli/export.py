@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import click
 
-from zoo_core.cli.arguments import json_option, model_argument, name_or_path
+from zoo_core.cli.arguments import json_option, model_argument
 from zoo_core.cli.output import print_json
+from zoo_core.files import name_or_path
 
 
 @click.command("export")

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from zoo_core.cli.arguments import json_option, name_or_path
+from zoo_core.cli.arguments import json_option
 from zoo_core.cli.names import MODEL
 from zoo_core.cli.output import print_json
+from zoo_core.files import name_or_path
 
 if TYPE_CHECKING:
     from zoo_core.runs import Run

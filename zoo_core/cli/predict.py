@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from zoo_core.cli.arguments import json_option, model_argument, name_or_path
+from zoo_core.cli.arguments import json_option, model_argument
 from zoo_core.cli.output import note, print_table
 from zoo_core.cli.saving import OutFile, csv_text, json_text, save
+from zoo_core.files import name_or_path
 
 if TYPE_CHECKING:
     from zoo_core.prediction import Prediction

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
-from zoo_core.cli.arguments import name_or_path
 from zoo_core.cli.names import MODEL
 from zoo_core.cli.output import print_json
+from zoo_core.files import name_or_path
 
 
 @click.command("stages")
