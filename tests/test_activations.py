@@ -309,15 +309,17 @@ def test_a_folder_for_reading_only_can_be_read(place, monkeypatch):
 def test_zoo_cache_lists_and_clears(place, capsys):
     assert main(["cache"]) == 0
     assert capsys.readouterr().out == f"0 B of 20 GB in {place}\n"
-    kept("a", values(100), model="lenet5", boundary="fc1", count=100)
-    kept("b", values(10), model="resnet18", boundary="layer4", count=10)
+    kept("a", values(100), model="lenet5", boundary="fc1", count=100, name="digits")
+    kept("b", values(10), model="resnet18", boundary="layer4", count=10, views=[3, 0])
     used("b", 3600)
     assert main(["cache"]) == 0
     header, *rows, total = capsys.readouterr().out.splitlines()
-    assert header.split() == ["model", "enters", "pictures", "size", "last", "used"]
-    assert [row.split()[:5] for row in rows] == [
-        ["lenet5", "fc1", "100", "2.5", "kB"],
-        ["resnet18", "layer4", "10", "328", "B"],
+    assert header.split() == [
+        *("model", "enters", "pictures", "views", "size", "last", "used", "data")
+    ]
+    assert [(*row.split()[:6], row.split()[-1]) for row in rows] == [
+        ("lenet5", "fc1", "100", "1", "2.5", "kB", "digits"),
+        ("resnet18", "layer4", "10", "3", "328", "B", "?"),  # of an older version
     ]
     assert total == f"2.8 kB of 20 GB in {place}"
     assert main(["cache", "--json"]) == 0

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
+import signal
 import subprocess
 import sys
 import time
+from typing import Any
 
+import pytest
 import torch
-from torch.utils.data import TensorDataset
+from torch import Tensor
+from torch.utils.data import Dataset, TensorDataset, get_worker_info
 
+import zoo_core as zoo
 from zoo_core.batches import Feed, Order, Samples
 from zoo_core.data import open_data
 
@@ -45,6 +51,26 @@ model = zoo.create("lenet5")
 zoo.finetune(model, data, epochs=1, workers=1, out=False, progress=False)
 print(len(multiprocessing.active_children()))
 """
+
+
+class Deadly(Dataset[Any]):
+    """The process that reads its tenth picture is killed, where it is one for reading."""
+
+    def __len__(self) -> int:
+        return 24
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        if index == 9 and get_worker_info() is not None:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return torch.zeros(1, 32, 32), index % 2
+
+
+def test_a_reader_that_is_killed_ends_the_training_with_a_word(monkeypatch):
+    monkeypatch.setattr("zoo_core.batches.MEMORY", 0)
+    with pytest.raises(zoo.DataError, match=r"A process that reads pictures was ended") as caught:
+        given = {"val": False, "out": False, "progress": False, "batch_size": 4}
+        zoo.finetune("lenet5", Deadly(), workers=1, **given)
+    assert "workers=1, or 0 for none" in caught.value.hint
 
 
 def test_a_training_leaves_no_process_behind():

@@ -23,6 +23,7 @@ import zoo_core as zoo
 from zoo_core import activations
 from zoo_core.data import open_data
 from zoo_core.model import ZooModel
+from zoo_core.pictures import Pictures
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -363,7 +364,7 @@ def test_on_a_full_disk_it_is_in_memory_and_says_so(place, capsys):
     with files_of_at_most(10_000):
         model = make()
         lines = said(capsys, model, data, cache=True)
-    assert "The cache is in memory only, for this run: File too large." in lines
+    assert "The cache lasts for this run only: File too large." in lines
     assert all(torch.equal(model.state_dict()[n], t) for n, t in expected[1].items())
     assert [entry.facts["count"] for entry in activations.entries()] == []
     assert list(place.iterdir()) == []
@@ -389,7 +390,7 @@ def test_more_than_the_limit_is_not_kept(place, capsys, monkeypatch):
     slow.conv1.register_forward_pre_hook(lambda module, inputs: time.sleep(0.01))
     data = tensors("lenet5", 60)
     lines = said(capsys, made("lenet5", "fc1"), data, cache=True)
-    assert "in memory only, for this run: 77 kB are more than the 10 kB of ZOO_CACHE_LIMIT" in lines
+    assert "lasts for this run only: 77 kB are more than the 10 kB of ZOO_CACHE_LIMIT" in lines
     monkeypatch.setattr(activations, "memory_budget", lambda: 0)
     reason = "the activations cannot be kept: 77 kB are more than the 10 kB of ZOO_CACHE_LIMIT"
     assert f"Not cached: {reason}." in said(capsys, slow, data, epochs=10)
@@ -402,7 +403,7 @@ def test_a_cache_that_cannot_be_written_is_in_memory(tmp_path, capsys, monkeypat
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv("ZOO_CACHE", str(tmp_path / "file" / "zoo"))
     lines = said(capsys, made("lenet5", "fc1"), tensors("lenet5", 26), cache=True)
-    assert "in memory only, for this run: " in lines and "cannot be written" in lines
+    assert "lasts for this run only: " in lines and "cannot be written" in lines
 
 
 def test_damaged_activations_are_computed_again(place):
@@ -532,7 +533,7 @@ def test_auto_caches_where_it_saves_time_and_says_how_much(capsys):
     data = tensors("lenet5", 80)
     lines = said(capsys, slow_lenet(), data, epochs=10)
     told = re.search(
-        r"Caching what enters fc1: 80 rows, 128 kB; about (.+) in all instead of (.+) "
+        r"Caching what enters fc1: 80 rows, 128 kB\.\nThat takes about (.+) in all instead of (.+) "
         r"without\.",
         lines,
     )
@@ -557,6 +558,36 @@ def test_the_prediction_is_near_what_it_takes():
     assert facts["boundary"] == "fc1" and facts["bytes"] == 80 * 16 * 5 * 5 * 4
     assert 0.5 <= facts["predicted"] < 1.5 and 0.5 <= facts["building"] < 1.5
     assert 3.0 <= facts["without"] < 6.0
+
+
+def slow_to_read(index: int) -> Tensor:
+    time.sleep(0.01)
+    return torch.full((1, 32, 32), index / 24)
+
+
+def test_reading_counts_once_where_pictures_stay_in_memory(monkeypatch):
+    """24 pictures take a quarter of a second to read: once, or else in each of 20 epochs."""
+    data = Pictures("slow", slow_to_read, [index % 3 for index in range(24)], None)
+    for memory, least, most in ((2**28, 0.24, 2.0), (0, 4.8, 9.0)):
+        monkeypatch.setattr("zoo_core.batches.MEMORY", memory)
+        model = made("lenet5", "head")
+        given = {"epochs": 20, "cache": True, "out": False, "progress": False, "batch_size": 12}
+        activations.clear()
+        run = zoo.finetune(model, data, val=False, head="random", **given)
+        assert least <= run.recipe["cost"]["cache"]["without"] < most
+
+
+def test_each_phase_tells_of_its_cache():
+    model = made("lenet5", "head")
+    schedule = [("head", 1), ("fc1", 1), ("all", 1)]
+    given = {"cache": True, "out": False, "progress": False}
+    with pytest.raises(zoo.RecipeError, match=r"nothing before conv1 is frozen"):
+        zoo.finetune(model, tensors("lenet5", 26), schedule=schedule, **given)
+    run = zoo.finetune(model, tensors("lenet5", 26), schedule=schedule[:2], **given)
+    cost = run.recipe["cost"]
+    assert "cache" not in cost
+    assert cost["cache_of_phase_1"]["boundary"] == "head"
+    assert cost["cache_of_phase_2"]["boundary"] == "fc1"
 
 
 def test_auto_does_not_cache_for_one_epoch(capsys):

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from pictures import colours
 from sklearn import metrics as sk
 from torch.utils.data import TensorDataset
 
@@ -244,6 +245,16 @@ def test_the_command_in_json():
     done = run("evaluate", "lenet5", "--data", "digits#test", "--json")
     found = json.loads(done.stdout)
     assert {"accuracy", "top5", "loss", "ece", "count", "per_class", "table"} == set(found)
+
+
+def test_the_command_leaves_out_what_cannot_be_read(tmp_path: Path):
+    folder = colours(tmp_path / "data", {"0": (0, 0, 0), "1": (90, 9, 9)}, count=4)
+    (folder / "1" / "2.png").write_bytes(b"text")
+    done = run("evaluate", "lenet5", "--data", f"folder:{folder}")
+    assert done.returncode == 1 and "1/2.png is no picture" in done.stderr
+    done = run("evaluate", "lenet5", "--data", f"folder:{folder}", "--skip-unreadable", "--json")
+    assert json.loads(done.stdout)["count"] == 7
+    assert "Skipped 1 of 8 pictures" in done.stderr
 
 
 def test_a_table_that_cannot_be_written_is_said_before_the_work(tmp_path: Path):

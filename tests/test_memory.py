@@ -150,6 +150,24 @@ def test_other_errors_are_not_for_less_memory(as_on_a_gpu):
     assert fitting.pieces == 1
 
 
+def test_the_frozen_part_takes_fewer_pictures_until_they_fit(as_on_a_gpu, capsys):
+    model = lenet("fc2")
+
+    def refuse(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        if len(inputs[0]) > 4:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    model.conv2.register_forward_pre_hook(refuse)
+    run = zoo.finetune(model, pictures(21), batch_size=16, cache=True, **QUIET)
+    lines = [line for line in capsys.readouterr().err.splitlines() if "Out of memory" in line]
+    assert lines == [
+        f"Out of memory: the frozen part now takes {n} pictures at once." for n in (8, 4)
+    ]
+    expected = trained(other := lenet("fc2"), pictures(21), batch_size=16, cache=False)
+    assert_close((model.state_dict(), [row["loss"] for row in run.history]), expected)
+    assert other.state_dict().keys() == model.state_dict().keys()
+
+
 def test_without_a_gpu_an_error_is_an_error():
     def fails(pieces: int) -> Tensor:
         raise torch.OutOfMemoryError("CUDA out of memory.")

@@ -254,6 +254,13 @@ def test_a_run_that_has_ended_can_be_trained_longer(tmp_path):
     assert plain(longer.history) == plain(once.history) and equal(longer.model, once.model)
 
 
+def test_more_epochs_are_another_training_where_the_rate_depends_on_how_many(tmp_path):
+    given = {"progress": False, "lr_schedule": "cosine", "out": tmp_path / "run"}
+    zoo.finetune("lenet5", "digits#test", epochs=1, **given)
+    with pytest.raises(zoo.RecipeError, match=r"has epochs = 1 in \[train\], and this is 2"):
+        zoo.finetune("lenet5", "digits#test", epochs=2, resume=True, **given)
+
+
 def test_a_damaged_save_says_so_and_the_best_weights_stay(tmp_path):
     zoo.finetune("lenet5", "digits#test", epochs=1, out=tmp_path / "run", progress=False)
     state = tmp_path / "run" / "last" / "state.pt"

@@ -7,6 +7,7 @@ samples are in a batch depends on (seed, epoch) alone; several processes share e
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import math
@@ -50,17 +51,22 @@ class Samples(Dataset[Any]):
         return len(self.pictures)
 
     def hold(self) -> bool:
-        """Keep everything preprocessed, where nothing is random and it fits in memory.
+        """Keep everything preprocessed, where that can be.
 
         Returns whether it is held.
         """
-        if self.random or not self.pictures.fixed or self.held is not None:
-            return self.held is not None
-        first = self.sample(1, 0)
-        if first.numel() * first.element_size() * len(self) * self.views <= MEMORY:
+        if self.held is None and self.can_be_held:
             keys = ((view, i) for view in range(1, self.views + 1) for i in range(len(self)))
             self.held = _stack([self.sample(*key) for key in keys])
         return self.held is not None
+
+    @functools.cached_property
+    def can_be_held(self) -> bool:
+        """Whether nothing is random, and all fits in memory."""
+        if self.random or not self.pictures.fixed:
+            return False
+        first = self.sample(1, 0)
+        return first.numel() * first.element_size() * len(self) * self.views <= MEMORY
 
     @functools.cached_property
     def fingerprint(self) -> str:
@@ -257,8 +263,40 @@ class Feed:
                 x = samples.rows(epoch, indices)
                 yield Batch(x, samples.targets[indices], indices, share)
         else:
-            for (x, y), (indices, share) in zip(self.loader, parts, strict=True):
+            for (x, y), (indices, share) in zip(_read(self.loader), parts, strict=True):
                 yield Batch(x, y, indices, share)
+
+
+def _read(loader: DataLoader[Any]) -> Iterator[tuple[Tensor, Tensor]]:
+    """Its batches. What waits for a reader that was ended sees a broken pipe first."""
+    try:
+        yield from loader
+    except (OSError, EOFError) as error:
+        for reader in getattr(loader._iterator, "_workers", ()):
+            reader.join(1)  # torch is told of its end meanwhile, and raises
+            if reader.exitcode is not None:
+                raise RuntimeError(f"{ENDED} (pid {reader.pid}) was ended") from error
+        raise
+
+
+ENDED = "DataLoader worker"  # so torch begins
+
+
+@contextlib.contextmanager
+def readers_watched() -> Iterator[None]:
+    """Raises DataError where a process that reads pictures was ended.
+
+    torch raises its error wherever this process happens to be then.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if not str(error).startswith(ENDED):
+            raise
+        raise DataError(
+            f"A process that reads pictures was ended: {' '.join(str(error).split()).rstrip('.')}.",
+            hint="Where memory is short, take fewer: workers=1, or 0 for none (--workers).",
+        ) from error
 
 
 def loader(
@@ -271,7 +309,7 @@ def loader(
 
 
 def _loader(samples: Samples, order: Order, workers: int | str) -> DataLoader[Any]:
-    count = _workers(len(samples)) if workers == "auto" else int(workers)
+    count = worker_count(len(samples), workers)
     return DataLoader(
         samples,
         batch_sampler=order,
@@ -294,6 +332,11 @@ def _as_is(batch: Any) -> Any:
     return batch
 
 
-def _workers(size: int) -> int:
-    """Worker processes pay from about a thousand pictures on: they cost time to start."""
+def worker_count(size: int, workers: int | str) -> int:
+    """How many processes read `size` pictures.
+
+    "auto": they pay from about a thousand pictures on, since they cost time to start.
+    """
+    if workers != "auto":
+        return int(workers)
     return 0 if size < 1000 else min(os.cpu_count() or 1, 8)

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from zoo_core import __version__, activations
-from zoo_core.batches import Feed, FixedViews, Order, Samples, seeded
+from zoo_core.batches import Feed, FixedViews, Order, Samples, seeded, worker_count
 from zoo_core.digest import tensor_digest
 from zoo_core.model import ZooModel
 from zoo_core.modes import modes_kept
@@ -32,8 +32,9 @@ WORTH = 0.05  # the share of the time that a cache must save
 
 @dataclass(frozen=True)
 class Cost:
-    """Measured on a batch: seconds to read and run the prefix, and bytes of an activation."""
+    """Measured on a batch: seconds to read it and to run the prefix, and bytes of an activation."""
 
+    reading: float
     prefix: float
     row: int
 
@@ -83,7 +84,7 @@ class Caching:
         """
         start = time.perf_counter()
         x = self._first()
-        reading = time.perf_counter() - start
+        self.reading = time.perf_counter() - start
         step = min(len(x) - 1, 1)
         moved = torch.cat([x.new_zeros(step, *x.shape[1:]), x[: len(x) - step]])
         with modes_kept(self.model):
@@ -96,7 +97,7 @@ class Caching:
                 again = self.prefix(moved)[step:]
             if again.is_cuda:
                 torch.cuda.synchronize()
-            self.seconds = reading + time.perf_counter() - start
+            self.seconds = time.perf_counter() - start
         once = self.first[: len(x) - step]
         alike = _near if again.is_cuda else torch.equal
         if alike(once, again):
@@ -105,7 +106,8 @@ class Caching:
 
     def cost(self) -> Cost:
         """What a batch costs, from the passes of `against()`."""
-        return Cost(self.seconds, self.first[0].numel() * self.first.element_size())
+        row = self.first[0].numel() * self.first.element_size()
+        return Cost(self.reading, self.seconds, row)
 
     def _first(self) -> Tensor:
         samples = next(iter(self.sets.values()))
@@ -134,14 +136,13 @@ class Caching:
             if self.processes.agree(held is None):
                 return f"{activations.place()} is not shared by all processes"
             assert held is not None
-            found[title] = _on(self.processes.device, held)
+            found[title] = on(self.processes.device, held)
         for title, samples in self.sets.items():
             samples.held = found[title]
         return ""
 
     def _computed(self, title: str, samples: Samples, key: str) -> Tensor | None:
         """Activations of a set, from the prefix; each process computes a part of each batch."""
-        temporary = self.processes.first(_place_for_new)
         order = Order(
             len(samples),
             self.batch_size,
@@ -150,6 +151,7 @@ class Caching:
             world=self.processes.world,
         )
         feed = Feed(samples, order, self.workers)
+        temporary = self.processes.first(_place_for_new)
         with activations.removed_on_error(temporary):
             store = _Store(temporary, len(samples) * samples.views, self.processes)
             steps = len(feed) * samples.views
@@ -159,7 +161,8 @@ class Caching:
                         first = int(batch.indices[0]) + samples.view(epoch) * len(samples)
                         store.put(first, self.prefix(batch.x).cpu())
                         bar.step()
-            return store.finish(key, lambda: self._facts(samples), self.say)
+            name = {"name": samples.pictures.name}  # for people; the same data may have another
+            return store.finish(key, lambda: self._facts(samples) | name, self.say)
 
     def _key(self, samples: Samples) -> str:
         return self.processes.first(lambda: activations.key_of(self._facts(samples)))
@@ -272,7 +275,7 @@ class _Store:
             activations.remove(self.temporary) if self.temporary else None
             if self.memory is None:
                 raise _NoRoom(self._reason())
-            say(f"The cache is in memory only, for this run: {self._reason()}.")
+            say(f"The cache lasts for this run only: {self._reason()}.")
         return self.memory if self.memory is not None else activations.load(key)
 
 
@@ -306,7 +309,7 @@ def _near(once: Tensor, again: Tensor) -> bool:
     return torch.allclose(once, again, rtol=1e-2, atol=1e-2 * largest)
 
 
-def _on(device: torch.device, held: Tensor) -> Tensor:
+def on(device: torch.device, held: Tensor) -> Tensor:
     """On the GPU where it takes no more than a quarter of what is free there."""
     if device.type != "cuda":
         return held
@@ -337,18 +340,31 @@ class Forecast:
 
 
 def forecast(
-    cost: Cost, tail: float, sets: Sequence[Samples], batch_size: int, epochs: int, passes: int
+    cost: Cost,
+    tail: float,
+    sets: Sequence[Samples],
+    *,
+    batch_size: int,
+    workers: int | str,
+    epochs: int,
+    passes: int,
 ) -> Forecast:
     """What a cache would save.
 
     `tail`: seconds of a training step from activations. `sets`: training, then validation pictures.
     `epochs`: how often each set is seen. `passes`: how many passes there are over the training set
-    besides, to solve the head.
+    besides, to solve the head. Pictures that fit in memory are read once in any case.
     """
-    train, *rest = [-(-len(samples) // batch_size) for samples in sets]
-    views = sets[0].views
-    building = (train * views + sum(rest)) * cost.prefix
-    seen = (train * (epochs + passes) + sum(rest) * epochs) * cost.prefix
-    training = (train * epochs + sum(rest) * epochs / 3) * tail
+    without = building = training = 0.0
+    for number, samples in enumerate(sets):
+        batches = -(-len(samples) // batch_size)
+        seen = epochs + passes if number == 0 else epochs
+        held = samples.can_be_held
+        reading = cost.reading / (1 if held else max(worker_count(len(samples), workers), 1))
+        read = min(samples.views, seen) if held else seen
+        without += batches * (read * reading + seen * cost.prefix)
+        building += batches * samples.views * (reading + cost.prefix)
+        # a step of validation has no gradients
+        training += batches * epochs * (tail if number == 0 else tail / 3)
     rows = sum(len(samples) * samples.views for samples in sets)
-    return Forecast(seen + training, building, training, rows * cost.row)
+    return Forecast(without + training, building, training, rows * cost.row)

@@ -97,7 +97,7 @@ class Session:
         self.place = Place()
         self.tried = Tried()
         self.seconds = self.validating = 0.0
-        self.cache: Any = None
+        self.caches: dict[int, dict[str, Any] | str] = {}  # of each phase, what became of it
         self.shown: dict[str, Any] = {}  # behind the bar
         self.told_slow = self.writes = False
         self.new_head = model.origin.new_head
@@ -205,7 +205,7 @@ class Session:
         )
         self.close()  # what the phase before has read
         self.supply = self._supplied(phase, passes=int(solves))
-        self.cache = self.supply.cache
+        self.caches[number] = self.supply.cache
         with self._entered():
             if solves:
                 self._solve_head()
@@ -238,7 +238,7 @@ class Session:
                 self._run_epochs(last)
             if number < len(self.phases) and not self.place.stopped:
                 self.stack.release()
-        self._say(what_the_cache_saved(self.cache))
+        self._say(what_the_cache_saved(self.supply.cache))
 
     def _supplied(self, phase: Phase, passes: int) -> Supply:
         return Supply(
@@ -288,8 +288,8 @@ class Session:
         start = time.perf_counter()
         while self.place.epoch <= last and not self.place.stopped:
             self._run_epoch(last)
-        if isinstance(self.cache, dict):
-            self.cache["training"] = time.perf_counter() - start
+        if isinstance(self.supply.cache, dict):
+            self.supply.cache["training"] = time.perf_counter() - start
 
     def _run_epoch(self, last: int) -> None:
         """Train an epoch (or the rest of one), validate, and keep what is best."""
@@ -409,6 +409,7 @@ class Session:
                 "random": generators,
                 "pieces": self.fitting.pieces,
                 "seconds": [self.seconds, self.validating],
+                "caches": self.caches,
             }
             save_state(self.folder.path, state)
         self.clock.restart()
@@ -427,6 +428,7 @@ class Session:
         vars(self.tried).update(state["tried"])
         self.fitting.pieces = state["pieces"]
         self.seconds, self.validating = state["seconds"]
+        self.caches = dict(state["caches"])
         if self.folder is not None:
             self.folder.write_metrics(self.record.history)
         if self._is_finished():

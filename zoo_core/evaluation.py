@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from zoo_core.batches import Samples, loader
+from zoo_core.batches import Samples, loader, readers_watched
 from zoo_core.data import Pictures, open_data
 from zoo_core.errors import DataError
 from zoo_core.metrics import Metrics, measured
@@ -28,6 +28,7 @@ def evaluate(
     *,
     batch_size: int = 64,
     workers: int | str = "auto",
+    unreadable: str = "stop",
     progress: bool = True,
 ) -> Metrics:
     """Accuracy, log-loss, calibration and figures by class of a model on data.
@@ -35,7 +36,8 @@ def evaluate(
     `model`: a model, a run, the path of a run, or a name (its default weights); it is measured on
     the device where it is. `data`: a spec (`digits#test`, `folder:PATH`), a Dataset or a
     DataLoader. Classes are matched by name where both sides have names. With several classes for a
-    picture (multi-label) the figures are those of yes and no. `progress`: a bar and how quick it
+    picture (multi-label) the figures are those of yes and no. `unreadable`: "stop" at a picture
+    that cannot be read, or "skip" all those, with their names. `progress`: a bar and how quick it
     was, on stderr. Raises DataError where the data has classes that the model does not know.
 
     >>> import zoo_core as zoo
@@ -44,10 +46,12 @@ def evaluate(
     (True, True, True)
     """
     found = as_model(model)
-    pictures = matched(open_data(data), found.labels, found.num_outputs)
+    data = open_data(data, unreadable=unreadable, progress=progress)
+    pictures = matched(data, found.labels, found.num_outputs)
     samples = Samples(pictures, found.transform(), random=False, seed=0)
     start = time.perf_counter()
-    with Bar("evaluating", total=len(samples), shown=progress, unit="pictures") as bar:
+    bar = Bar("evaluating", total=len(samples), shown=progress, unit="pictures")
+    with bar, readers_watched():
         batches = loader(samples, batch_size, shuffle=False, workers=workers)
         scores, targets = scored(found, batches, bar.step)
         seconds = time.perf_counter() - start

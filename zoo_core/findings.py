@@ -57,6 +57,13 @@ def _relative(pairs: list[tuple[Tensor, Tensor]]) -> float:
     return float((change / size).sqrt()) if size else 0.0
 
 
+def _caches(caches: Mapping[int, Any]) -> dict[str, Any]:
+    """What became of the cache; of each phase by its number, where there are several."""
+    if len(caches) == 1:
+        return {"cache": next(iter(caches.values()))}
+    return {f"cache_of_phase_{number}": cache for number, cache in sorted(caches.items())}
+
+
 def cost_of(session: Session) -> dict[str, Any]:
     """Time, memory and space of a training."""
     history = session.record.history
@@ -70,7 +77,7 @@ def cost_of(session: Session) -> dict[str, Any]:
         "peak_memory": max((row.get("memory", 0) for row in history), default=0),
         "device": str(session.device),
         "processes": session.processes.world,
-        "cache": session.cache,
+        **_caches(session.caches),
         "trained_params": sum(
             p.numel() for n, p in session.model.named_parameters() if n in session.start.tensors
         ),

@@ -28,20 +28,32 @@ class Fitting:
         """
         if not torch.cuda.is_available():
             return gradients(self.pieces)
-        from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
-
         before = _statistics(model)
         while True:
             try:
                 return gradients(self.pieces)
             except RuntimeError as error:
-                if not should_reduce_batch_size(error) or self.pieces >= rows:
+                if not ran_out(error) or self.pieces >= rows:
                     raise
             self.pieces *= 2
             for tensor, value in before:
                 tensor.copy_(value)
-            clear_device_cache(garbage_collection=True)
+            clear()
             self.say(f"Out of memory: each batch is now computed in {self.pieces} pieces.")
+
+
+def ran_out(error: RuntimeError) -> bool:
+    """Whether the memory of the GPU ran out, so that less at once may fit."""
+    from accelerate.utils.memory import should_reduce_batch_size
+
+    return torch.cuda.is_available() and bool(should_reduce_batch_size(error))
+
+
+def clear() -> None:
+    """Give back what nobody uses any more."""
+    from accelerate.utils.memory import clear_device_cache
+
+    clear_device_cache(garbage_collection=True)
 
 
 def _statistics(model: nn.Module) -> list[tuple[Tensor, Tensor]]:

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from zoo_core.chain import reach, run_stages
+from zoo_core.memory import clear, ran_out
 from zoo_core.model import ZooModel
 from zoo_core.types import Stage
 
@@ -40,7 +41,8 @@ def frozen_stages(model: ZooModel) -> list[Stage]:
 class Prefix:
     """The stages before the first that trains, as a function of pictures.
 
-    `rows`: how many pictures it takes at once. `autocast`: the context of mixed precision. Gives
+    `rows`: how many pictures it takes at once; halved where a GPU has no memory for them.
+    `autocast`: the context of mixed precision. `say`: what takes a line for people. Gives
     activations (N, …) on the device of the model, in the type that comes out.
     """
 
@@ -52,14 +54,27 @@ class Prefix:
         autocast: Callable[[], contextlib.AbstractContextManager[None]],
         *,
         compile: bool = False,
+        say: Callable[[str], None] = lambda text: None,
     ) -> None:
         self.model, self.stages, self.rows, self.autocast = model, list(stages), rows, autocast
+        self.say = say
         names = list(model.chain)
         self.boundary = names[len(self.stages)]
         run = functools.partial(run_stages, model, self.stages)
         self.run: Callable[[Tensor], Tensor] = torch.compile(run) if compile else run
 
     def __call__(self, x: Tensor) -> Tensor:
+        while True:
+            try:
+                return self._in_parts(x)
+            except RuntimeError as error:
+                if self.rows == 1 or not ran_out(error):
+                    raise
+            self.rows = math.ceil(self.rows / 2)
+            clear()
+            self.say(f"Out of memory: the frozen part now takes {self.rows} pictures at once.")
+
+    def _in_parts(self, x: Tensor) -> Tensor:
         first = next(self.model.parameters())
         parts = x.to(first.device, first.dtype, non_blocking=True).split(self.rows)
         with torch.no_grad(), self.autocast():

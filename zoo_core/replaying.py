@@ -70,14 +70,15 @@ def replay(
 def refuse_another(path: Path, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
     """Raise RecipeError where a training is not the one that a recipe tells of.
 
-    Only more epochs are allowed.
+    Only more epochs are allowed, where the learning rate does not depend on how many there are.
     """
     new = tomllib.loads(tomli_w.dumps(without_none(new)))
+    constant = old.get("train", {}).get("lr_schedule", "constant") == "constant"
     for table in TABLES:
         ours, theirs = new.get(table, {}), old.get(table, {})
         for key in dict.fromkeys((*ours, *theirs)):
             was, now = theirs.get(key), ours.get(key)
-            longer = key == "epochs" and isinstance(was, int) and now >= was
+            longer = key == "epochs" and isinstance(was, int) and now >= was and constant
             if key in FREE or was == now or longer:
                 continue
             raise RecipeError(_differs(path, table, key, was, now), hint=_HINTS[table])

@@ -111,7 +111,7 @@ class RunFolder:
     def write_best(self, tensors: Mapping[str, Tensor], metadata: dict[str, str]) -> None:
         with kept_whole(self.path / BEST) as temporary:
             whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-            save_file(whole, temporary, metadata={"format": "pt", **metadata})
+            save_file(whole, temporary, metadata=metadata)
 
 
 def new_folder(model: str, data: str) -> Path:

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from zoo_core.batches import Feed, FixedViews, Order, Samples
-from zoo_core.caching import Caching, forecast
+from zoo_core.caching import Caching, forecast, on
 from zoo_core.chain import owner
 from zoo_core.data import Pictures, is_tensor_item
 from zoo_core.errors import RecipeError
@@ -99,7 +99,10 @@ class Supply:
         given = {"seed": None, **order}
         where = {"rank": self.processes.rank, "world": self.processes.world}
         listed = Order(len(samples), self.settings.batch_size, **given, **where)
-        return Feed(samples, listed, self.settings.workers)
+        feed = Feed(samples, listed, self.settings.workers)
+        if samples.held is not None:
+            samples.held = on(self.processes.device, samples.held)
+        return feed
 
     def _samples(self, pictures: Pictures, augment: bool | int) -> Samples:
         model, seed = self.model, self.settings.seed
@@ -124,7 +127,8 @@ class Supply:
             return None
         local = math.ceil(self.settings.batch_size / self.processes.world)
         rows, compile = rows_for(local, self.processes.device), self.settings.compile
-        return Prefix(self.model, stages, rows, self.precision.autocast, compile=compile)
+        how: Any = {"compile": compile, "say": self.say}
+        return Prefix(self.model, stages, rows, self.precision.autocast, **how)
 
     # --- the cache -------------------------------------------------------------------------------
 
@@ -145,7 +149,8 @@ class Supply:
             if self.settings.cache == "auto" and not self.processes.from_main(told.pays):
                 return self._not_cached(f"it would save no time ({told})")
             rows = f"{caching.rows:,} rows, {byte_size(told.bytes)}"
-            self.say(f"Caching what enters {caching.prefix.boundary}: {rows}; {told}.")
+            self.say(f"Caching what enters {caching.prefix.boundary}: {rows}.")
+            self.say(f"That takes {told}.")
             facts |= {"bytes": told.bytes, "without": told.without}
             facts["predicted"] = told.building + told.training
         start = time.perf_counter()
@@ -189,9 +194,15 @@ class Supply:
 
     def _forecast(self, caching: Caching) -> Any:
         tail = self._tail_seconds(caching.first)
-        sets = list(self.sets.values())
-        batch_size = self.settings.batch_size
-        return forecast(caching.cost(), tail, sets, batch_size, self.epochs, self.passes)
+        return forecast(
+            caching.cost(),
+            tail,
+            list(self.sets.values()),
+            batch_size=self.settings.batch_size,
+            workers=self.settings.workers,
+            epochs=self.epochs,
+            passes=self.passes,
+        )
 
     def _tail_seconds(self, h: Tensor) -> float:
         """Seconds of the part that trains, forward and backward; nothing in the model changes."""

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import torch
 
 from zoo_core import __version__
-from zoo_core.batches import seeded
+from zoo_core.batches import readers_watched, seeded
 from zoo_core.data import Pictures, open_data
 from zoo_core.engine import Session
 from zoo_core.errors import DataError, RecipeError
@@ -200,7 +200,7 @@ def finetune(
             tracker=Tracker(tracker if processes.main else None, folder.path if folder else None),
             progress=progress,
         )
-        with contextlib.closing(session):
+        with readers_watched(), contextlib.closing(session):
             return session.run(resume=resume)
 
 

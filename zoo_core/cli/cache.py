@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 import click
 
 from zoo_core.cli.arguments import json_option
 from zoo_core.cli.output import print_json, print_table
+
+HEAD = ("model", "enters", "pictures", "views", "size", "last used", "data")
 
 
 @click.command("cache")
@@ -39,15 +43,21 @@ def command(clear: bool, as_json: bool) -> None:
             str(entry.facts.get("model", "?")),
             str(entry.facts.get("boundary", "?")),
             f"{entry.facts.get('count', 0):,}",
+            _views(entry.facts),
             byte_size(entry.bytes),
             datetime.fromtimestamp(entry.used).strftime("%Y-%m-%d %H:%M"),
+            str(entry.facts.get("name", "?")),
         )
         for entry in kept
     ]
     if rows:
-        print_table(
-            ("model", "enters", "pictures", "size", "last used"), rows, right=("pictures", "size")
-        )
+        print_table(HEAD, rows, right=("pictures", "views", "size"))
     total = sum(entry.bytes for entry in kept)
     where = activations.place()
     click.echo(f"{byte_size(total)} of {byte_size(activations.limit())} in {where}")
+
+
+def _views(facts: Mapping[str, Any]) -> str:
+    """How many views there are of each picture."""
+    views = facts.get("views", 1)
+    return str(views[0] if isinstance(views, list) else views)

@@ -24,14 +24,22 @@ FIGURES = ("count", "accuracy", "precision", "f1")
     "--data",
     required=True,
     metavar="SPEC",
-    help="digits#test, mnist5k#test, idx:DIR#test or folder:DIR.",
+    help="digits#test, folder:DIR, csv:FILE, … as docs/data.md has them.",
 )
+@click.option("--skip-unreadable", is_flag=True, help="Leave out pictures that cannot be read.")
 @click.option("--batch-size", type=click.IntRange(min=1), default=64, show_default=True)
 @click.option(
     "--csv", "table", type=OutFile(), metavar="FILE", help="Write the table to FILE, as CSV."
 )
 @json_option
-def command(model: str, data: str, batch_size: int, table: Path | None, as_json: bool) -> None:
+def command(
+    model: str,
+    data: str,
+    skip_unreadable: bool,
+    batch_size: int,
+    table: Path | None,
+    as_json: bool,
+) -> None:
     """Measure MODEL, a name (its default weights) or a run's folder, on data.
 
     Accuracy of a class: the share of its pictures that is found. Precision: the share that is right
@@ -39,7 +47,8 @@ def command(model: str, data: str, batch_size: int, table: Path | None, as_json:
     """
     from zoo_core.evaluation import evaluate
 
-    found = evaluate(name_or_path(model), data, batch_size=batch_size)
+    unreadable = "skip" if skip_unreadable else "stop"
+    found = evaluate(name_or_path(model), data, batch_size=batch_size, unreadable=unreadable)
     if table is not None:
         rows = [(label, *row.values()) for label, row in found["table"].items()]
         save(table, csv_text(("class", *FIGURES), rows))
