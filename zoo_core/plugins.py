@@ -6,13 +6,16 @@ their distribution, always load. `ZOO_STRICT=1` raises the first failure instead
 
 from __future__ import annotations
 
+import inspect
 import os
 import re
+import sys
 import time
 import traceback
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
+from types import FunctionType, ModuleType
 from typing import Any
 
 import pluggy
@@ -27,14 +30,20 @@ HOOKS = tuple(sorted(name for name in vars(hookspecs) if name.startswith("zoo_")
 
 @dataclass
 class Plugin:
-    """One installed plugin, loaded or broken. `seconds`: the time that importing it took."""
+    """One installed plugin, loaded or broken. `seconds`: the time that importing it took.
+
+    `module`: what its entry point names. `slow`: why whoever lists the zoo waits for it, such as
+    `imports torch`; it works all the same.
+    """
 
     name: str
     distribution: str
     version: str
+    module: str = ""
     seconds: float = 0.0
     hooks: tuple[str, ...] = ()
     faults: list[str] = field(default_factory=list)
+    slow: str = ""
     traceback: str = ""
 
     @property
@@ -44,6 +53,11 @@ class Plugin:
     @property
     def broken(self) -> bool:
         return bool(self.faults)
+
+    @property
+    def health(self) -> str:
+        """`ok`, `slow` or `broken`."""
+        return "broken" if self.broken else "slow" if self.slow else "ok"
 
     def title(self) -> str:
         """`name (distribution version)`, as messages say it."""
@@ -69,6 +83,11 @@ class Plugins:
         """Add one plugin: a module or any object with hook implementations."""
         self.all.append(plugin)
         key = f"{plugin.name} {plugin.distribution}"
+        unknown = list(_unknown_arguments(module))
+        if unknown:
+            for fault in unknown:
+                self.fault(plugin, fault)
+            return
         try:
             self._manager.register(module, name=key)
         except Exception as error:
@@ -87,12 +106,14 @@ class Plugins:
     def fault(self, plugin: Plugin, message: str, error: BaseException | None = None) -> None:
         """Record what is wrong with a plugin, or raise it where ZOO_STRICT asks for that."""
         message = message.strip()
+        reason = "" if plugin.faults else _reason(plugin)
         if message not in plugin.faults:  # a hook that is called twice fails twice
-            plugin.faults.append(message)
+            plugin.faults += [message, reason] if reason else [message]
         if error is not None and not plugin.traceback:
             plugin.traceback = "".join(traceback.format_exception(error))
         if self.strict:
-            raise PluginError(f"Plugin {plugin.title()} {message}") from error
+            hint = f"It {reason}" if reason else ""
+            raise PluginError(f"Plugin {plugin.title()} {message}", hint=hint) from error
 
     def results(self, hook: str, kind: type, **arguments: Any) -> Iterator[tuple[Plugin, Any]]:
         """Every item that every plugin returns for `hook`, by plugin name.
@@ -112,22 +133,28 @@ class Plugins:
                     got, wanted = type(item).__name__, kind.__name__
                     self.fault(plugin, f"returns a list with {got} from {hook}, not {wanted}.")
 
-    def run(self, hook: str, **arguments: Any) -> None:
-        """Call a hook that returns nothing, each plugin on its own."""
-        for _ in self._call(hook, arguments):
-            pass
+    def run(self, hook: str, **arguments: Any) -> Iterator[Plugin]:
+        """Call a hook that returns nothing: each plugin once it is through, also where it fails."""
+        for plugin, _ in self._call(hook, arguments):
+            yield plugin
 
     def _call(self, hook: str, arguments: dict[str, Any]) -> Iterator[tuple[Plugin, Any]]:
         caller = getattr(self._manager.hook, hook)
         for implementation in sorted(caller.get_hookimpls(), key=lambda i: i.plugin_name):
             plugin = self._registered[implementation.plugin_name]
+            light = "torch" not in sys.modules
             try:
                 wanted = [arguments[name] for name in implementation.argnames]
                 returned = implementation.function(*wanted)
+                if isinstance(returned, Iterator):  # a generator fails here, not at its reader
+                    returned = list(returned)
             except (Exception, SystemExit) as error:
                 self.fault(plugin, f"fails in {hook}: {_one_line(error)}", error)
-            else:
-                yield plugin, returned
+                returned = None
+            finally:
+                if light and "torch" in sys.modules:
+                    plugin.slow = plugin.slow or f"imports torch in {hook}"
+            yield plugin, returned
 
 
 def load_plugins(*, only: Iterable[str] | None = None, strict: bool | None = None) -> Plugins:
@@ -154,7 +181,9 @@ def load_plugins(*, only: Iterable[str] | None = None, strict: bool | None = Non
 
 
 def _load(plugins: Plugins, entry: EntryPoint) -> None:
-    plugin = Plugin(entry.name, _owner(entry), entry.dist.version if entry.dist else "?")
+    version = entry.dist.version if entry.dist else "?"
+    plugin = Plugin(entry.name, _owner(entry), version, entry.module)
+    before = set(sys.modules)
     start = time.perf_counter()
     try:
         module = entry.load()
@@ -164,7 +193,58 @@ def _load(plugins: Plugins, entry: EntryPoint) -> None:
         return
     finally:
         plugin.seconds = time.perf_counter() - start
+        if _imports_torch(entry, before):
+            plugin.slow = "imports torch"
     plugins.register(module, plugin)
+
+
+def _imports_torch(entry: EntryPoint, before: Set[str]) -> bool:
+    """Whether loading a plugin imports torch; `before`: the modules that were there already.
+
+    Where torch itself was, its names in the plugin's modules tell.
+    """
+    if "torch" not in before:
+        return "torch" in sys.modules
+    package = entry.module.partition(".")[0]
+    loaded = [n for n in sys.modules.keys() - before if n.partition(".")[0] == package]
+    names = {entry.module, *loaded}
+    held = [v for n in names if n in sys.modules for v in list(vars(sys.modules[n]).values())]
+    return any(_home(value).partition(".")[0] == "torch" for value in held)
+
+
+def _home(value: object) -> str:
+    """The module that a value is, or where a class or function was defined."""
+    if isinstance(value, ModuleType):
+        return value.__name__
+    return str(value.__module__) if isinstance(value, type | FunctionType) else ""
+
+
+def _reason(plugin: Plugin) -> str:
+    """Why a plugin may be broken; asked for only then, since it reads the plugin's metadata."""
+    from zoo_core.built_for import built_for_another
+
+    return "" if plugin.built_in else built_for_another(plugin.distribution)
+
+
+def _unknown_arguments(module: object) -> Iterator[str]:
+    """What a plugin's functions ask for that their hooks do not give.
+
+    pluggy refuses those too, some versions of it only after others were registered.
+    """
+    for hook in HOOKS:
+        function = getattr(module, hook, None)
+        if not hasattr(function, "zoo_impl"):
+            continue
+        given = inspect.signature(getattr(hookspecs, hook)).parameters
+        asked = inspect.signature(function).parameters.values()
+        unknown = [a.name for a in asked if a.default is a.empty and a.kind is _NAMED]
+        unknown = [f'"{name}"' for name in unknown if name not in given]
+        if unknown:
+            have = ", ".join(given) or "no arguments"
+            yield f"asks for {', '.join(unknown)} in {hook}, which has {have}."
+
+
+_NAMED = inspect.Parameter.POSITIONAL_OR_KEYWORD
 
 
 def _owner(entry: EntryPoint) -> str:

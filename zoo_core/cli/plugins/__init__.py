@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from zoo_core.cli.output import known, print_json, print_table
+from zoo_core.cli.plugins import install, new, uninstall
+from zoo_core.cli.plugins.check import command as check_command
 from zoo_core.plugins import Plugin
+
+if TYPE_CHECKING:
+    from zoo_core.offers import Offers
 
 
 @click.group("plugins", invoke_without_command=True)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_context
 def command(ctx: click.Context, as_json: bool) -> None:
-    """List the plugins: what they add, the time that importing them takes, and what is broken."""
+    """List the plugins: what they offer, the time that importing them takes, their health."""
     if ctx.invoked_subcommand is None:
         _list(ctx, as_json)
 
@@ -28,40 +33,53 @@ def list_plugins(ctx: click.Context, as_json: bool) -> None:
 
 
 def _list(ctx: click.Context, as_json: bool) -> None:
-    root = ctx.find_root()
-    if isinstance(root.command, click.Group):
-        # asks every plugin for its commands, and records what fails
-        root.command.list_commands(root)
-    plugins = known().examine()
+    from zoo_core.cli import Zoo
+    from zoo_core.offers import offers
+
+    found = offers(known(), Zoo("zoo"))
     if as_json:
-        print_json([_record(plugin) for plugin in plugins])
+        print_json([_record(plugin, offered) for plugin, offered in found])
         return
-    header = ("plugin", "distribution", "version", "adds", "seconds", "state")
-    print_table(header, [_row(plugin) for plugin in plugins], right=("seconds",))
-    for plugin in plugins:
+    header = ("plugin", "distribution", "version", "seconds", "health", "offers")
+    print_table(header, [_row(plugin, offered) for plugin, offered in found], right=("seconds",))
+    for plugin, _ in found:
         for fault in plugin.faults:
             click.echo(f"{plugin.title()} {fault}")
-    if (root.obj or {}).get("debug"):
-        for plugin in plugins:
+        if plugin.slow:
+            advice = f'Listing the zoo waits for it; "zoo plugins check {plugin.name}" says where.'
+            click.echo(f"{plugin.title()} {plugin.slow}. {advice}")
+    if (ctx.find_root().obj or {}).get("debug"):
+        for plugin, _ in found:
             if plugin.traceback:
                 click.echo(f"\n{plugin.title()}\n{plugin.traceback}".rstrip())
 
 
-def _row(plugin: Plugin) -> tuple[str, ...]:
-    adds = ", ".join(hook.removeprefix("zoo_").replace("_", " ") for hook in plugin.hooks) or "-"
-    state = "broken" if plugin.broken else "ok"
-    return plugin.name, plugin.distribution, plugin.version, adds, f"{plugin.seconds:.3f}", state
+def _row(plugin: Plugin, offered: Offers) -> tuple[str, ...]:
+    health = f"slow: {plugin.slow}" if plugin.health == "slow" else plugin.health
+    name, version = plugin.name, plugin.version
+    return name, plugin.distribution, version, f"{plugin.seconds:.3f}", health, offered.told()
 
 
-def _record(plugin: Plugin) -> dict[str, Any]:
+def _record(plugin: Plugin, offered: Offers) -> dict[str, Any]:
     return {
         "name": plugin.name,
         "distribution": plugin.distribution,
         "version": plugin.version,
         "built_in": plugin.built_in,
         "hooks": list(plugin.hooks),
+        "offers": offered,
         "seconds": round(plugin.seconds, 4),
+        "health": plugin.health,
         "ok": not plugin.broken,
         "faults": plugin.faults,
+        "slow": plugin.slow,
         "traceback": plugin.traceback,
     }
+
+
+command.add_command(check_command)
+
+
+command.add_command(new.command)
+command.add_command(install.command)
+command.add_command(uninstall.command)

@@ -1,0 +1,47 @@
+"""Which zoo-core a plugin was built for: looked up where a plugin is broken, as a likely reason."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, requires
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.version import Version
+
+from zoo_core import __version__
+
+
+def built_for_another(distribution: str) -> str:
+    """What a plugin's metadata say against this zoo-core, and what to upgrade; mostly nothing.
+
+    `distribution`: the name of an installed one; of others nothing is known.
+
+    >>> built_for_another("zoo-core")
+    ''
+    """
+    here = Version(__version__)
+    for wanted in _wanted(distribution):
+        if wanted.contains(here, prereleases=True):
+            continue
+        newer = any(c.operator in (">", ">=", "~=") and Version(c.version) > here for c in wanted)
+        age, upgrade = ("a newer", "zoo-core") if newer else ("another", distribution)
+        said = f"its metadata ask for zoo-core{wanted}, and this is {here}"
+        return f"was built for {age} zoo-core: {said}. Try: pip install --upgrade {upgrade}"
+    return ""
+
+
+def _wanted(distribution: str) -> Iterator[SpecifierSet]:
+    """The versions of zoo-core that a distribution asks for."""
+    try:
+        lines = requires(distribution) or []
+    except (PackageNotFoundError, ValueError):  # ValueError: no name at all
+        return
+    for line in lines:
+        try:
+            requirement = Requirement(line)
+        except InvalidRequirement:
+            continue
+        applies = requirement.marker is None or requirement.marker.evaluate({"extra": ""})
+        if applies and requirement.name.lower().replace("_", "-") == "zoo-core":
+            yield requirement.specifier

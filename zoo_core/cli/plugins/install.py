@@ -1,0 +1,32 @@
+"""zoo plugins install"""
+
+from __future__ import annotations
+
+import click
+
+
+@click.command("install")
+@click.argument("packages", metavar="PACKAGE...", nargs=-1, required=True)
+@click.option("-e", "--editable", is_flag=True, help="Leave the code of a folder where it is.")
+@click.option("-U", "--upgrade", is_flag=True, help="Take newer versions of what is installed.")
+def command(packages: tuple[str, ...], editable: bool, upgrade: bool) -> None:
+    """Install plugins with this Python's pip.
+
+    PACKAGE is a name, a folder (./zoo-mynet) or an address, as pip takes them. A plugin is code: it
+    may do all that you may. Install those whose authors you trust.
+    """
+    from zoo_core.errors import PluginError
+    from zoo_core.installing import install
+
+    found = install(packages, editable=editable, upgrade=upgrade)
+    click.echo()
+    for plugin in found:
+        click.echo(f"{plugin.title()} is installed: {plugin.health}.")
+    broken = [plugin for plugin in found if plugin.faults]
+    if broken:
+        names = ", ".join(plugin.name for plugin in broken)
+        raise PluginError(
+            f"{broken[0].title()} {broken[0].faults[0]}",
+            hint=f'It is installed all the same. "zoo plugins" tells more about {names}.',
+        )
+    click.echo(f"Next: zoo plugins check {found[0].name.removeprefix('zoo_')}")

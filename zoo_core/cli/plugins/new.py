@@ -1,0 +1,39 @@
+"""zoo plugins new"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from zoo_core.scaffold import KINDS, new_plugin
+
+
+@click.command("new")
+@click.argument("name")
+@click.option(
+    "--kind",
+    type=click.Choice(KINDS),
+    default="architecture",
+    show_default=True,
+    help="What the plugin adds.",
+)
+@click.option(
+    "--to",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=".",
+    metavar="DIR",
+    help="The folder to make it in; by default this one.",
+)
+def command(name: str, kind: str, to: Path) -> None:
+    """Make a package that is a plugin.
+
+    It is called zoo-NAME, and works as it is: code, facts, tests, CI and README.
+    """
+    made = new_plugin(name, kind=kind, to=to)
+    click.echo(f"{made.folder} adds {made.adds}:")
+    for path in made.files:
+        click.echo(f"  {path}")
+    click.echo("\nNext:")
+    for line in made.commands:
+        click.echo(f"  {line}")

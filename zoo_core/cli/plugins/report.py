@@ -1,0 +1,83 @@
+"""The report of `zoo plugins check`: ticks in a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from zoo_core.conformance.cases import Case, Result
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+MARKS = {"pass": "✓", "fail": "✗", "warn": "!", "skip": "-"}
+COLOURS = {"pass": "green", "fail": "red", "warn": "yellow", "skip": "bright_black"}
+WORDS = {"pass": "ok", "fail": "FAIL", "warn": "warn", "skip": "skip"}
+CHECK = 25  # columns of the longest name of a check
+
+
+def told(title: str, cases: Sequence[Case], debug: bool) -> Iterator[Result]:
+    """Run cases, and print what each found once it is known; `debug`: tracebacks, too."""
+    for result in _fancy(title, cases) if sys.stdout.isatty() else _plain(title, cases):
+        yield result
+        if debug and result.traceback:
+            click.echo(result.traceback)
+
+
+def summary(results: Sequence[Result]) -> str:
+    """The last line.
+
+    >>> summary([Result("lenet5", "builds", "pass", ""), Result("lenet5", "export", "fail", "no")])
+    '2 checks: 1 passed, 1 failed.'
+    """
+    counts = Counter(str(result.status) for result in results)
+    parts = [f"{counts['pass']} passed"]
+    parts += [f"{counts['fail']} failed"] if counts["fail"] else []
+    parts += [f"{counts['warn']} warning{'s' * (counts['warn'] > 1)}"] if counts["warn"] else []
+    parts += [f"{counts['skip']} not looked at"] if counts["skip"] else []
+    return f"{len(results)} checks: {', '.join(parts)}."
+
+
+def _plain(title: str, cases: Sequence[Case]) -> Iterator[Result]:
+    """One whole line for each."""
+    click.echo(title)
+    wide = max((len(case.subject) for case in cases), default=0)
+    for case in cases:
+        result = case.run()
+        words = f"{WORDS[result.status]:<4}  {result.subject:<{wide}}  {result.check:<{CHECK}}"
+        click.echo(f"{words}  {result.line}".rstrip())
+        sys.stdout.flush()
+        yield result
+
+
+def _fancy(title: str, cases: Sequence[Case]) -> Iterator[Result]:
+    """Ticks under the name of what is looked at; the last line says what is under way."""
+    from rich.console import Console
+    from rich.text import Text
+
+    console, last = Console(), ""
+    console.print(Text(title, style="bold"))
+    for case in cases:
+        if case.subject != last:
+            console.print(Text(f"  {case.subject}", style="cyan"))
+            last = case.subject
+        with console.status(f"{case.subject}: {case.check}"):
+            result = case.run()
+        _print_row(console, result)
+        yield result
+
+
+def _print_row(console: Console, result: Result) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    row = Table.grid(padding=(0, 1))
+    row.add_column(width=5, justify="right", style=COLOURS[result.status])
+    row.add_column(width=CHECK)
+    row.add_column(overflow="fold")
+    row.add_row(MARKS[result.status], result.check, Text(result.line))
+    console.print(row)

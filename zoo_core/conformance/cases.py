@@ -1,0 +1,97 @@
+"""A case: one check of one thing, which passes, fails, warns or is skipped on its own."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+Status = Literal["pass", "fail", "warn", "skip"]
+
+
+class Wish(Exception):
+    """Raised by a check that finds something missing that is no fault of the contract."""
+
+
+class NotHere(Exception):
+    """Raised by a check that cannot look at its point, or not on this machine."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a case found. `found`: what does not hold and what to change, or what is worth saying.
+
+    `error`: what was raised, where it failed. `seconds`: the time that it took.
+    """
+
+    subject: str
+    check: str
+    status: Status
+    found: str
+    seconds: float = 0.0
+    error: BaseException | None = None
+
+    @property
+    def line(self) -> str:
+        """What it found, on one line."""
+        return " ".join(self.found.split())
+
+    @property
+    def traceback(self) -> str:
+        return "".join(traceback.format_exception(self.error)) if self.error else ""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One check of one thing: a line of the report, and a test in pytest.
+
+    `look` returns what is worth saying, or None. It raises AssertionError where the point does not
+    hold, Wish or NotHere; whatever else it raises is a failure, too.
+
+    >>> Case("lenet5", "stages compose", lambda: "5 stages").run().status
+    'pass'
+    """
+
+    subject: str
+    check: str
+    look: Callable[[], str | None]
+
+    @property
+    def id(self) -> str:
+        """Its name as a test.
+
+        >>> Case("lenet5", "stages compose", lambda: None).id
+        'lenet5-stages-compose'
+        """
+        return f"{self.subject} {self.check}".replace(" ", "-")
+
+    def run(self) -> Result:
+        """Look; nothing is raised but what ends the process."""
+        start = time.perf_counter()
+        status: Status = "pass"
+        error: BaseException | None = None
+        try:
+            found = self.look() or ""
+        except (Wish, NotHere) as reason:
+            status, found = ("warn" if isinstance(reason, Wish) else "skip"), str(reason)
+        except (Exception, SystemExit) as raised:  # it is a plugin's code
+            status, found, error = "fail", _told(raised), raised
+        return Result(self.subject, self.check, status, found, time.perf_counter() - start, error)
+
+
+def run_all(cases: Iterable[Case]) -> Iterator[Result]:
+    """The results, each when it is there."""
+    for case in cases:
+        yield case.run()
+
+
+def _told(error: BaseException) -> str:
+    """What does not hold, in its own words; of an error nobody meant, its kind too."""
+    from zoo_core.errors import ZooError
+
+    text = str(error).split("\nException raised from")[0].strip()
+    if text and isinstance(error, AssertionError | ZooError):
+        return text
+    return f"{type(error).__name__}: {text or 'no message'}"

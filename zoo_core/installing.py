@@ -1,0 +1,185 @@
+"""install() and uninstall(): plugins by the running Python's pip, and what came of it.
+
+Which distributions came or went is read here; whether they work is asked of a new process, since
+this one has read its plugins already.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import Distribution, EntryPoint, entry_points
+from pathlib import Path
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
+
+from zoo_core.errors import PluginError, UnknownName, did_you_mean
+from zoo_core.pip import pip
+from zoo_core.plugins import BUILT_IN, GROUP
+
+
+@dataclass(frozen=True)
+class Installed:
+    """A plugin as a new process finds it. `faults`: what is wrong with it."""
+
+    name: str
+    distribution: str
+    version: str
+    health: str
+    faults: tuple[str, ...] = ()
+
+    def title(self) -> str:
+        return f"{self.name} ({self.distribution} {self.version})"
+
+
+# --- installing ----------------------------------------------------------------------------------
+
+
+def install(
+    packages: Sequence[str], *, editable: bool = False, upgrade: bool = False
+) -> list[Installed]:
+    """Install packages into the running Python, and return the plugins that came with them.
+
+    `packages`: as pip takes them: paths, names, names with versions, addresses. A folder with a
+    project is a path, also without `./` in front. `editable`: leave the code of paths where it is.
+    `upgrade`: take newer versions of what is installed. What pip says goes to this process's own
+    streams. Those that were there already, in the version asked for, are returned too. Raises
+    PluginError where pip fails, and where nothing that was asked for is a plugin.
+    """
+    wanted = [_path_or_requirement(package) for package in packages]
+    words = ["--upgrade"] if upgrade else []
+    for package in wanted:
+        words += ["--editable", package] if editable else []
+    before = _written()
+    if pip("install", *words, *([] if editable else ["--", *wanted])) != 0:
+        raise PluginError(
+            f"Nothing was installed: pip failed with {', '.join(packages)}.",
+            hint="It says why above. A package's name starts with zoo-, a folder's with ./",
+        )
+    after = _written()
+    names = {name for name in after if after[name] != before.get(name)}
+    names |= {name for name in map(_name_of, wanted) if name in after}
+    if not names:
+        raise PluginError(
+            f"No plugin is in {', '.join(packages)}: "
+            f"nothing there has an entry point in the group {GROUP}.",
+            hint="pip installed it all the same, and pip uninstalls it.",
+        )
+    return [plugin for plugin in examined() if plugin.distribution in names]
+
+
+def _path_or_requirement(package: str) -> str:
+    """A folder with a project as its whole path; all else as it is."""
+    path = Path(package).expanduser()
+    projects = (path / "pyproject.toml", path / "setup.py")
+    return str(path.resolve()) if any(project.is_file() for project in projects) else package
+
+
+def _name_of(package: str) -> str:
+    """The distribution that a requirement names; nothing for a path."""
+    try:
+        return canonicalize_name(Requirement(package).name)
+    except InvalidRequirement:
+        return ""
+
+
+def _written() -> dict[str, int]:
+    """When each distribution with plugins was installed, by its name."""
+    importlib.invalidate_caches()
+    return {owner(entry): _time(entry.dist) for entry in third_parties() if entry.dist}
+
+
+def _time(distribution: Distribution) -> int:
+    """When the list of a distribution's files was written: installers do it at the end."""
+    records = [file for file in distribution.files or () if file.name == "RECORD"]
+    paths = [Path(str(record.locate())) for record in records]
+    return max((path.stat().st_mtime_ns for path in paths if path.exists()), default=0)
+
+
+def examined() -> list[Installed]:
+    """All plugins, as a new process finds them.
+
+    Raises PluginError where that process fails: a plugin ends it, or zoo-core is broken now.
+    """
+    ignored = ("ZOO_PLUGINS", "ZOO_STRICT")
+    clean = {key: value for key, value in os.environ.items() if key not in ignored}
+    ask = [sys.executable, "-P", "-m", "zoo_core", "plugins", "--json"]
+    done = subprocess.run(ask, capture_output=True, text=True, env=clean, check=False)
+    try:
+        rows = json.loads(done.stdout)
+    except ValueError as error:
+        last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+        raise PluginError(
+            f"zoo does not list its plugins any more: {last}",
+            hint="Uninstall what came last: zoo plugins uninstall NAME",
+        ) from error
+    return [
+        Installed(
+            row["name"], row["distribution"], row["version"], row["health"], tuple(row["faults"])
+        )
+        for row in rows
+    ]
+
+
+# --- uninstalling --------------------------------------------------------------------------------
+
+
+def distribution_of(name: str) -> str:
+    """The distribution of a plugin: `zoo_mynet`, `mynet` and `zoo-mynet` are all `zoo-mynet`.
+
+    Raises UnknownName with the closest, PluginError for what comes with zoo itself, and where
+    several distributions have a plugin of that name.
+    """
+    asked = canonicalize_name(name)
+    entries = entry_points(group=GROUP)
+    owners = {owner(e) for e in entries if asked in (owner(e), canonicalize_name(e.name))}
+    owners = owners or {owner(e) for e in entries if f"zoo-{asked}" == canonicalize_name(e.name)}
+    if asked in owners:
+        owners = {asked}
+    if owners == {BUILT_IN}:
+        raise PluginError(
+            f"{name} comes with zoo-core and cannot be uninstalled alone.",
+            hint="To do without zoo as a whole: pip uninstall zoo-core",
+        )
+    if len(owners) > 1:
+        raise PluginError(
+            f"{' and '.join(sorted(owners))} each have a plugin {name}.",
+            hint="Name the distribution.",
+        )
+    if not owners:
+        names = {own for e in third_parties() for own in (e.name, owner(e))}
+        near = did_you_mean(name, names | {own.removeprefix("zoo_") for own in names})
+        raise UnknownName(
+            f'No plugin "{name}" is installed. {near}'.strip(), hint='Run "zoo plugins".'
+        )
+    return owners.pop()
+
+
+def uninstall(distributions: Sequence[str]) -> None:
+    """Uninstall distributions, as `distribution_of` names them, from the running Python.
+
+    Raises PluginError where pip fails, or leaves them there.
+    """
+    failed = pip("uninstall", *distributions) != 0
+    left = [name for name in distributions if name in _written()]
+    if failed or left:
+        raise PluginError(
+            f"pip left {', '.join(left or distributions)} where it was: it says why above.",
+            hint="What another tool or another environment installed, only that can remove.",
+        )
+
+
+def third_parties() -> list[EntryPoint]:
+    """The plugins that do not come with zoo, not loaded."""
+    return [entry for entry in entry_points(group=GROUP) if owner(entry) not in ("", BUILT_IN)]
+
+
+def owner(entry: EntryPoint) -> str:
+    """The distribution of a plugin, by its normalized name; nothing where it has none."""
+    return canonicalize_name(entry.dist.name) if entry.dist else ""

@@ -1,0 +1,59 @@
+"""What each plugin adds to the zoo, by name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import click
+
+from zoo_core.catalogue import Catalogue, natural
+from zoo_core.plugins import Plugin
+from zoo_core.types import RegularizerSpec, WeightSource
+
+
+@dataclass
+class Offers:
+    """The names that one plugin adds; `models` are those that it builds or has facts about."""
+
+    architectures: list[str]
+    models: list[str]
+    regularizers: list[str]
+    weight_sources: list[str]
+    commands: list[str]
+
+    def told(self) -> str:
+        """How many of each there are.
+
+        >>> Offers(["tiny"], ["tinynet", "tinynet_wide"], [], [], ["play"]).told()
+        '1 architecture, 2 models, 1 command'
+        """
+        counts = {f.name.replace("_", " "): len(getattr(self, f.name)) for f in fields(self)}
+        told = [f"{n:,} {kind if n > 1 else kind[:-1]}" for kind, n in counts.items() if n]
+        return ", ".join(told) or "nothing"
+
+
+def offers(known: Catalogue, group: click.Group) -> list[tuple[Plugin, Offers]]:
+    """All plugins and what each adds; `group`: an empty one, which takes their commands.
+
+    Asks every hook, so that each plugin's faults are recorded.
+    """
+    known.examine()
+    plugins = known.plugins
+    found = {id(plugin): Offers([], [], [], [], []) for plugin in plugins.all}
+    for architecture, plugin in known.makers():
+        found[id(plugin)].architectures.append(architecture.name)
+    for model in known.models("*") + known.models("*/*"):
+        owner = known.offered_by(model)
+        if owner is not None:
+            found[id(owner)].models.append(known.bare(model))
+    for plugin, spec in plugins.results("zoo_regularizers", RegularizerSpec):
+        found[id(plugin)].regularizers.append(spec.name)
+    for plugin, source in plugins.results("zoo_weight_sources", WeightSource):
+        found[id(plugin)].weight_sources.append(source.scheme)
+    seen: set[str] = set()
+    for plugin in plugins.run("zoo_commands", group=group):
+        found[id(plugin)].commands += sorted(group.commands.keys() - seen)
+        seen |= group.commands.keys()
+    for own in found.values():
+        own.models.sort(key=natural)
+    return [(plugin, found[id(plugin)]) for plugin in plugins.all]
