@@ -1,55 +1,22 @@
 """Third-party plugins, good and bad, as pip leaves them, seen by a new process.
 
-Each is a module and a dist-info folder.
+Each is a module and a dist-info folder; test_isolation.py has real packages.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 import tomllib
 from collections.abc import Callable
 from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
+from third_parties import FACTS, NET, python, zoo
 
 from zoo_core.plugins import HOOKS
 
 ROOT = Path(__file__).parent.parent
-
-NET = """
-from pathlib import Path
-from zoo_core import Architecture, Stage, hookimpl
-
-@hookimpl
-def zoo_architectures():
-    return [Architecture("acmenet", build, stages, summary="one convolution")]
-
-@hookimpl
-def zoo_manifests():
-    return [Path(__file__).with_suffix(".toml")]
-
-def build(*, num_classes, in_chans, width=4):
-    from torch import nn
-    first, last = nn.Conv2d(in_chans, width, 3), nn.Linear(width * 36, num_classes)
-    return nn.Sequential(first, nn.Flatten(), last)
-
-def stages(model):
-    return [Stage("stem", run=("0", "1")), Stage("head", run=("2",))]
-"""
-
-FACTS = """
-schema = 1
-
-[models.{name}]
-architecture = "acmenet"
-params = 1_602
-num_classes = 10
-input = {{ size = [3, 8, 8] }}
-"""
 
 Install = Callable[..., None]
 
@@ -69,22 +36,6 @@ def install(tmp_path: Path) -> Install:
         (info / "entry_points.txt").write_text(f"[zoo_core]\n{entry or module} = {module}\n")
 
     return put
-
-
-def python(path: Path, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    clean = {k: v for k, v in os.environ.items() if not k.startswith("ZOO_")}
-    return subprocess.run(
-        [sys.executable, *words],
-        capture_output=True,
-        text=True,
-        env={**clean, "PYTHONPATH": str(path), **environment},
-        cwd=path,
-        check=False,
-    )
-
-
-def zoo(path: Path, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return python(path, "-m", "zoo_core", *words, **environment)
 
 
 def plugin(path: Path, name: str, **environment: str) -> dict:
@@ -266,10 +217,8 @@ def test_it_raises_on_import(tmp_path: Path, install: Install) -> None:
     assert "zoo_acme (zoo-acme 1.2) is broken and might have had it" in unknown.stderr
 
 
-@pytest.mark.parametrize(
-    "code", ["import sys; sys.exit(3)", "raise SystemExit", "1 +", "raise RuntimeError"]
-)
-def test_it_ends_the_process_on_import(tmp_path: Path, install: Install, code: str) -> None:
+@pytest.mark.parametrize("code", ["raise SystemExit", "1 +", "raise RuntimeError"])
+def test_it_does_not_import(tmp_path: Path, install: Install, code: str) -> None:
     install("zoo-acme", code)
     assert "does not import" in faults(tmp_path, "zoo_acme")
 
@@ -279,12 +228,6 @@ def test_a_hook_that_does_not_exist(tmp_path: Path, install: Install) -> None:
     found = faults(tmp_path, "zoo_acme")
     assert 'declares a hook "zoo_manifest" that does not exist. Closest: "zoo_manifests"' in found
     assert plugin(tmp_path, "zoo_acme")["hooks"] == ["zoo_architectures"]
-
-
-def test_a_hook_with_an_argument_that_does_not_exist(tmp_path: Path, install: Install) -> None:
-    code = NET.replace("def zoo_manifests()", "def zoo_manifests(group)")
-    install("zoo-acme", code, FACTS.format(name="acmenet8"))
-    assert "cannot be registered" in faults(tmp_path, "zoo_acme")
 
 
 def test_hookimpl_forgotten(tmp_path: Path, install: Install) -> None:
@@ -310,13 +253,6 @@ def test_a_wrong_type(tmp_path: Path, install: Install, returned: str, message: 
     code = "from zoo_core import hookimpl\n\n@hookimpl\ndef zoo_architectures():\n    return "
     install("zoo-acme", f"{code}{returned}\n")
     assert message in faults(tmp_path, "zoo_acme")
-
-
-def test_a_broken_manifest(tmp_path: Path, install: Install) -> None:
-    install("zoo-acme", NET, FACTS.format(name="acmenet8") + 'licence = "mit"\n')
-    found = faults(tmp_path, "zoo_acme")
-    assert "zoo_acme.toml, [models.acmenet8]: unknown key" in found
-    assert "might have had it" in zoo(tmp_path, "show", "acmenet8").stderr
 
 
 def test_a_missing_manifest(tmp_path: Path, install: Install) -> None:
@@ -373,23 +309,6 @@ def test_an_official_name_cannot_be_taken_over(tmp_path: Path, install: Install)
     assert explicit["distribution"] == "zoo-core"
 
 
-def test_two_third_parties_with_one_name(tmp_path: Path, install: Install) -> None:
-    install("a-acme", NET, FACTS.format(name="acmenet8"))
-    install("b-acme", NET.replace("width=4", "width=5"), FACTS.format(name="acmenet8"))
-    bare = zoo(tmp_path, "show", "acmenet8")
-    assert bare.returncode == 1
-    assert bare.stderr.splitlines() == [
-        'Error: More than one plugin offers "acmenet8".',
-        'Write "a-acme:acmenet8" or "b-acme:acmenet8".',
-    ]
-    for owner, width in (("a-acme", 4), ("b-acme", 5)):
-        shown = json.loads(zoo(tmp_path, "show", f"{owner}:acmenet8", "--json").stdout)
-        assert shown["distribution"] == owner
-        assert shown["options"] == [{"name": "width", "default": width}]
-    names = [row["name"] for row in json.loads(zoo(tmp_path, "list", "--json").stdout)]
-    assert names[-2:] == ["a-acme:acmenet8", "b-acme:acmenet8"]
-
-
 def test_two_plugins_with_one_entry_point_name(tmp_path: Path, install: Install) -> None:
     install("a-acme", NET, FACTS.format(name="anet"), entry="acme")
     install("b-acme", NET, FACTS.format(name="bnet"), entry="acme")
@@ -433,15 +352,6 @@ def test_zoo_plugins_with_a_name_that_is_not_installed(tmp_path: Path, install: 
     done = zoo(tmp_path, "list", ZOO_PLUGINS="a_acm")
     assert done.returncode == 0
     assert "anet" not in done.stdout
-
-
-def test_zoo_strict_raises_the_first_fault(tmp_path: Path, install: Install) -> None:
-    install("zoo-acme", "import no_such_module")
-    done = zoo(tmp_path, "list", ZOO_STRICT="1")
-    assert done.returncode == 1
-    assert done.stdout == ""
-    assert done.stderr.startswith("Error: Plugin zoo_acme (zoo-acme 1.2) does not import")
-    assert zoo(tmp_path, "list", ZOO_STRICT="0").returncode == 0
 
 
 # --- the built-in ones ---------------------------------------------------------------------------

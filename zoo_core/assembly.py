@@ -18,9 +18,11 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
+from zoo_core.catalogue import catalogue
 from zoo_core.chain import make_chain
 from zoo_core.errors import PluginError, WeightsError, ZooError
 from zoo_core.model import classifier, replace_head
+from zoo_core.plugins import Plugin
 from zoo_core.tensors import fitted
 from zoo_core.types import Architecture, Stage
 
@@ -61,16 +63,16 @@ def with_weights(
     `classes`, `own_chans`: what the weights are said to have; the tensors know better. `in_chans`:
     what the module shall have, None for the same. Raises WeightsError for what does not fit.
     """
-    built = _outline(plan, classes, in_chans or own_chans)
+    built = outline(plan, classes, in_chans or own_chans)
     tensors = _read(read, built.module, where)
     found = _classes_in(tensors, built) or classes
     if found != classes:
-        built = _outline(plan, found, in_chans or own_chans)
+        built = outline(plan, found, in_chans or own_chans)
     first = next(stage for stage in built.chain.values() if stage.owns)
     theirs = (in_chans and _channels_in(tensors, built.module, first)) or own_chans
     tensors = _with_ties(tensors, built.module)
     fit = fitted(tensors, built.module, first, (theirs, in_chans or own_chans), where)
-    if _can_assign(built.module):
+    if not why_plain(built.module):
         built.module.load_state_dict(fit, assign=True)
         _check_values(plan, built.module)
         if plan.device.type != "cpu":
@@ -85,7 +87,7 @@ def with_weights(
 # --- building ------------------------------------------------------------------------------------
 
 
-def _outline(plan: Plan, classes: int, in_chans: int) -> Built:
+def outline(plan: Plan, classes: int, in_chans: int) -> Built:
     """The module without values; with values where it needs some to be built at all."""
     try:
         with torch.device("meta"):
@@ -116,20 +118,32 @@ def _build(plan: Plan, classes: int, in_chans: int) -> Built:
         chain = make_chain(architecture.stages(module), architecture.name)
     except ZooError:
         raise
-    except Exception as error:  # it is a plugin's code, with a person's arguments
-        if _while_importing(error):
+    except (Exception, SystemExit) as error:  # it is a plugin's code, with a person's arguments
+        plugin = catalogue().maker(architecture)
+        if plugin is None and _while_importing(error):
             raise
-        text = " ".join(str(error).split("\nException raised from")[0].split())
-        raise ZooError(
-            f'The architecture "{architecture.name}" cannot be built: {text}.'
-        ) from error
+        raise _cannot_build(architecture, plugin, error) from error
     _check_paths(module, chain, architecture.name)
     if classes == 0:
         replace_head(module, chain, 0)
     return Built(module, chain)
 
 
-def _while_importing(error: Exception) -> bool:
+def _cannot_build(
+    architecture: Architecture, plugin: Plugin | None, error: BaseException
+) -> ZooError:
+    """What went wrong, and in whose code where it is not zoo's own."""
+    text = " ".join(str(error).split("\nException raised from")[0].split())
+    if plugin is None:
+        return ZooError(f'The architecture "{architecture.name}" cannot be built: {text}.')
+    what = f'The architecture "{architecture.name}" of {plugin.title()} cannot be built'
+    return ZooError(
+        f"{what}: {type(error).__name__}: {text or 'no message'}.",
+        hint=f'"zoo plugins check {plugin.name}" says more, --debug shows where.',
+    )
+
+
+def _while_importing(error: BaseException) -> bool:
     """Whether an import failed: the installation is at fault then, and no argument."""
     names = [frame.f_code.co_name for frame, _ in walk_tb(error.__traceback__)]
     return isinstance(error, ImportError) or "<module>" in names
@@ -200,12 +214,18 @@ def _with_ties(tensors: dict[str, Tensor], module: nn.Module) -> dict[str, Tenso
 # --- what the module is --------------------------------------------------------------------------
 
 
-def _can_assign(module: nn.Module) -> bool:
-    """Whether a checkpoint holds every tensor of the module, each once."""
+def why_plain(module: nn.Module) -> str:
+    """Why a checkpoint cannot give the module every tensor, each once; "" where it can."""
     held = module.state_dict(keep_vars=True)
     buffers = {name for name, _ in module.named_buffers(remove_duplicate=False)}
-    once = len({id(tensor) for tensor in held.values()}) == len(held)
-    return once and held.keys() >= buffers and next(_unlisted(module), None) is None
+    unsaved = sorted(buffers - held.keys())
+    if unsaved:
+        return f"the buffer {unsaved[0]} is in no checkpoint"
+    if len({id(tensor) for tensor in held.values()}) < len(held):
+        return "parameters are tied"
+    if next(_unlisted(module), None) is not None:
+        return "a tensor is neither parameter nor buffer"
+    return ""
 
 
 def _unlisted(module: nn.Module) -> Iterator[Tensor]:

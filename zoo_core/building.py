@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
+from dataclasses import replace
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from zoo_core.errors import UnknownName, WeightsError, ZooError, did_you_mean
 from zoo_core.labels import label_names
 from zoo_core.model import Origin, ZooModel, as_zoo_model, check_count
 from zoo_core.saved import CONFIG
-from zoo_core.types import Architecture, ModelInfo, WeightsInfo
+from zoo_core.types import Architecture, InputSpec, ModelInfo, WeightsInfo
 from zoo_core.weights import MODEL_FILE
 
 
@@ -116,6 +117,7 @@ def _from_name(
     else:
         built, classes = _loaded(checkpoint, plan, info, in_chans)
         spec, labels = checkpoint.input, label_names(checkpoint.labels, classes)
+    spec = _sized(spec, arguments.get("img_size"))
     weights, sha256 = _stands_on(checkpoint)
     return as_zoo_model(
         built.module,
@@ -133,6 +135,14 @@ def _from_name(
         input=spec.with_channels(in_chans) if in_chans else spec,
         labels=labels,
     )
+
+
+def _sized(spec: InputSpec, side: Any) -> InputSpec:
+    """The input of a network that is built for pictures of a size: that of its `img_size`."""
+    if side is None:
+        return spec
+    height, width = side if isinstance(side, list | tuple) else (side, side)
+    return replace(spec, size=(spec.size[0], int(height), int(width)))
 
 
 def _loaded(

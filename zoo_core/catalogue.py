@@ -11,12 +11,13 @@ import functools
 import os
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 from zoo_core.errors import ManifestError, PluginError, UnknownName, did_you_mean
-from zoo_core.manifest import read_manifest
+from zoo_core.listed import ListedModels
+from zoo_core.manifest import list_manifest
 from zoo_core.plugins import BUILT_IN, Plugin, Plugins, load_plugins
 from zoo_core.types import Architecture, ModelInfo, RegularizerSpec, WeightsInfo, WeightSource
 
@@ -37,7 +38,8 @@ class Catalogue:
     def __init__(self, plugins: Plugins) -> None:
         self.plugins = plugins
         self._architectures: dict[tuple[str, str], Architecture] = {}
-        self._models: dict[tuple[str, str], ModelInfo] = {}
+        self._makers: dict[tuple[str, str], Plugin] = {}
+        self._models = ListedModels()
         self._read_architectures()
         self._read_models()
         self._record_clashes()
@@ -50,34 +52,26 @@ class Catalogue:
             if key in self._architectures:
                 self.plugins.fault(plugin, f'offers the architecture "{architecture.name}" twice.')
             else:
-                self._architectures[key] = architecture
+                self._architectures[key], self._makers[key] = architecture, plugin
 
     def _read_models(self) -> None:
-        for model in read_manifest(official_manifest()):
-            self._models[BUILT_IN, model.name] = replace(
-                model, distribution=BUILT_IN, official=True
-            )
+        for listed in list_manifest(official_manifest()):
+            self._models.add(listed, BUILT_IN, official=True)
         for plugin, path in self.plugins.results("zoo_manifests", Path):
             try:
-                models = read_manifest(path)
+                found = list_manifest(path)
             except ManifestError as error:
                 self.plugins.fault(plugin, f"has a broken manifest: {error}", error)
                 continue
-            for model in models:
-                self._add(plugin, model)
-
-    def _add(self, plugin: Plugin, model: ModelInfo) -> None:
-        key = (plugin.distribution, model.name)
-        if key in self._models:
-            self.plugins.fault(plugin, f'offers the model "{model.name}" twice.')
-            return
-        self._models[key] = replace(model, plugin=plugin.name, distribution=plugin.distribution)
+            for listed in found:
+                if not self._models.add(listed, plugin.distribution, plugin=plugin.name):
+                    self.plugins.fault(plugin, f'offers the model "{listed.name}" twice.')
 
     def _record_clashes(self) -> None:
-        for name in sorted({name for _, name in self._models}):
-            owners = [distribution for distribution, other in self._models if other == name]
+        several = {n: owners for n, owners in self._models.owners.items() if len(owners) > 1}
+        for name, owners in sorted(several.items()):
             for distribution in owners:
-                if len(owners) > 1 and distribution != BUILT_IN:
+                if distribution != BUILT_IN:
                     others = " and ".join(owner for owner in owners if owner != distribution)
                     clash = f'offers the model "{name}", which {others} offers too'
                     self._fault(
@@ -137,17 +131,17 @@ class Catalogue:
         `pattern`: a name with shell wildcards, or an architecture. Names with a prefix (`timm/…`)
         match only a pattern that has one.
         """
+        listed = self._models
         found = [
-            model for model in self._models.values() if _matches(model, self.bare(model), pattern)
+            listed[key]
+            for key in listed
+            if _matches(listed.bare(key), listed.architecture(key), pattern)
         ]
         return sorted(found, key=lambda m: (not m.official, natural(self.bare(m))))
 
     def bare(self, model: ModelInfo) -> str:
         """The shortest name that means this model and no other."""
-        owners = [d for d, name in self._models if name == model.name]
-        if len(owners) == 1 or model.official:
-            return model.name
-        return f"{model.distribution}:{model.name}"
+        return self._models.bare((model.distribution, model.name))
 
     def find(self, name: str) -> Named:
         """The model (and weights) of `resnet`, `resnet50`, `resnet50.a1_in1k` or `zoo-acme:thing`.
@@ -161,13 +155,11 @@ class Catalogue:
         return Named(model, self.weights(model, tag) if dot else None)
 
     def _family_or_model(self, base: str, distribution: str, name: str) -> ModelInfo:
-        candidates = [
-            model
-            for (owner, _), model in self._models.items()
-            if distribution in ("", owner)
-            and (model.name == base or (model.default and model.architecture == base))
-        ]
-        exact = [model for model in candidates if model.name == base] or candidates
+        listed = self._models
+        named = [(owner, base) for owner in listed.owners.get(base, ())]
+        family = [key for key in listed.defaults() if listed.architecture(key) == base]
+        within = [[k for k in keys if distribution in ("", k[0])] for keys in (named, family)]
+        exact = [listed[key] for key in within[0] or within[1]]
         official = [model for model in exact if model.official]
         if official:
             return official[0]
@@ -180,11 +172,13 @@ class Catalogue:
 
     def _unknown(self, name: str) -> UnknownName:
         distribution, _, rest = name.rpartition(":")
-        names = {self.bare(model) for model in self._models.values()}
-        names |= {model.architecture for model in self._models.values() if model.default}
-        if distribution:
-            names |= {f"{model.distribution}:{model.name}" for model in self._models.values()}
         wanted = name.removesuffix("." + rest.partition(".")[2])
+        listed = self._models
+        names = {listed.bare(key) for key in listed}
+        names |= {listed.architecture(key) for key in listed.defaults()}
+        if distribution:
+            names |= {":".join(key) for key in listed}
+        names = {other for other in names if _comparable(other, wanted)}
         message = [f'No model "{name}".', did_you_mean(wanted, names)]
         for plugin in self.plugins.broken:
             unread = any(fault.startswith("has a broken manifest") for fault in plugin.faults)
@@ -194,6 +188,7 @@ class Catalogue:
             raise UnknownName(f'No model "{name}".', hint=f'For the folder here, write "./{name}".')
         hint = 'Run "zoo list" for all models'
         hint += ', "zoo plugins" for what is broken.' if len(message) > 2 else "."
+        hint = _who_has(wanted, "models", "architectures") or hint
         return UnknownName(" ".join(part for part in message if part), hint=hint)
 
     def weights(self, model: ModelInfo, tag: str) -> WeightsInfo:
@@ -222,8 +217,27 @@ class Catalogue:
         near = did_you_mean(name, [n for _, n in self._architectures])
         raise PluginError(
             f'No installed plugin builds the architecture "{name}" of {model.name}. {near}'.strip(),
-            hint='Run "zoo plugins" to see what is installed and what is broken.',
+            hint=_who_has(name, "architectures")
+            or 'Run "zoo plugins" to see what is installed and what is broken.',
         )
+
+    def maker(self, architecture: Architecture) -> Plugin | None:
+        """The third party's plugin that an architecture comes from; None for one of zoo's own."""
+        for key, known in self._architectures.items():
+            if known is architecture and not self._makers[key].built_in:
+                return self._makers[key]
+        return None
+
+    def makers(self) -> list[tuple[Architecture, Plugin]]:
+        """Every architecture with the plugin that it comes from."""
+        return [(known, self._makers[key]) for key, known in self._architectures.items()]
+
+    def offered_by(self, model: ModelInfo) -> Plugin | None:
+        """The plugin whose manifest has a model, or that builds it where it is an official one."""
+        if not model.plugin:
+            return self._makers.get((model.distribution, model.architecture))
+        of = (model.plugin, model.distribution)
+        return next((p for p in self.plugins.all if (p.name, p.distribution) == of), None)
 
     def regularizers(self) -> dict[str, RegularizerSpec]:
         """All regularizers by name.
@@ -238,7 +252,8 @@ class Catalogue:
         known = self.regularizers()
         if name not in known:
             message = f'No regularizer "{name}". {did_you_mean(name, known)}'.strip()
-            raise UnknownName(message, hint=f"There is: {', '.join(known)}.")
+            hint = _who_has(name, "regularizers") or f"There is: {', '.join(known)}."
+            raise UnknownName(message, hint=hint)
         return known[name]
 
     def sources(self) -> dict[str, WeightSource]:
@@ -318,7 +333,21 @@ def natural(name: str) -> list[tuple[int, int, str]]:
     return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in parts]
 
 
-def _matches(model: ModelInfo, name: str, pattern: str | None) -> bool:
+def _who_has(name: str, *kinds: str) -> str:
+    """A plugin that would have had a name: the directory of known ones is read only then."""
+    from zoo_core.known_plugins import who_has
+
+    return who_has(name, *kinds)
+
+
+def _comparable(name: str, wanted: str) -> bool:
+    """Whether a model may be meant by another name: those with a prefix, if it has the same one, or
+    if it is theirs without it."""
+    prefix, slash, rest = name.rpartition("/")
+    return not slash or wanted == rest or wanted.startswith(f"{prefix}/")
+
+
+def _matches(name: str, architecture: str, pattern: str | None) -> bool:
     if "/" in name and "/" not in (pattern or ""):
         return False
-    return pattern is None or pattern == model.architecture or fnmatch.fnmatchcase(name, pattern)
+    return pattern is None or pattern == architecture or fnmatch.fnmatchcase(name, pattern)

@@ -7,6 +7,7 @@ on another checkpoint.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING
 from zoo_core.catalogue import catalogue
 from zoo_core.digest import remembered_digest, tensor_digest
 from zoo_core.errors import PluginError, UnknownName, WeightsError
+from zoo_core.known_plugins import who_has
 from zoo_core.labels import label_names
 from zoo_core.lock import pin_of
 from zoo_core.pickles import PICKLES
@@ -80,7 +82,7 @@ def of_weights(weights: WeightsInfo) -> Checkpoint:
         path=fetched.path,
         sha256=None if own_file else fetched.sha256,  # a file of one's own may change at any time
         input=weights.input,
-        classes=weights.num_classes or (len(names) if names else None),
+        classes=len(names) if weights.num_classes is None and names else weights.num_classes,
         labels=names,
         license=weights.license,
         pinned=fetched.pinned,
@@ -119,17 +121,31 @@ def names_file(reference: str) -> bool:
 
 def published_model(saved: Saved, reference: str) -> ModelInfo:
     """The installed model that a config.json names. Raises PluginError with what to install."""
-    names = [saved.model, f"timm/{saved.model}"] if saved.distribution == "timm" else [saved.model]
-    for name in names:
+    of_timm = saved.distribution == "timm"
+    for name in [saved.model, f"timm/{saved.model}"] if of_timm else [saved.model]:
         try:
-            return catalogue().find(name).model
+            found = catalogue().find(name).model
         except UnknownName as error:
             missing = error
+        else:
+            if found.official or not of_timm or name != saved.model:
+                return found
     raise PluginError(
         f'{reference} is a "{saved.model}" of {saved.distribution} {saved.version}, which is not '
         "installed here.".replace("  ", " "),
-        hint=f"pip install {saved.distribution}",
+        hint=_how_to_get(saved),
     ) from missing
+
+
+def _how_to_get(saved: Saved) -> str:
+    """What to install; the name is one that a stranger wrote, and it is given to a shell."""
+    known = who_has(saved.model, "models", "architectures")
+    if known or not _DISTRIBUTION.fullmatch(saved.distribution):
+        return known
+    return f"A plugin may do all that you may. If you trust it: pip install {saved.distribution}"
+
+
+_DISTRIBUTION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 def _base(base: Base, reference: str, depth: int) -> Checkpoint:

@@ -61,14 +61,14 @@ def _python() -> tuple[bool, str, str]:
 
 def _packages() -> tuple[bool, str, str]:
     """Every package that zoo needs is here, in a version that it can use."""
-    wrong = [text for text in map(_unmet, requires(BUILT_IN) or []) if text]
+    wrong = [text for text in map(unmet, requires(BUILT_IN) or []) if text]
     found = ", ".join(f"{name} {_version(name)}" for name in (BUILT_IN, *SHOWN))
     if wrong:
         return False, f"{', '.join(wrong)}; found {found}", f"pip install --upgrade {BUILT_IN}"
     return True, found, ""
 
 
-def _unmet(requirement: str) -> str:
+def unmet(requirement: str) -> str:
     """What is wrong about one requirement, as `timm is 0.9.2, not >=1.0.31`, or nothing."""
     from packaging.requirements import Requirement
 

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from zoo_core.batches import Feed
 from zoo_core.errors import RecipeError
-from zoo_core.model import ZooModel, classifier
+from zoo_core.model import ZooModel, classifier, joint_scores
 from zoo_core.modes import evaluating
 from zoo_core.processes import Processes
 from zoo_core.ridge import Solution, solve
@@ -28,11 +28,12 @@ def solves_head(model: ZooModel, settings: Settings, *, multilabel: bool) -> boo
         )
     name = classifier(model, model.chain)
     layer = model.get_submodule(name) if name is not None else None
-    linear = isinstance(layer, nn.Linear) and layer.bias is not None
+    single = not joint_scores(model, model.chain)
+    linear = isinstance(layer, nn.Linear) and layer.bias is not None and single
     if settings.head == "ridge":
         if not linear:
             raise RecipeError(
-                f"The head of {model.info.name} is no linear layer with a bias, "
+                f"The head of {model.info.name} is not one linear layer with a bias, "
                 "so it has no closed form.",
                 hint='Leave head="ridge" out.',
             )

@@ -90,11 +90,12 @@ def _listed(names: tuple[str, ...]) -> str:
 INTRODUCTION = """\
 # Known plugins
 
-Where a name is unknown and one of these has it, zoo says so. It installs nothing by itself, and being listed here says
-nothing about what the code does: see [trust](trust.md) for how to look first.
+Where a name is unknown and one of these has it, zoo says so. It installs nothing by itself, and
+being listed here says nothing about what the code does: see [trust](trust.md) for how to look
+first.
 
-This page is made by `python -m zoo_core.known_plugins` from `zoo_core/known_plugins.toml`. To have your plugin listed, add a
-table there.
+This page is made by `python -m zoo_core.known_plugins` from `zoo_core/known_plugins.toml`. To have
+your plugin listed, add a table there.
 """
 
 

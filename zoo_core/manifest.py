@@ -6,6 +6,7 @@ and the closest valid key. It imports no torch.
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 import tomllib
@@ -15,6 +16,7 @@ from typing import Any
 import msgspec
 
 from zoo_core.errors import ManifestError, did_you_mean
+from zoo_core.listed import Listed
 from zoo_core.types import InputSpec, ModelInfo, WeightsInfo
 
 SCHEMA = 1
@@ -58,7 +60,12 @@ class _Model(msgspec.Struct, forbid_unknown_fields=True):
     summary: str = ""
     num_classes: int = 1000
     input: _Input | None = None
-    weights: dict[str, Any] = {}
+    weights: dict[str, _Weights] = {}
+
+
+class _Manifest(msgspec.Struct, forbid_unknown_fields=True):
+    schema: int
+    models: dict[str, _Model] = {}
 
 
 def read_manifest(path: Path) -> list[ModelInfo]:
@@ -66,6 +73,36 @@ def read_manifest(path: Path) -> list[ModelInfo]:
 
     Raises ManifestError with file, table and fault. Neither plugin nor distribution is known here.
     """
+    return [listed.record() for listed in list_manifest(path)]
+
+
+def list_manifest(path: Path) -> list[Listed]:
+    """The same without making the records; all of the file is checked."""
+    models = _decoded(path) if path.suffix == ".json" else None
+    if models is None:
+        models = _converted(path)
+    for name, raw in models.items():
+        _check_model(path, name, raw)
+    return [
+        Listed(name, raw.architecture, raw.default, functools.partial(_record, name, raw))
+        for name, raw in models.items()
+    ]
+
+
+# --- the file ------------------------------------------------------------------------------------
+
+
+def _decoded(path: Path) -> dict[str, _Model] | None:
+    """The tables of a JSON file, all at once; None where it has a fault, which is told slowly."""
+    try:
+        manifest = msgspec.json.decode(path.read_bytes(), type=_Manifest)
+    except (OSError, msgspec.MsgspecError):
+        return None
+    return manifest.models if manifest.schema == SCHEMA else None
+
+
+def _converted(path: Path) -> dict[str, _Model]:
+    """The tables, one by one, so that a fault is told with its table."""
     data = _parse(path)
     schema = data.pop("schema", None)
     if schema != SCHEMA:
@@ -79,7 +116,7 @@ def read_manifest(path: Path) -> list[ModelInfo]:
         raise ManifestError(f"{path}: {_unknown_key(key, ('schema', 'models'))}")
     if not isinstance(models, dict):
         raise ManifestError(f"{path}: models must be tables, such as [models.resnet50].")
-    return [_model(path, name, table) for name, table in models.items()]
+    return {name: _table(path, name, table) for name, table in models.items()}
 
 
 def _parse(path: Path) -> dict[str, Any]:
@@ -95,39 +132,43 @@ def _parse(path: Path) -> dict[str, Any]:
     return data
 
 
-def _model(path: Path, name: str, table: Any) -> ModelInfo:
+def _table(path: Path, name: str, table: Any) -> _Model:
     where = f"{path}, [models.{name}]"
     _check_name(where, "model", name, _NAME)
-    raw = _convert(where, table, _Model)
-    if any(value is not None and value <= 0 for value in (raw.params, raw.gmacs, raw.num_classes)):
-        raise ManifestError(f"{where}: params, gmacs and num_classes must be positive.")
-    own = _input(where, raw.input) if raw.input else None
-    weights = {tag: _weights(path, name, tag, t, own) for tag, t in raw.weights.items()}
-    defaults = [tag for tag, w in weights.items() if w.default]
+    weights = table.get("weights") if isinstance(table, dict) else None
+    if not isinstance(weights, dict):
+        return _convert(where, table, _Model)
+    raw: _Model = _convert(where, {**table, "weights": {}}, _Model)
+    raw.weights = {tag: _weights_table(path, name, tag, inner) for tag, inner in weights.items()}
+    return raw
+
+
+def _weights_table(path: Path, name: str, tag: str, table: Any) -> _Weights:
+    where = f"{path}, [models.{name}.weights.{tag}]"
+    _check_name(where, "weights", tag, _TAG)
+    return _convert(where, table, _Weights)
+
+
+# --- what a schema does not say ------------------------------------------------------------------
+
+
+def _check_model(path: Path, name: str, raw: _Model) -> None:
+    where = f"{path}, [models.{name}]"
+    _check_name(where, "model", name, _NAME)
+    for value in (raw.params, raw.gmacs, raw.num_classes):
+        if value is not None and value <= 0:
+            raise ManifestError(f"{where}: params, gmacs and num_classes must be positive.")
+    if raw.input:
+        _check_input(where, raw.input)
+    for tag, weights in raw.weights.items():
+        _check_weights(f"{path}, [models.{name}.weights.{tag}]", tag, weights)
+    defaults = [tag for tag, weights in raw.weights.items() if weights.default]
     if len(defaults) > 1:
         raise ManifestError(f"{where}: more than one default weights: {', '.join(defaults)}.")
-    if own is None:
-        first = next((w for w in weights.values() if w.default), None)
-        own = first.input if first else InputSpec()
-    return ModelInfo(
-        name=name,
-        architecture=raw.architecture,
-        config=raw.config,
-        default=raw.default,
-        params=raw.params,
-        gmacs=raw.gmacs,
-        paper=raw.paper,
-        summary=raw.summary,
-        num_classes=raw.num_classes,
-        input=own,
-        weights=weights,
-    )
 
 
-def _weights(path: Path, model: str, tag: str, table: Any, own: InputSpec | None) -> WeightsInfo:
-    where = f"{path}, [models.{model}.weights.{tag}]"
+def _check_weights(where: str, tag: str, raw: _Weights) -> None:
     _check_name(where, "weights", tag, _TAG)
-    raw = _convert(where, table, _Weights)
     if raw.sha256 is not None and not _SHA256.fullmatch(raw.sha256):
         raise ManifestError(f"{where}: sha256 must be 64 lower-case hex digits: {raw.sha256!r}.")
     if not _SOURCE.fullmatch(raw.source):
@@ -135,21 +176,13 @@ def _weights(path: Path, model: str, tag: str, table: Any, own: InputSpec | None
             f"{where}: source {raw.source!r} has no scheme.",
             hint="Write hf://owner/name@revision/file, https://…, file:PATH or pkg://package/path.",
         )
-    return WeightsInfo(
-        tag=tag,
-        source=raw.source,
-        sha256=raw.sha256,
-        license=raw.license,
-        labels=tuple(raw.labels) if isinstance(raw.labels, list) else raw.labels,
-        num_classes=raw.num_classes or (len(raw.labels) if isinstance(raw.labels, list) else None),
-        input=_input(where, raw.input) if raw.input else (own or InputSpec()),
-        metrics=raw.metrics,
-        default=raw.default,
-        recipe=raw.recipe,
-    )
+    if raw.num_classes is not None and raw.num_classes < 0:
+        raise ManifestError(f"{where}: num_classes must be positive, or 0 for no classifier.")
+    if raw.input:
+        _check_input(where, raw.input)
 
 
-def _input(where: str, raw: _Input) -> InputSpec:
+def _check_input(where: str, raw: _Input) -> None:
     channels = raw.size[0]
     if raw.interpolation not in INTERPOLATIONS:
         valid = f"Valid: {', '.join(INTERPOLATIONS)}."
@@ -160,7 +193,6 @@ def _input(where: str, raw: _Input) -> InputSpec:
     if len(raw.mean) != channels or len(raw.std) != channels or min(raw.std) <= 0:
         needed = f"{channels} numbers in mean, and {channels} > 0 in std"
         raise ManifestError(f"{where}: input needs {needed}.")
-    return InputSpec(raw.size, raw.mean, raw.std, raw.interpolation, raw.crop, raw.flip)
 
 
 def _check_name(where: str, what: str, name: str, pattern: re.Pattern[str]) -> None:
@@ -195,3 +227,47 @@ def _check_keys(where: str, table: dict[str, Any], kind: Any) -> None:
 def _unknown_key(key: str, valid: tuple[str, ...], where: str = "") -> str:
     near = did_you_mean(key, valid) or f"Valid: {', '.join(valid)}."
     return f'unknown key "{key}"{where}. {near}'
+
+
+# --- records -------------------------------------------------------------------------------------
+
+
+def _record(name: str, raw: _Model) -> ModelInfo:
+    own = _spec(raw.input) if raw.input else None
+    weights = {tag: _weights_record(tag, w, own) for tag, w in raw.weights.items()}
+    if own is None:
+        first = next((w for w in weights.values() if w.default), None)
+        own = first.input if first else InputSpec()
+    return ModelInfo(
+        name=name,
+        architecture=raw.architecture,
+        config=raw.config,
+        default=raw.default,
+        params=raw.params,
+        gmacs=raw.gmacs,
+        paper=raw.paper,
+        summary=raw.summary,
+        num_classes=raw.num_classes,
+        input=own,
+        weights=weights,
+    )
+
+
+def _weights_record(tag: str, raw: _Weights, own: InputSpec | None) -> WeightsInfo:
+    named = tuple(raw.labels) if isinstance(raw.labels, list) else None
+    return WeightsInfo(
+        tag=tag,
+        source=raw.source,
+        sha256=raw.sha256,
+        license=raw.license,
+        labels=named or raw.labels,  # type: ignore[arg-type]
+        num_classes=len(named) if named and raw.num_classes is None else raw.num_classes,
+        input=_spec(raw.input) if raw.input else (own or InputSpec()),
+        metrics=raw.metrics,
+        default=raw.default,
+        recipe=raw.recipe,
+    )
+
+
+def _spec(raw: _Input) -> InputSpec:
+    return InputSpec(raw.size, raw.mean, raw.std, raw.interpolation, raw.crop, raw.flip)

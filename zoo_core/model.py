@@ -229,7 +229,8 @@ def last_layer(module: nn.Module, prefix: str) -> str | None:
 
 
 def _head_layers(model: nn.Module, stages: Mapping[str, Stage]) -> dict[str, nn.Module]:
-    """The layers that give class scores: the classifier's, then those of auxiliary heads.
+    """The layers that give class scores: the classifier's, then those beside it: auxiliary heads,
+    or the others of a network that adds up the scores of several.
 
     `owns` of the head lists it before its helpers, and may list members without parameters.
     """
@@ -240,6 +241,12 @@ def _head_layers(model: nn.Module, stages: Mapping[str, Stage]) -> dict[str, nn.
 def classifier(model: nn.Module, stages: Mapping[str, Stage]) -> str | None:
     """The path of the layer that gives class scores, or None where the head has no such layer."""
     return next(iter(_head_layers(model, stages)), None)
+
+
+def joint_scores(model: nn.Module, stages: Mapping[str, Stage]) -> bool:
+    """Whether the scores may be those of several layers: no single one ends the forward pass."""
+    layers = _head_layers(model, stages)
+    return len(layers) > 1 and next(iter(layers)) not in stages["head"].run
 
 
 def _outputs(layer: nn.Module) -> int:
@@ -255,7 +262,7 @@ def replace_head(model: nn.Module, stages: Mapping[str, Stage], num_classes: int
         raise PluginError(
             f"The head of {type(model).__name__} is no linear layer or convolution to replace."
         )
-    for name, old in layers if num_classes else layers[:1]:
+    for name, old in layers:
         like = next(chain(old.parameters(), model.parameters()), torch.empty(0))
         new = _new_layer(old, num_classes)  # in the default type: one seed gives one head in each
         new.to(device=like.device, dtype=like.dtype).train(old.training)

@@ -233,7 +233,7 @@ def _unknown_arguments(module: object) -> Iterator[str]:
     """
     for hook in HOOKS:
         function = getattr(module, hook, None)
-        if not hasattr(function, "zoo_impl"):
+        if function is None or not hasattr(function, "zoo_impl"):
             continue
         given = inspect.signature(getattr(hookspecs, hook)).parameters
         asked = inspect.signature(function).parameters.values()
