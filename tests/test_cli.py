@@ -210,8 +210,8 @@ def test_stages_of_a_path_with_nothing(capsys: Capture) -> None:
 
 def test_plugins() -> None:
     header, *lines = zoo("plugins").stdout.splitlines()
-    assert header.split() == ["plugin", "distribution", "version", "adds", "seconds", "state"]
-    assert all(line.endswith("  ok") for line in lines)
+    assert header.split() == ["plugin", "distribution", "version", "seconds", "health", "offers"]
+    assert all("  ok  " in line for line in lines)
     (resnet,) = (line for line in lines if line.startswith("zoo_resnet"))
     assert resnet.split()[:3] == ["zoo_resnet", "zoo-core", __version__]
     assert zoo("plugins", "list").stdout.split()[:6] == header.split()

@@ -76,9 +76,11 @@ def environment(folder: Path) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("hook", HOOKS)
-def test_every_hook_is_documented_with_its_arguments(hook: str) -> None:
+def test_every_hook_has_a_page_with_its_arguments(hook: str) -> None:
     arguments = ", ".join(inspect.signature(getattr(hookspecs, hook)).parameters)
-    assert f"### {hook}({arguments})" in (ROOT / "docs" / "plugins.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "hooks" / f"{hook}.md").read_text(encoding="utf-8")
+    assert page.startswith(f"# {hook}({arguments})\n")
+    assert f"({hook}.md)" in (ROOT / "docs" / "plugins.md").read_text().replace("hooks/", "")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())

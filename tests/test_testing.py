@@ -3,66 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
 import torch
+from tiny import SIZE, STAGES, Tiny, architecture, changed
 from torch import Tensor, nn
 from torch.nn import functional
 
 import zoo_core as zoo
-from zoo_core import Architecture, Regularizer, Stage
+from zoo_core import Regularizer, Stage
 from zoo_core.testing import check_architecture, check_regularizer
 
-SIZE = (3, 12, 12)
-
 pytestmark = pytest.mark.usefixtures("one_thread")
-
-
-class Tiny(nn.Module):
-    """Two convolutions, batch norm and a linear layer: a network that keeps every rule."""
-
-    def __init__(self, num_classes: int, in_chans: int) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(in_chans, 4, 3, stride=2)
-        self.norm = nn.BatchNorm2d(4)
-        self.act = nn.ReLU()
-        self.conv2 = nn.Conv2d(4, 4, 3, padding=1)
-        self.pool = nn.AdaptiveAvgPool2d(1)
-        self.flatten = nn.Flatten()
-        self.dropout = nn.Dropout(0.5)
-        self.fc = nn.Linear(4, num_classes)
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.conv2(self.act(self.norm(self.conv1(x))))
-        return self.fc(self.dropout(self.flatten(self.pool(x))))
-
-
-STAGES = (
-    Stage("stem", run=("conv1", "norm", "act")),
-    Stage("body", run=("conv2",)),
-    Stage("pool", run=("pool", "flatten")),
-    Stage("head", run=("dropout", "fc")),
-)
-
-
-def changed(*others: Stage, rename: str | None = None) -> tuple[Stage, ...]:
-    """The stages with some of them replaced by those of the same name; `rename`: the last one."""
-    new = {stage.name: stage for stage in others}
-    stages = [new.get(stage.name, stage) for stage in STAGES]
-    if rename:
-        stages[-1] = Stage(rename, run=stages[-1].run)
-    return tuple(stages)
-
-
-def architecture(
-    network: Callable[[int, int], nn.Module] = Tiny, stages: Sequence[Stage] = STAGES
-) -> Architecture:
-    def build(*, num_classes: int, in_chans: int) -> nn.Module:
-        return network(num_classes, in_chans)
-
-    return Architecture("tiny", build, lambda model: list(stages))
 
 
 def fails(network: Any = Tiny, stages: Sequence[Stage] = STAGES) -> str:

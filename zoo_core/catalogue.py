@@ -17,7 +17,7 @@ from typing import TypeVar
 
 from zoo_core.errors import ManifestError, PluginError, UnknownName, did_you_mean
 from zoo_core.listed import ListedModels
-from zoo_core.manifest import list_manifest
+from zoo_core.manifest import load_manifest
 from zoo_core.plugins import BUILT_IN, Plugin, Plugins, load_plugins
 from zoo_core.types import Architecture, ModelInfo, RegularizerSpec, WeightsInfo, WeightSource
 
@@ -55,17 +55,15 @@ class Catalogue:
                 self._architectures[key], self._makers[key] = architecture, plugin
 
     def _read_models(self) -> None:
-        for listed in list_manifest(official_manifest()):
-            self._models.add(listed, BUILT_IN, official=True)
+        self._models.add(load_manifest(official_manifest()), BUILT_IN, official=True)
         for plugin, path in self.plugins.results("zoo_manifests", Path):
             try:
-                found = list_manifest(path)
+                manifest = load_manifest(path)
             except ManifestError as error:
                 self.plugins.fault(plugin, f"has a broken manifest: {error}", error)
                 continue
-            for listed in found:
-                if not self._models.add(listed, plugin.distribution, plugin=plugin.name):
-                    self.plugins.fault(plugin, f'offers the model "{listed.name}" twice.')
+            for name in self._models.add(manifest, plugin.distribution, plugin=plugin.name):
+                self.plugins.fault(plugin, f'offers the model "{name}" twice.')
 
     def _record_clashes(self) -> None:
         several = {n: owners for n, owners in self._models.owners.items() if len(owners) > 1}

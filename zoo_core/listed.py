@@ -5,27 +5,18 @@ A generated manifest lists more than a thousand models, and a command asks for a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
+from zoo_core.manifest import Manifest
 from zoo_core.types import ModelInfo
 
 Key = tuple[str, str]  # distribution, name
 
 
-class Listed(NamedTuple):
-    """One model of a manifest: what it is found by, and how its record is made."""
-
-    name: str
-    architecture: str
-    default: bool
-    record: Callable[[], ModelInfo]
-
-
 @dataclass(frozen=True)
-class _Place:
-    listed: Listed
+class _Origin:
+    manifest: Manifest
     plugin: str
     official: bool
 
@@ -35,43 +26,49 @@ class ListedModels(Mapping[Key, ModelInfo]):
 
     def __init__(self) -> None:
         self.owners: dict[str, list[str]] = {}
-        self._places: dict[Key, _Place] = {}
+        self._origins: dict[Key, _Origin] = {}
         self._records: dict[Key, ModelInfo] = {}
 
     def add(
-        self, listed: Listed, distribution: str, *, plugin: str = "", official: bool = False
-    ) -> bool:
-        """Add a model; False where the distribution has one of that name already."""
-        key = (distribution, listed.name)
-        if key in self._places:
-            return False
-        self._places[key] = _Place(listed, plugin, official)
-        self.owners.setdefault(listed.name, []).append(distribution)
-        return True
+        self, manifest: Manifest, distribution: str, *, plugin: str = "", official: bool = False
+    ) -> list[str]:
+        """Add the models of a manifest; the names that the distribution has already stay as they
+        are, and are returned."""
+        origin = _Origin(manifest, plugin, official)
+        taken = [name for name in manifest.models if (distribution, name) in self._origins]
+        for name in manifest.models:
+            if name not in taken:
+                self._origins[distribution, name] = origin
+                self.owners.setdefault(name, []).append(distribution)
+        return taken
 
     def __getitem__(self, key: Key) -> ModelInfo:
         if key not in self._records:
-            place, record = self._places[key], self._places[key].listed.record()
+            origin = self._origins[key]
             self._records[key] = replace(
-                record, plugin=place.plugin, distribution=key[0], official=place.official
+                origin.manifest.record(key[1]),
+                plugin=origin.plugin,
+                distribution=key[0],
+                official=origin.official,
             )
         return self._records[key]
 
     def __iter__(self) -> Iterator[Key]:
-        return iter(self._places)
+        return iter(self._origins)
 
     def __len__(self) -> int:
-        return len(self._places)
+        return len(self._origins)
 
     def architecture(self, key: Key) -> str:
-        return self._places[key].listed.architecture
+        return self._origins[key].manifest.models[key[1]].architecture
 
     def defaults(self) -> list[Key]:
         """The models that the name of their architecture alone means."""
-        return [key for key, place in self._places.items() if place.listed.default]
+        origins = self._origins.items()
+        return [key for key, origin in origins if origin.manifest.models[key[1]].default]
 
     def bare(self, key: Key) -> str:
         """The shortest name that means this model and no other."""
         distribution, name = key
-        alone = len(self.owners[name]) == 1 or self._places[key].official
+        alone = len(self.owners[name]) == 1 or self._origins[key].official
         return name if alone else f"{distribution}:{name}"

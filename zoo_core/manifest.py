@@ -6,17 +6,17 @@ and the closest valid key. It imports no torch.
 
 from __future__ import annotations
 
-import functools
 import json
 import re
 import tomllib
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import msgspec
+from msgspec import Meta
 
 from zoo_core.errors import ManifestError, did_you_mean
-from zoo_core.listed import Listed
 from zoo_core.types import InputSpec, ModelInfo, WeightsInfo
 
 SCHEMA = 1
@@ -29,7 +29,7 @@ _SOURCE = re.compile(r"(hf|https|pkg|[a-z][a-z0-9+-]*)://.+|file:.+")
 Scalar = str | int | float | bool
 
 
-class _Input(msgspec.Struct, forbid_unknown_fields=True):
+class _Input(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     size: tuple[int, int, int] = (3, 224, 224)
     mean: tuple[float, ...] = (0.485, 0.456, 0.406)
     std: tuple[float, ...] = (0.229, 0.224, 0.225)
@@ -38,7 +38,7 @@ class _Input(msgspec.Struct, forbid_unknown_fields=True):
     flip: bool = True
 
 
-class _Weights(msgspec.Struct, forbid_unknown_fields=True):
+class _Weights(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     source: str
     default: bool = False
     sha256: str | None = None
@@ -50,7 +50,7 @@ class _Weights(msgspec.Struct, forbid_unknown_fields=True):
     recipe: str | None = None
 
 
-class _Model(msgspec.Struct, forbid_unknown_fields=True):
+class _Model(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     architecture: str
     default: bool = False
     config: dict[str, Scalar | list[Scalar]] = {}
@@ -63,42 +63,99 @@ class _Model(msgspec.Struct, forbid_unknown_fields=True):
     weights: dict[str, _Weights] = {}
 
 
-class _Manifest(msgspec.Struct, forbid_unknown_fields=True):
-    schema: int
-    models: dict[str, _Model] = {}
-
-
 def read_manifest(path: Path) -> list[ModelInfo]:
     """All models of one manifest file, in its order.
 
     Raises ManifestError with file, table and fault. Neither plugin nor distribution is known here.
     """
-    return [listed.record() for listed in list_manifest(path)]
+    manifest = load_manifest(path)
+    return [manifest.record(name) for name in manifest.models]
 
 
-def list_manifest(path: Path) -> list[Listed]:
+def load_manifest(path: Path) -> Manifest:
     """The same without making the records; all of the file is checked."""
     models = _decoded(path) if path.suffix == ".json" else None
     if models is None:
         models = _converted(path)
-    for name, raw in models.items():
-        _check_model(path, name, raw)
-    return [
-        Listed(name, raw.architecture, raw.default, functools.partial(_record, name, raw))
-        for name, raw in models.items()
-    ]
+        for name, raw in models.items():
+            _check_model(path, name, raw)
+    return Manifest(models)
 
 
-# --- the file ------------------------------------------------------------------------------------
+class Manifest:
+    """The models of one file, checked, by name; `record` makes what zoo knows of one."""
+
+    def __init__(self, models: dict[str, _Model]) -> None:
+        self.models = models
+
+    def record(self, name: str) -> ModelInfo:
+        return _record(name, self.models[name])
+
+
+# --- all at once ---------------------------------------------------------------------------------
+# A generated file has thousands of tables: what has no fault is read in a few milliseconds. Where
+# there is any, all is read again table by table, to tell which.
+
+Positive = Annotated[int, Meta(gt=0)]
+
+
+class _SoundInput(_Input, forbid_unknown_fields=True):
+    size: tuple[Positive, Positive, Positive] = (3, 224, 224)
+    std: tuple[Annotated[float, Meta(gt=0)], ...] = (0.229, 0.224, 0.225)
+    interpolation: Literal["nearest", "bilinear", "bicubic", "lanczos", "box", "hamming"] = (
+        "bilinear"
+    )
+    crop: Annotated[float, Meta(gt=0, le=1)] = 0.875
+
+    def __post_init__(self) -> None:
+        if not self.size[0] == len(self.mean) == len(self.std):
+            raise ValueError("channels")
+
+
+class _SoundWeights(_Weights, forbid_unknown_fields=True):
+    num_classes: Annotated[int, Meta(ge=0)] | None = None
+    input: _SoundInput | None = None
+
+
+class _SoundModel(_Model, forbid_unknown_fields=True):
+    params: Positive | None = None
+    gmacs: Annotated[float, Meta(gt=0)] | None = None
+    num_classes: Positive = 1000
+    input: _SoundInput | None = None
+    weights: dict[str, _SoundWeights] = {}
+
+
+class _SoundManifest(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    schema: Literal[1]
+    models: dict[str, _SoundModel] = {}
 
 
 def _decoded(path: Path) -> dict[str, _Model] | None:
-    """The tables of a JSON file, all at once; None where it has a fault, which is told slowly."""
+    """The tables of a JSON file without a fault; None for any other."""
     try:
-        manifest = msgspec.json.decode(path.read_bytes(), type=_Manifest)
+        models = msgspec.json.decode(path.read_bytes(), type=_SoundManifest).models
     except (OSError, msgspec.MsgspecError):
         return None
-    return manifest.models if manifest.schema == SCHEMA else None
+    weights = [table for model in models.values() for table in model.weights.values()]
+    several = any(sum(w.default for w in m.weights.values()) > 1 for m in models.values())
+    sound = (
+        _all(_NAME, models)
+        and _all(_TAG, {tag for model in models.values() for tag in model.weights})
+        and _all(_SOURCE, (table.source for table in weights))
+        and _all(_SHA256, (table.sha256 for table in weights if table.sha256 is not None))
+    )
+    return {**models} if sound and not several else None
+
+
+def _all(pattern: re.Pattern[str], texts: Iterable[str]) -> bool:
+    """Whether all texts match, in one go."""
+    listed = list(texts)
+    lines = "".join(f"{text}\n" for text in listed)
+    alone = lines.count("\n") == len(listed)
+    return alone and re.fullmatch(f"(?:(?:{pattern.pattern})\n)*", lines) is not None
+
+
+# --- table by table ------------------------------------------------------------------------------
 
 
 def _converted(path: Path) -> dict[str, _Model]:

@@ -102,7 +102,8 @@ class Zoo(click.Group):
             self._asked_plugins = True
             from zoo_core.cli.output import known
 
-            known().plugins.run("zoo_commands", group=self)
+            for _ in known().plugins.run("zoo_commands", group=self):
+                pass
 
 
 def _takes_debug(command: click.Command) -> click.Command:

@@ -67,7 +67,7 @@ def examinations(name: str) -> list[Examination]:
     UnknownName with the closest.
 
     >>> [case.check for case in examinations("zoo_files")[0].cases][:2]
-    ['loads', 'imports no torch']
+    ['loads', 'requirements']
     """
     known, group = catalogue(), click.Group()
     found = offers(known, group)
@@ -92,7 +92,8 @@ def _meant(known: Catalogue, found: list[tuple[Plugin, Offers]], name: str) -> l
         if name in offered.regularizers:
             return [Wanted(plugin, offered, regularizers=[name])]
         if name in offered.architectures:
-            return [Wanted(plugin, offered, models=_models(known, offered, name))]
+            models = [info for info in _models(known, plugin) if info.architecture == name]
+            return [Wanted(plugin, offered, models=models)]
     try:
         model = known.find(name).model
     except (UnknownName, PluginError) as error:
@@ -104,9 +105,9 @@ def _meant(known: Catalogue, found: list[tuple[Plugin, Offers]], name: str) -> l
     return [Wanted(p, o, models=[model]) for p, o in found if p is owner]
 
 
-def _models(known: Catalogue, offered: Offers, architecture: str) -> list[ModelInfo]:
-    models = [known.find(name).model for name in offered.models]
-    return [model for model in models if model.architecture == architecture]
+def _models(known: Catalogue, plugin: Plugin) -> list[ModelInfo]:
+    every = known.models("*") + known.models("*/*")
+    return [model for model in every if known.offered_by(model) is plugin]
 
 
 def _unknown(
@@ -128,9 +129,9 @@ def _unknown(
 
 
 def _examination(known: Catalogue, group: click.Group, wanted: Wanted) -> Examination:
-    plugin, offered = wanted.plugin, wanted.offered
+    plugin = wanted.plugin
     cases = [*package_cases(plugin)]
-    infos = wanted.models or [known.find(name).model for name in offered.models]
+    infos = wanted.models or _models(known, plugin)
     makes = {a.name: a for a, maker in known.makers() if maker is plugin}
     tried, listed = _chosen(infos, makes) if not wanted.regularizers else ([], [])
     for info in listed:

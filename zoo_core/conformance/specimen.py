@@ -160,7 +160,7 @@ def _show_everything(model: ZooModel, x: Tensor) -> None:
     with torch.no_grad():
         for parameter in model.parameters():
             if bool((parameter == parameter.flatten()[:1]).all()):
-                parameter.add_(torch.randn_like(parameter), alpha=0.1)
+                parameter.add_(torch.rand_like(parameter), alpha=0.1)  # above 0, as ReLU needs it
         for norm in norms:
             norm.momentum = 1.0
         model.train()(x.clone())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -36,7 +38,8 @@ def _list(ctx: click.Context, as_json: bool) -> None:
     from zoo_core.cli import Zoo
     from zoo_core.offers import offers
 
-    found = offers(known(), Zoo("zoo"))
+    with contextlib.redirect_stdout(sys.stderr):  # what hooks print is no part of the list
+        found = offers(known(), Zoo("zoo"))
     if as_json:
         print_json([_record(plugin, offered) for plugin, offered in found])
         return
