@@ -22,7 +22,7 @@ from zoo_core.checkpoint import Checkpoint, names_file, of_repository, of_weight
 from zoo_core.errors import UnknownName, WeightsError, ZooError, did_you_mean
 from zoo_core.labels import label_names
 from zoo_core.model import Origin, ZooModel, as_zoo_model, check_count
-from zoo_core.saved import CONFIG
+from zoo_core.saved import CONFIG, Saved
 from zoo_core.types import Architecture, InputSpec, ModelInfo, WeightsInfo
 from zoo_core.weights import MODEL_FILE
 
@@ -105,8 +105,8 @@ def _from_name(
 ) -> ZooModel:
     info, checkpoint = _meant(name, pretrained, config)
     saved = checkpoint.saved if checkpoint else None
-    config = {**(saved.config if saved else {}), **config}
     architecture = catalogue().architecture(info)
+    config = {**(_told(saved, architecture) if saved else {}), **config}
     arguments = {**info.config, **checked_config(architecture, info, config)}
     kind = dtype or (getattr(torch, saved.dtype) if saved else None)
     plan = Plan(architecture, arguments, device, kind)
@@ -135,6 +135,18 @@ def _from_name(
         input=spec.with_channels(in_chans) if in_chans else spec,
         labels=labels,
     )
+
+
+def _told(saved: Saved, architecture: Architecture) -> dict[str, Any]:
+    """The arguments that a published model was built with.
+
+    timm writes average pooling down also where there is no other.
+    """
+    told = dict(saved.config)
+    if saved.distribution == "timm" and told.get("global_pool") == "avg":
+        if "global_pool" not in inspect.signature(architecture.build).parameters:
+            del told["global_pool"]
+    return told
 
 
 def _sized(spec: InputSpec, side: Any) -> InputSpec:

@@ -31,9 +31,15 @@ def solves_head(model: ZooModel, settings: Settings, *, multilabel: bool) -> boo
     single = not joint_scores(model, model.chain)
     linear = isinstance(layer, nn.Linear) and layer.bias is not None and single
     if settings.head == "ridge":
+        if not single:
+            raise RecipeError(
+                f"The scores of {model.info.name} are those of several layers, "
+                "which have no closed form.",
+                hint='Leave head="ridge" out.',
+            )
         if not linear:
             raise RecipeError(
-                f"The head of {model.info.name} is not one linear layer with a bias, "
+                f"The head of {model.info.name} is no linear layer with a bias, "
                 "so it has no closed form.",
                 hint='Leave head="ridge" out.',
             )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -60,7 +60,7 @@ class _Model(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     summary: str = ""
     num_classes: int = 1000
     input: _Input | None = None
-    weights: dict[str, _Weights] = {}
+    weights: Mapping[str, _Weights] = {}
 
 
 def read_manifest(path: Path) -> list[ModelInfo]:
@@ -122,7 +122,7 @@ class _SoundModel(_Model, forbid_unknown_fields=True):
     gmacs: Annotated[float, Meta(gt=0)] | None = None
     num_classes: Positive = 1000
     input: _SoundInput | None = None
-    weights: dict[str, _SoundWeights] = {}
+    weights: Mapping[str, _SoundWeights] = {}
 
 
 class _SoundManifest(msgspec.Struct, forbid_unknown_fields=True, gc=False):

@@ -171,9 +171,8 @@ def _from_timm(data: dict[str, Any], where: str) -> Saved:
     classes = timm.num_classes if timm.num_classes is not None else 1000
     channels = timm.model_args.get("in_chans", cfg.input_size[0])
     given = {k: v for k, v in timm.model_args.items() if k not in ("num_classes", "in_chans")}
-    if given.get("global_pool") == "avg":  # timm writes it down where it is what there is anyway
-        del given["global_pool"]
-    spec = InputSpec(_built_for(given, cfg.input_size), cfg.mean, cfg.std, cfg.interpolation, cfg.crop_pct)
+    size = _built_for(given, cfg.input_size)
+    spec = InputSpec(size, cfg.mean, cfg.std, cfg.interpolation, cfg.crop_pct)
     table = {
         "schema": SCHEMA,
         "format": "whole",
