@@ -204,7 +204,7 @@ def test_two_heads_are_not_solved_as_if_they_were_one() -> None:
     model = zoo.create("timm/deit_tiny_distilled_patch16_224", img_size=32, num_classes=3)
     data = TensorDataset(pictures(6, 32), torch.arange(6) % 3)
     plain = {"epochs": 1, "batch_size": 6, "out": False, "progress": False, "val": data}
-    with pytest.raises(zoo.RecipeError, match=r"are those of several layers"):
+    with pytest.raises(zoo.RecipeError, match=r"are put together from several"):
         zoo.finetune(model, data, freeze_until="head", head="ridge", **plain)
 
 
@@ -376,6 +376,13 @@ def test_the_coverage_of_one_network() -> None:
     page = coverage.page([found])
     row = "| vision_transformer | 1 | 1 | VisionTransformer | stem, block1 … block6, norm, pool,"
     assert row in page
+
+
+@pytest.mark.parametrize(
+    ("name", "module"), [("resnet50_clip", "byobnet"), ("convit_tiny", "convit")]
+)
+def test_a_last_layer_before_the_pooling_and_indices_that_are_kept(name: str, module: str) -> None:
+    assert coverage.looked_at(name, module, set()).fault == ""
 
 
 def test_stages_that_do_something_else_are_found(monkeypatch: pytest.MonkeyPatch) -> None:

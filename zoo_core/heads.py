@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from zoo_core.batches import Feed
 from zoo_core.errors import RecipeError
-from zoo_core.model import ZooModel, classifier, joint_scores
+from zoo_core.model import ZooModel, classifier, scores_of_one_layer
 from zoo_core.modes import evaluating
 from zoo_core.processes import Processes
 from zoo_core.ridge import Solution, solve
@@ -28,19 +28,19 @@ def solves_head(model: ZooModel, settings: Settings, *, multilabel: bool) -> boo
         )
     name = classifier(model, model.chain)
     layer = model.get_submodule(name) if name is not None else None
-    single = not joint_scores(model, model.chain)
-    linear = isinstance(layer, nn.Linear) and layer.bias is not None and single
+    linear = isinstance(layer, nn.Linear) and layer.bias is not None
+    single = scores_of_one_layer(model, model.chain)
     if settings.head == "ridge":
-        if not single:
-            raise RecipeError(
-                f"The scores of {model.info.name} are those of several layers, "
-                "which have no closed form.",
-                hint='Leave head="ridge" out.',
-            )
         if not linear:
             raise RecipeError(
                 f"The head of {model.info.name} is no linear layer with a bias, "
                 "so it has no closed form.",
+                hint='Leave head="ridge" out.',
+            )
+        if not single:
+            raise RecipeError(
+                f"The scores of {model.info.name} are put together from several, "
+                "which has no closed form.",
                 hint='Leave head="ridge" out.',
             )
         if not all(p.requires_grad for p in model.get_submodule(name or "").parameters()):
@@ -48,7 +48,7 @@ def solves_head(model: ZooModel, settings: Settings, *, multilabel: bool) -> boo
         return True
     head = model.chain["head"]
     alone = all(head.has(n) for n, p in model.named_parameters() if p.requires_grad)
-    return linear and model.origin.new_head and alone
+    return linear and single and model.origin.new_head and alone
 
 
 def solve_head(model: ZooModel, supply: Supply, processes: Processes) -> Solution:

@@ -243,10 +243,12 @@ def classifier(model: nn.Module, stages: Mapping[str, Stage]) -> str | None:
     return next(iter(_head_layers(model, stages)), None)
 
 
-def joint_scores(model: nn.Module, stages: Mapping[str, Stage]) -> bool:
-    """Whether the scores may be those of several layers: no single one ends the forward pass."""
-    layers = _head_layers(model, stages)
-    return len(layers) > 1 and next(iter(layers)) not in stages["head"].run
+def scores_of_one_layer(model: nn.Module, stages: Mapping[str, Stage]) -> bool:
+    """Whether the scores are what one layer makes of its input, and no function of several such."""
+    layers, run = list(_head_layers(model, stages)), stages["head"].run
+    if layers and layers[0] in run:
+        return all(isinstance(step, str) for step in run[run.index(layers[0]) :])
+    return len(layers) < 2
 
 
 def _outputs(layer: nn.Module) -> int:

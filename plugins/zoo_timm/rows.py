@@ -121,6 +121,8 @@ ROWS = {
 
 # by the class of `model.head` and the file that it is in
 HEADS = {
+    ("attention_pool2d", "AttentionPool2d"): "attention: @attention_tokens(head.q,head.k,head.v,"
+    "head.qkv,head.drop,head.pos_embed,head.cls_token) | head: head.proj @first_token",
     ("classifier", "ClassifierHead"): "pool: head.global_pool"
     " | head: head.drop head.fc head.flatten",
     ("classifier", "NormMlpClassifierHead"): "pool: head.global_pool head.norm head.flatten"

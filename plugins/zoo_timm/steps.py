@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import torch
@@ -91,6 +92,21 @@ def naflex_pool(model: Any, x: Tensor) -> Tensor:
 
 def head_pool(model: Any, x: Tensor) -> Tensor:
     return model.head._global_pool(x)
+
+
+def attention_tokens(model: Any, x: Tensor) -> Tensor:
+    """All tokens of a pooling by attention: its last layer comes before the choice of one."""
+    head = copy.copy(model.head)  # its members are the same
+    head._pool = _as_it_is
+    return head(x, pre_logits=True)
+
+
+def _as_it_is(x: Tensor, height: int, width: int) -> Tensor:
+    return x
+
+
+def first_token(model: Any, x: Tensor) -> Tensor:
+    return x[:, 0]
 
 
 def mean_of_tokens(model: Any, x: Tensor) -> Tensor:
