@@ -83,6 +83,18 @@ def test_each_point_is_looked_at_on_its_own() -> None:
     assert failing(results) == {"in_chans"}
 
 
+def test_where_stages_do_not_fit_is_told_once() -> None:
+    """The flatten before the head is missing."""
+    results = looked_at(architecture(stages=changed(Stage("pool", run=("pool",)))))
+    told = results["stages compose"]
+    assert told.status == "fail"
+    assert told.found.startswith('"head" does not take (2, 4, 1, 1): mat1 and mat2')
+    assert "Is a step missing in stages(), such as a flatten" in told.found
+    for check in ("freezing equals autograd", "frozen stages stand still"):
+        assert results[check].status == "skip"
+        assert results[check].found == 'not looked at: see "stages compose".'
+
+
 def test_what_cannot_be_built_is_told_once() -> None:
     def build(*, num_classes: int, in_chans: int) -> nn.Module:
         return Tiny(num_classes, in_chans)[0]  # type: ignore[index]

@@ -62,7 +62,7 @@ def with_hub(hub: HubServer, folder: Path) -> dict[str, str]:
 
 def environment(folder: Path) -> dict[str, str]:
     """A person's in a plain terminal, offline: `zoo` is this checkout's, its cache empty."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("ZOO_", "HF_"))}
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("ZOO_", "HF_", "PYTEST_"))}
     path = os.pathsep.join([str(Path(sys.executable).parent), kept.get("PATH", "")])
     installed = folder / ".installed"
     installed.mkdir()

@@ -4,9 +4,11 @@ import json
 import os
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
+import tomli_w
 import torch
 from pictures import colours
 from PIL import Image
@@ -14,6 +16,7 @@ from torch.utils.data import TensorDataset
 
 import zoo_core as zoo
 from zoo_core.data import open_data
+from zoo_core.replaying import replay
 from zoo_core.runs import read_recipe
 from zoo_core.training import split
 
@@ -251,6 +254,21 @@ def test_damaged_runs_say_what_is_wrong(tmp_path):
         zoo.create(tmp_path / "r")
     with pytest.raises(zoo.UnknownName, match="Nothing is at"):
         zoo.create(tmp_path / "nowhere")
+
+
+def test_a_run_whose_plugin_is_gone_says_which_one(tmp_path):
+    zoo.finetune("lenet5", "digits#test", epochs=1, out=tmp_path / "run", progress=False)
+    recipe = tmp_path / "run" / "recipe.toml"
+    told = tomllib.loads(recipe.read_text())
+    assert "plugin" not in told["model"]  # it comes with zoo
+    told["model"] |= {"reference": "acmenet", "plugin": "zoo-acme 1.2"}
+    told["start"]["model"] = "acmenet"
+    recipe.write_text(tomli_w.dumps(told))
+    message = r'is a run of "acmenet" of zoo-acme 1\.2, which is not installed here'
+    for use in (zoo.create, lambda path: replay(path, out=tmp_path / "again")):
+        with pytest.raises(zoo.PluginError, match=message) as caught:
+            use(tmp_path / "run")
+        assert caught.value.hint.endswith("pip install zoo-acme")
 
 
 def test_a_stopped_run_leaves_its_best_weights(tmp_path):

@@ -235,6 +235,12 @@ def test_hookimpl_forgotten(tmp_path: Path, install: Install) -> None:
     assert "adds nothing: none of its functions is a @hookimpl" in faults(tmp_path, "zoo_acme")
 
 
+def test_hookimpl_forgotten_once(tmp_path: Path, install: Install) -> None:
+    install("zoo-acme", NET.replace("@hookimpl", "", 1), FACTS.format(name="acmenet8"))
+    told = faults(tmp_path, "zoo_acme")
+    assert "has zoo_architectures, which does nothing without @hookimpl." in told
+
+
 def test_a_hook_that_raises(tmp_path: Path, install: Install) -> None:
     install("zoo-acme", NET.replace("return [Path", "return 1 / 0, [Path"))
     expected = "fails in zoo_manifests: ZeroDivisionError: division by zero"

@@ -27,6 +27,17 @@ def test_evaluation_equals_timms_transform_bit_for_bit(photo, name):
     assert torch.equal(build_transform(spec)(photo), theirs(photo))
 
 
+@pytest.mark.parametrize("interpolation", ["nearest", "bilinear", "bicubic", "lanczos", "box"])
+@pytest.mark.parametrize(
+    ("size", "crop"), [((3, 65, 65), 0.9), ((3, 64, 48), 0.875), ((3, 64, 64), 1.0)]
+)
+def test_every_size_and_interpolation_is_timms(photo, size, crop, interpolation):
+    spec = InputSpec(size, interpolation=interpolation, crop=crop)
+    given = {"mean": spec.mean, "std": spec.std, "crop_pct": crop}
+    theirs = create_transform(size, interpolation=interpolation, **given)
+    assert torch.equal(build_transform(spec)(photo), theirs(photo))
+
+
 def test_channels_follow_the_model(photo):
     spec = InputSpec(size=(3, 64, 64))
     one, four = (build_transform(spec.with_channels(n))(photo) for n in (1, 4))

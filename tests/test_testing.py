@@ -107,7 +107,7 @@ class WithUnusedParameter(Tiny):
 
 def test_what_belongs_to_no_stage() -> None:
     stages = changed(Stage("stem", run=("conv1", "norm", "act"), owns=("conv1",)))
-    assert fails(stages=stages) == "norm.weight belongs to no stage: add it to the `owns` of one."
+    assert fails(stages=stages) == "norm.weight belongs to no stage: add the stage, or its `owns`."
     assert fails(WithUnusedParameter).startswith("scale belongs to no stage")
     assert fails(WithBuffer).startswith("mean belongs to no stage")
 
@@ -287,7 +287,7 @@ def test_classes_that_are_ignored() -> None:
 def test_channels_that_are_ignored() -> None:
     told = fails(lambda num_classes, in_chans: Tiny(num_classes, 3))
     assert "build(in_chans=1, num_classes=7) takes no pictures of shape (1, 12, 12)" in told
-    assert "Pass in_chans on to the first layer." in told
+    assert "Is in_chans passed on to the first layer" in told
 
 
 def test_scores_that_are_no_tensor() -> None:
@@ -317,6 +317,16 @@ def test_a_name_that_zoo_adds() -> None:
 def test_a_path_that_is_not_there() -> None:
     told = fails(stages=changed(Stage("stem", run=("conv0", "norm", "act"))))
     assert 'The stage "stem" of "tiny" names conv0, which its Tiny does not have.' in told
+
+
+def test_a_path_that_is_nearly_there() -> None:
+    told = fails(stages=changed(Stage("stem", run=("conv", "norm", "act"))))
+    assert 'names conv, which its Tiny does not have. Closest: "conv2", "conv1".' in told
+
+
+def test_one_path_is_a_tuple_of_one() -> None:
+    with pytest.raises(TypeError, match=r'"pool" must be a tuple: run=\("pool",\)'):
+        Stage("pool", run="pool")  # type: ignore[arg-type]
 
 
 def test_a_function_that_no_import_finds() -> None:

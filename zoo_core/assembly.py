@@ -20,7 +20,7 @@ from torch.utils._pytree import tree_leaves
 
 from zoo_core.catalogue import catalogue
 from zoo_core.chain import make_chain
-from zoo_core.errors import PluginError, WeightsError, ZooError
+from zoo_core.errors import PluginError, WeightsError, ZooError, did_you_mean
 from zoo_core.model import classifier, replace_head
 from zoo_core.plugins import Plugin
 from zoo_core.tensors import fitted
@@ -155,7 +155,8 @@ def _check_paths(module: nn.Module, chain: Mapping[str, Stage], architecture: st
             if isinstance(path, str) and not _has(module, path):
                 raise PluginError(
                     f'The stage "{stage.name}" of "{architecture}" names {path}, which its '
-                    f"{type(module).__name__} does not have."
+                    f"{type(module).__name__} does not have. "
+                    f"{did_you_mean(path, [name for name, _ in module.named_modules()])}".rstrip()
                 )
 
 

@@ -177,14 +177,18 @@ class Catalogue:
         if distribution:
             names |= {":".join(key) for key in listed}
         names = {other for other in names if _comparable(other, wanted)}
-        message = [f'No model "{name}".', did_you_mean(wanted, names)]
+        meant = next((other for other in names if other.endswith(f"/{wanted}")), wanted)
+        message = [f'No model "{name}".', did_you_mean(meant, names)]
         for plugin in self.plugins.broken:
             unread = any(fault.startswith("has a broken manifest") for fault in plugin.faults)
             if unread or not plugin.hooks:
                 message.append(f"The plugin {plugin.title()} is broken and might have had it.")
         if name and os.path.isdir(name):  # noqa: PTH112, a Path may raise here
             raise UnknownName(f'No model "{name}".', hint=f'For the folder here, write "./{name}".')
-        hint = 'Run "zoo list" for all models'
+        prefix = wanted.rpartition("/")[0]
+        within = prefix and any(other.startswith(f"{prefix}/") for other in names)
+        command = f"zoo list '{prefix}/*'" if within else "zoo list"
+        hint = f'Run "{command}" for all models'
         hint += ', "zoo plugins" for what is broken.' if len(message) > 2 else "."
         hint = _who_has(wanted, "models", "architectures") or hint
         return UnknownName(" ".join(part for part in message if part), hint=hint)

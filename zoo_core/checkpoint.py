@@ -7,7 +7,6 @@ on another checkpoint.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING
 from zoo_core.catalogue import catalogue
 from zoo_core.digest import remembered_digest, tensor_digest
 from zoo_core.errors import PluginError, UnknownName, WeightsError
-from zoo_core.known_plugins import who_has
+from zoo_core.known_plugins import how_to_get
 from zoo_core.labels import label_names
 from zoo_core.lock import pin_of
 from zoo_core.pickles import PICKLES
@@ -133,19 +132,8 @@ def published_model(saved: Saved, reference: str) -> ModelInfo:
     raise PluginError(
         f'{reference} is a "{saved.model}" of {saved.distribution} {saved.version}, which is not '
         "installed here.".replace("  ", " "),
-        hint=_how_to_get(saved),
+        hint=how_to_get(saved.model, saved.distribution),
     ) from missing
-
-
-def _how_to_get(saved: Saved) -> str:
-    """What to install; the name is one that a stranger wrote, and it is given to a shell."""
-    known = who_has(saved.model, "models", "architectures")
-    if known or not _DISTRIBUTION.fullmatch(saved.distribution):
-        return known
-    return f"A plugin may do all that you may. If you trust it: pip install {saved.distribution}"
-
-
-_DISTRIBUTION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 def _base(base: Base, reference: str, depth: int) -> Checkpoint:

@@ -69,7 +69,7 @@ def install(
         raise PluginError(
             f"No plugin is in {', '.join(packages)}: "
             f"nothing there has an entry point in the group {GROUP}.",
-            hint="pip installed it all the same, and pip uninstalls it.",
+            hint='pip has installed it: "pip uninstall NAME" takes it away again.',
         )
     return [plugin for plugin in examined() if plugin.distribution in names]
 

@@ -5,6 +5,7 @@ python -m zoo_core.known_plugins    writes docs/known-plugins.md anew
 
 from __future__ import annotations
 
+import re
 import tomllib
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -56,11 +57,25 @@ def who_has(name: str, *kinds: str) -> str:
     for plugin in known_plugins():
         names = [known for kind in kinds for known in getattr(plugin, kind)]
         if bare in names and distribution in ("", plugin.distribution):
-            return f"The plugin {plugin.distribution} has it{_how_to_get(plugin)}"
+            return f"The plugin {plugin.distribution} has it{_installing(plugin)}"
     return ""
 
 
-def _how_to_get(plugin: KnownPlugin) -> str:
+def how_to_get(model: str, distribution: str) -> str:
+    """What to install for a model of a distribution that a file names.
+
+    A stranger may have written that name, and it is given to a shell.
+    """
+    known = who_has(model, "models", "architectures")
+    if known or not _DISTRIBUTION.fullmatch(distribution):
+        return known
+    return f"A plugin may do all that you may. If you trust it: pip install {distribution}"
+
+
+_DISTRIBUTION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+def _installing(plugin: KnownPlugin) -> str:
     try:
         version(plugin.distribution)
     except PackageNotFoundError:

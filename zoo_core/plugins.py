@@ -98,6 +98,9 @@ class Plugins:
         if not callers:
             self.fault(plugin, "adds nothing: none of its functions is a @hookimpl.")
         plugin.hooks = tuple(sorted(caller.name for caller in callers if caller.has_spec()))
+        for hook in HOOKS:
+            if callers and hook not in plugin.hooks and callable(getattr(module, hook, None)):
+                self.fault(plugin, f"has {hook}, which does nothing without @hookimpl.")
         for caller in callers:
             if not caller.has_spec():
                 hint = did_you_mean(caller.name, HOOKS)

@@ -9,10 +9,10 @@ from typing import Any
 
 import tomli_w
 
-from zoo_core.errors import RecipeError
+from zoo_core.errors import RecipeError, UnknownName
 from zoo_core.files import name_or_path
 from zoo_core.recipes import read_recipe
-from zoo_core.runs import Run, without_none
+from zoo_core.runs import Run, without_none, without_plugin
 
 TABLES = ("train", "start", "data")
 
@@ -61,6 +61,8 @@ def replay(
             recipe=told,
             **how,
         )
+    except UnknownName as error:
+        raise without_plugin(told.get("model", {}), path, error) from error
     except TypeError as error:
         raise RecipeError(
             f"{path} says something that this version does not know: {error}."

@@ -16,6 +16,7 @@ import contextlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +26,11 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
-from zoo_core.errors import RecipeError, WeightsError
+from zoo_core.errors import PluginError, RecipeError, UnknownName, WeightsError, ZooError
 from zoo_core.files import written
+from zoo_core.known_plugins import how_to_get
 from zoo_core.model import ZooModel
+from zoo_core.plugins import BUILT_IN
 from zoo_core.recipes import BEST, METRICS, RECIPE, read_recipe
 from zoo_core.recipes import SCHEMA as SCHEMA
 from zoo_core.tensors import read_tensors
@@ -77,13 +80,13 @@ class RunFolder:
         except OSError as error:
             raise RecipeError(
                 f"The run folder {path} cannot be written: {error.strerror}.",
-                hint="Choose another with out=.",
+                hint="Choose another folder (--out).",
             ) from error
         if taken is not None:
             hint = "Choose another run folder with out=, or remove it."
             if (path / RECIPE).exists():
-                hint = f"Go on with it (resume=True, or zoo finetune --resume {path}), or choose "
-                hint += "another with out=."
+                hint = f"Go on with it (zoo finetune --resume {path}; resume=True), or choose "
+                hint += "another (--out)."
             raise RecipeError(f"{path} is not empty.", hint=hint)
 
     def remove_if_empty(self) -> None:
@@ -202,6 +205,7 @@ def model_recipe(model: ZooModel, complete: bool) -> dict[str, Any]:
     origin = model.origin
     return {
         "reference": origin.reference,
+        "plugin": _third_party(model.info.distribution),
         "config": dict(origin.config),
         "weights": None if complete else origin.weights,
         "sha256": None if complete else origin.sha256,
@@ -210,6 +214,25 @@ def model_recipe(model: ZooModel, complete: bool) -> dict[str, Any]:
         "labels": list(model.labels) if model.labels else None,
         "input": asdict(model.input),
     }
+
+
+def _third_party(distribution: str) -> str | None:
+    """The distribution that a model comes from, with its version, where it is not zoo's own."""
+    if distribution in ("", BUILT_IN):
+        return None
+    return f"{distribution} {version(distribution)}"
+
+
+def without_plugin(told: Mapping[str, Any], where: Path, error: UnknownName) -> ZooError:
+    """The error for a run whose model is unknown: its plugin may be gone. `told`: its [model]."""
+    distribution, _, its_version = str(told.get("plugin", "")).partition(" ")
+    if not distribution:
+        return error
+    return PluginError(
+        f'{where} is a run of "{told["reference"]}" of {distribution} {its_version}, which is not '
+        "installed here.",
+        hint=how_to_get(str(told["reference"]), distribution),
+    )
 
 
 def load_run(folder: Path) -> ZooModel:
@@ -233,6 +256,8 @@ def load_run(folder: Path) -> ZooModel:
         }
         spec = InputSpec(**given)
         count, labels = recipe["num_classes"], recipe.get("labels")
+    except UnknownName as error:
+        raise without_plugin(recipe, folder, error) from error
     except (KeyError, TypeError) as error:
         raise RecipeError(f"{folder / RECIPE} lacks something in [model]: {error}.") from error
     _same_base(model, recipe.get("sha256"), folder)

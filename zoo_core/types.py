@@ -33,6 +33,10 @@ class Stage:
     owns: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        for what, value in (("run", self.run), ("owns", self.owns)):
+            if isinstance(value, str):
+                stage = f'The {what} of the stage "{self.name}"'
+                raise TypeError(f'{stage} must be a tuple: {what}=("{value}",).')
         if not self.owns:
             paths = tuple(step for step in self.run if isinstance(step, str))
             object.__setattr__(self, "owns", paths)

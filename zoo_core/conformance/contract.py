@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo_core.chain import owner, run_stages
+from zoo_core.conformance.cases import NotHere
 from zoo_core.conformance.specimen import CLASSES, Specimen, attempt, takes_pictures
 from zoo_core.errors import FreezeError
 from zoo_core.model import ZooModel
@@ -76,7 +77,7 @@ def stages_own_every_tensor(specimen: Specimen) -> None:
     buffers = [name for name, _ in model.named_buffers()]  # also those that are not persistent
     for name in dict.fromkeys([*model.state_dict(), *buffers]):
         owners = [stage.name for stage in model.chain.values() if stage.has(name)]
-        expect(bool(owners), f"{name} belongs to no stage: add it to the `owns` of one.")
+        expect(bool(owners), f"{name} belongs to no stage: add the stage, or its `owns`.")
         expect(len(owners) == 1, f"{name} belongs to {' and '.join(owners)}: leave it in one.")
 
 
@@ -86,6 +87,8 @@ def stages_compose(specimen: Specimen) -> str:
     In eval mode, and with one seed in train mode.
     """
     model = specimen.model
+    fault = _where_it_breaks(model, specimen.x)
+    expect(not fault, fault)
     buffers = {name: tensor.clone() for name, tensor in model.named_buffers()}
     try:
         with modes_kept(model):
@@ -96,6 +99,28 @@ def stages_compose(specimen: Specimen) -> str:
             for name, tensor in model.named_buffers():
                 tensor.copy_(buffers[name])
     return " -> ".join(model.chain)
+
+
+def _where_it_breaks(model: ZooModel, x: Tensor) -> str:
+    """Which stage does not take what comes out of the one before; nothing where all do."""
+    with torch.no_grad():
+        for stage in model.chain.values():
+            shape = tuple(x.shape) if isinstance(x, Tensor) else type(x).__name__
+            try:
+                x = run_stages(model, [stage], x.clone())
+            except Exception as error:
+                reason = str(error).strip().partition("\n")[0].rstrip(".")
+                advice = "Is a step missing in stages(), such as a flatten, or a whole stage?"
+                return f'"{stage.name}" does not take {shape}: {reason}. {advice}'
+    return ""
+
+
+def can_be_composed(specimen: Specimen) -> ZooModel:
+    """The model. Raises NotHere where pictures do not go through its stages."""
+    model = specimen.model
+    if _where_it_breaks(model, specimen.x):
+        raise NotHere('not looked at: see "stages compose".')
+    return model
 
 
 def _composes(model: ZooModel, x: Tensor, training: bool) -> None:
@@ -121,7 +146,7 @@ def freezing_equals_autograd(specimen: Specimen) -> None:
     Each stage, run alone, uses no other's parameters; then what feeds one is what is before it.
     The head has the layer that gives the scores alone, or those that give them together.
     """
-    model, x = specimen.model, specimen.x
+    model, x = can_be_composed(specimen), specimen.x
     feeding: set[str] = set()
     used: set[str] = set()
     for stage in model.chain.values():
@@ -158,7 +183,7 @@ def _uses(model: ZooModel, stage: Stage, x: Tensor) -> tuple[set[str], Tensor]:
 
 def frozen_stages_stand_still(specimen: Specimen) -> None:
     """What is frozen computes in train mode what it does in eval mode, and no buffer moves."""
-    model, x = specimen.model, specimen.x
+    model, x = can_be_composed(specimen), specimen.x
     expected = boundaries(model, x)
     with modes_kept(model):
         for stage in list(model.chain)[1:]:

@@ -137,7 +137,8 @@ def takes_pictures(module: nn.Module, spec: InputSpec) -> Any:
             return module.eval()(torch.randn(2, *spec.size))
     except (RuntimeError, ValueError) as error:
         fault = f"build({given}) takes no pictures of shape {tuple(spec.size)}: {error}"
-        raise AssertionError(f"{fault}\nPass in_chans on to the first layer.") from error
+        advice = "Is in_chans passed on to the first layer, and the input in the manifest right?"
+        raise AssertionError(f"{fault.rstrip('.')}. {advice}") from error
 
 
 def _as_exception(error: BaseException) -> Exception:

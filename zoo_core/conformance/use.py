@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from zoo_core.assembly import outline, why_plain, with_weights
 from zoo_core.catalogue import catalogue
 from zoo_core.conformance.cases import NotHere, Wish
-from zoo_core.conformance.contract import Check, boundaries, expect
+from zoo_core.conformance.contract import Check, boundaries, can_be_composed, expect
 from zoo_core.conformance.specimen import CLASSES, Specimen
 from zoo_core.exchange import traced
 
@@ -89,7 +89,7 @@ def pickled(specimen: Specimen) -> None:
 
 def dtypes(specimen: Specimen) -> None:
     """In float64 and bfloat16 every boundary and the scores have that type."""
-    wanted = _scores(specimen.model, specimen.x)
+    wanted = _scores(can_be_composed(specimen), specimen.x)
     for dtype in (torch.float64, torch.bfloat16):
         model, x = copy.deepcopy(specimen.model).to(dtype), specimen.x.to(dtype)
         x = x[:1] if dtype == torch.bfloat16 else x  # which is slow on many CPUs
