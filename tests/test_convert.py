@@ -6,8 +6,6 @@ import argparse
 import json
 import os
 import pickle
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +15,7 @@ import pytest
 import timm
 import torch
 import torchvision
+from in_process import Done, run
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
@@ -545,13 +544,8 @@ def test_the_table_says_that_a_licence_is_missing(save: Save, lenet: State) -> N
 # --- the command ---------------------------------------------------------------------------------
 
 
-def command(*words: str) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(
-        [sys.executable, "-m", "zoo_core", "convert", *words],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+def command(*words: str) -> Done:
+    done = run("convert", *words)
     assert "Traceback" not in done.stderr
     return done
 

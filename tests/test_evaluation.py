@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import csv
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from in_process import run
 from pictures import colours
 from sklearn import metrics as sk
 from torch.utils.data import TensorDataset
@@ -18,8 +17,6 @@ from torch.utils.data import TensorDataset
 import zoo_core as zoo
 from zoo_core.data import open_data
 from zoo_core.metrics import average_precision, calibration_error, confusion, measured
-
-ZOO = [sys.executable, "-m", "zoo_core"]
 
 
 def case(count: int, classes: int, present: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -217,10 +214,6 @@ def test_evaluate_with_several_classes_for_a_picture():
 
 
 # --- zoo evaluate --------------------------------------------------------------------------------
-
-
-def run(*words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*ZOO, *words], capture_output=True, text=True, check=False)
 
 
 def test_the_command(tmp_path: Path):

@@ -14,6 +14,7 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+from in_process import run
 from PIL import Image
 
 import zoo_core as zoo
@@ -241,7 +242,7 @@ def test_more_than_onnx_holds_is_refused_before_it_is_written(tmp_path):
 # --- zoo export ----------------------------------------------------------------------------------
 
 
-def run(*words: str | Path, **given: str) -> subprocess.CompletedProcess[str]:
+def as_process(*words: str | Path, **given: str) -> subprocess.CompletedProcess[str]:
     env = {**os.environ, **given}
     return subprocess.run([*ZOO, *words], capture_output=True, text=True, check=False, env=env)
 
@@ -266,7 +267,7 @@ def test_the_command_exports_a_run(tmp_path):
 
 def test_without_the_extra_the_error_says_what_to_install(tmp_path):
     (tmp_path / "onnxscript.py").write_text("raise ImportError('not here')")
-    done = run("export", "lenet5", tmp_path / "model.onnx", PYTHONPATH=str(tmp_path))
+    done = as_process("export", "lenet5", tmp_path / "model.onnx", PYTHONPATH=str(tmp_path))
     assert done.returncode == 1 and "Traceback" not in done.stderr
     assert "needs onnxscript" in done.stderr and "zoo-core[export]" in done.stderr
     assert not (tmp_path / "model.onnx").exists()

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import csv
 import json
-import subprocess
-import sys
 import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from in_process import run
 from PIL import Image
 
 import zoo_core as zoo
 from zoo_core.data import open_data
 
-ZOO = [sys.executable, "-m", "zoo_core"]
 QUIET = {"progress": False}
 
 
@@ -209,11 +207,6 @@ def test_no_pictures_no_predictions_and_no_classifier_an_error(model, digits):
 
 
 # --- zoo predict ---------------------------------------------------------------------------------
-
-
-def run(*words: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [*ZOO, *words]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
 
 
 def test_the_command_prints_csv_that_says_what_predict_says(model, folder):
