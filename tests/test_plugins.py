@@ -182,7 +182,8 @@ def test_a_command_cannot_replace_another(tmp_path: Path, install: Install) -> N
 
 
 def test_ctrl_c_in_a_command(tmp_path: Path, install: Install) -> None:
-    interrupt = "import os, signal; os.kill(os.getpid(), signal.SIGINT)"
+    heard = "signal.signal(signal.SIGINT, signal.default_int_handler)"  # also in the background
+    interrupt = f"import os, signal; {heard}; os.kill(os.getpid(), signal.SIGINT)"
     code = COMMANDS.replace('click.echo("hello from acme")', interrupt)
     install("zoo-acme", code.replace("TAKEN", ""))
     done = zoo(tmp_path, "hello")

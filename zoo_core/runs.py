@@ -16,7 +16,6 @@ import contextlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,7 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
+from zoo_core.catalogue import catalogue
 from zoo_core.errors import PluginError, RecipeError, UnknownName, WeightsError, ZooError
 from zoo_core.files import written
 from zoo_core.known_plugins import how_to_get
@@ -220,7 +220,8 @@ def _third_party(distribution: str) -> str | None:
     """The distribution that a model comes from, with its version, where it is not zoo's own."""
     if distribution in ("", BUILT_IN):
         return None
-    return f"{distribution} {version(distribution)}"
+    owners = (p for p in catalogue().plugins.all if p.distribution == distribution)
+    return next((f"{distribution} {plugin.version}" for plugin in owners), distribution)
 
 
 def without_plugin(told: Mapping[str, Any], where: Path, error: UnknownName) -> ZooError:
