@@ -568,13 +568,15 @@ def slow_to_read(index: int) -> Tensor:
 def test_reading_counts_once_where_pictures_stay_in_memory(monkeypatch):
     """24 pictures take a quarter of a second to read: once, or else in each of 20 epochs."""
     data = Pictures("slow", slow_to_read, [index % 3 for index in range(24)], None)
-    for memory, least, most in ((2**28, 0.24, 2.0), (0, 4.8, 9.0)):
+    without = []
+    for memory in (2**28, 0):
         monkeypatch.setattr("zoo_core.batches.MEMORY", memory)
         model = made("lenet5", "head")
         given = {"epochs": 20, "cache": True, "out": False, "progress": False, "batch_size": 12}
         activations.clear()
         run = zoo.finetune(model, data, val=False, head="random", **given)
-        assert least <= run.recipe["cost"]["cache"]["without"] < most
+        without.append(run.recipe["cost"]["cache"]["without"])
+    assert without[0] >= 0.24 and without[1] - without[0] > 2.5  # of 4.6, on a busy machine too
 
 
 def test_each_phase_tells_of_its_cache():
