@@ -136,7 +136,7 @@ class Caching:
             if self.processes.agree(held is None):
                 return f"{activations.place()} is not shared by all processes"
             assert held is not None
-            found[title] = on(self.processes.device, held)
+            found[title] = held
         for title, samples in self.sets.items():
             samples.held = found[title]
         return ""
@@ -307,14 +307,6 @@ def _read(samples: Samples, seed: int, index: int) -> Tensor:
 def _near(once: Tensor, again: Tensor) -> bool:
     largest = once.abs().max().item()
     return torch.allclose(once, again, rtol=1e-2, atol=1e-2 * largest)
-
-
-def on(device: torch.device, held: Tensor) -> Tensor:
-    """On the GPU where it takes no more than a quarter of what is free there."""
-    if device.type != "cuda":
-        return held
-    free, _ = torch.cuda.mem_get_info(device)
-    return held.to(device) if held.numel() * held.element_size() < free / 4 else held
 
 
 # --- what it saves -------------------------------------------------------------------------------

@@ -225,10 +225,8 @@ class Catalogue:
 
     def maker(self, architecture: Architecture) -> Plugin | None:
         """The third party's plugin that an architecture comes from; None for one of zoo's own."""
-        for key, known in self._architectures.items():
-            if known is architecture and not self._makers[key].built_in:
-                return self._makers[key]
-        return None
+        made = (plugin for known, plugin in self.makers() if known is architecture)
+        return next((plugin for plugin in made if not plugin.built_in), None)
 
     def makers(self) -> list[tuple[Architecture, Plugin]]:
         """Every architecture with the plugin that it comes from."""

@@ -21,7 +21,7 @@ from packaging.utils import canonicalize_name
 
 from zoo_core.errors import PluginError, UnknownName, did_you_mean
 from zoo_core.pip import pip
-from zoo_core.plugins import BUILT_IN, GROUP
+from zoo_core.plugins import BUILT_IN, GROUP, owner
 
 
 @dataclass(frozen=True)
@@ -177,9 +177,5 @@ def uninstall(distributions: Sequence[str]) -> None:
 
 def third_parties() -> list[EntryPoint]:
     """The plugins that do not come with zoo, not loaded."""
-    return [entry for entry in entry_points(group=GROUP) if owner(entry) not in ("", BUILT_IN)]
-
-
-def owner(entry: EntryPoint) -> str:
-    """The distribution of a plugin, by its normalized name; nothing where it has none."""
-    return canonicalize_name(entry.dist.name) if entry.dist else ""
+    entries = entry_points(group=GROUP)
+    return [entry for entry in entries if entry.dist and owner(entry) != BUILT_IN]

@@ -11,7 +11,7 @@ import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 from msgspec import Meta
@@ -20,7 +20,8 @@ from zoo_core.errors import ManifestError, did_you_mean
 from zoo_core.types import InputSpec, ModelInfo, WeightsInfo
 
 SCHEMA = 1
-INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos", "box", "hamming")
+Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos", "box", "hamming"]
+INTERPOLATIONS: tuple[str, ...] = get_args(Interpolation)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_/-]*")
 _TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -102,9 +103,7 @@ Positive = Annotated[int, Meta(gt=0)]
 class _SoundInput(_Input, forbid_unknown_fields=True):
     size: tuple[Positive, Positive, Positive] = (3, 224, 224)
     std: tuple[Annotated[float, Meta(gt=0)], ...] = (0.229, 0.224, 0.225)
-    interpolation: Literal["nearest", "bilinear", "bicubic", "lanczos", "box", "hamming"] = (
-        "bilinear"
-    )
+    interpolation: Interpolation = "bilinear"
     crop: Annotated[float, Meta(gt=0, le=1)] = 0.875
 
     def __post_init__(self) -> None:

@@ -185,7 +185,7 @@ def load_plugins(*, only: Iterable[str] | None = None, strict: bool | None = Non
 
 def _load(plugins: Plugins, entry: EntryPoint) -> None:
     version = entry.dist.version if entry.dist else "?"
-    plugin = Plugin(entry.name, _owner(entry), version, entry.module)
+    plugin = Plugin(entry.name, owner(entry), version, entry.module)
     before = set(sys.modules)
     start = time.perf_counter()
     try:
@@ -250,18 +250,18 @@ def _unknown_arguments(module: object) -> Iterator[str]:
 _NAMED = inspect.Parameter.POSITIONAL_OR_KEYWORD
 
 
-def _owner(entry: EntryPoint) -> str:
+def owner(entry: EntryPoint) -> str:
     """The distribution that an entry point came with, by its normalized name."""
     return re.sub(r"[-_.]+", "-", entry.dist.name).lower() if entry.dist else "unknown"
 
 
 def _built_in(entry: EntryPoint) -> bool:
-    return _owner(entry) == BUILT_IN
+    return owner(entry) == BUILT_IN
 
 
 def _place(entry: EntryPoint) -> tuple[bool, str, str]:
     """The built-in plugins come first, and then the others, each by name."""
-    return not _built_in(entry), entry.name, _owner(entry)
+    return not _built_in(entry), entry.name, owner(entry)
 
 
 def _one_line(error: BaseException) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from zoo_core.conformance.cases import expect
 from zoo_core.regularize import Regularizer, called, regularizers
 
 LR = 0.1
@@ -48,7 +49,7 @@ def names_are_moments(regularizer: str | Regularizer, steps: int) -> None:
     for name in (n for n in vars(kind) if n not in moments and not n.startswith("_")):
         near = difflib.get_close_matches(name, moments, 1, 0.85)
         fault = f"{kind.__name__}.{name} is called by nobody: is it {near[0] if near else ''}?"
-        _expect(not (near and callable(getattr(kind, name))), fault)
+        expect(not (near and callable(getattr(kind, name))), fault)
 
 
 def frozen_weights_stay(regularizer: str | Regularizer, steps: int) -> None:
@@ -57,10 +58,10 @@ def frozen_weights_stay(regularizer: str | Regularizer, steps: int) -> None:
     before = _copied(training.model, trained=False)
     training.run(steps)
     moved = _differ(training.model, before)
-    _expect(not moved, f"{', '.join(moved)} moved although it is frozen: act on self.trained only.")
+    expect(not moved, f"{', '.join(moved)} moved although it is frozen: act on self.trained only.")
     trained = _copied(training.model, trained=True).items()
     strange = [name for name, tensor in trained if not torch.isfinite(tensor).all()]
-    _expect(not strange, f"{', '.join(strange)} is no number after a few steps.")
+    expect(not strange, f"{', '.join(strange)} is no number after a few steps.")
 
 
 def penalty_is_its_derivative(regularizer: str | Regularizer, steps: int) -> None:
@@ -69,7 +70,7 @@ def penalty_is_its_derivative(regularizer: str | Regularizer, steps: int) -> Non
     training.run(steps)
     value = training.penalty()
     fault = f"penalty() is {value}, not a number on the device."
-    _expect(isinstance(value, Tensor) and value.ndim == 0 and bool(torch.isfinite(value)), fault)
+    expect(isinstance(value, Tensor) and value.ndim == 0 and bool(torch.isfinite(value)), fault)
     if training.overrides("penalty", "gradients"):
         _gradients_are_the_derivative(training)
     elif training.overrides("penalty", "weights"):
@@ -96,7 +97,7 @@ def resuming_changes_nothing(regularizer: str | Regularizer, steps: int) -> None
         training.call("detach")
     moved = _differ(second.model, _copied(through.model))
     advice = "put all that changes into state_dict()"
-    _expect(not moved, f"A resumed run differs in {', '.join(moved)}: {advice}.")
+    expect(not moved, f"A resumed run differs in {', '.join(moved)}: {advice}.")
 
 
 def skipped_steps_move_nothing(regularizer: str | Regularizer, steps: int) -> None:
@@ -109,7 +110,7 @@ def skipped_steps_move_nothing(regularizer: str | Regularizer, steps: int) -> No
     training.step(steps, spoil=True)
     for kept, now in ((before, _copied(training.model)), (averaged, training.validated())):
         moved = [name for name in parameters if not torch.equal(kept[name], now[name])]
-        _expect(not moved, f"{', '.join(moved)} moved in a step that the scaler skipped: {advice}.")
+        expect(not moved, f"{', '.join(moved)} moved in a step that the scaler skipped: {advice}.")
 
 
 def detaching_leaves_no_trace(regularizer: str | Regularizer, steps: int) -> None:
@@ -122,10 +123,10 @@ def detaching_leaves_no_trace(regularizer: str | Regularizer, steps: int) -> Non
     with training.stack.evaluating():
         pass
     moved = _differ(training.model, weights)
-    _expect(not moved, f"{', '.join(moved)} is another one after evaluating(): put it back.")
+    expect(not moved, f"{', '.join(moved)} is another one after evaluating(): put it back.")
     training.call("detach")
     fault = "detach() leaves hooks or modules in the network: keep hooks in self.handles."
-    _expect(_structure(training.model) == before, fault)
+    expect(_structure(training.model) == before, fault)
 
 
 def unfreezing_is_noticed(regularizer: str | Regularizer, steps: int) -> None:
@@ -251,12 +252,12 @@ class Training:
         def closure() -> Tensor:
             outputs = self.model(x)
             loss = self.call("loss", nn.functional.cross_entropy(outputs, y), outputs, y)
-            _expect(isinstance(loss, Tensor), f"loss() returns {loss}, not the loss.")
+            expect(isinstance(loss, Tensor), f"loss() returns {loss}, not the loss.")
             (self.scaler.scale(loss) if self.scaler else loss).backward()
             return loss.detach()
 
         loss = self.call("passes", closure)
-        _expect(bool(torch.isfinite(loss)), "The loss is no number.")
+        expect(bool(torch.isfinite(loss)), "The loss is no number.")
         if spoil:
             self.model.head.bias.grad[0] = torch.inf  # type: ignore[index]
         if self.scaler:
@@ -295,7 +296,7 @@ def _gradients_are_the_derivative(training: Training, width: float = 1e-6) -> No
         assert parameter.grad is not None
         added = (parameter.grad * direction).sum().item()
         slope = _difference(training, parameter, direction, width) / (2 * width)
-        _expect(
+        expect(
             abs(added - slope) <= 1e-6 + 1e-4 * abs(slope),
             f"gradients() adds {added:g} along a direction of {name}, "
             f"but penalty() rises by {slope:g}.",
@@ -333,7 +334,7 @@ def _weights_are_the_proximal_step(training: Training) -> None:
                 there = objective(name)
             strength = "strong" if share > 0 else "weak"
             fault = f"weights() is no proximal step of penalty(): for {name} it is too {strength}."
-            _expect(here <= there + 1e-12 * (1 + abs(there)), fault)
+            expect(here <= there + 1e-12 * (1 + abs(there)), fault)
 
 
 @contextlib.contextmanager
@@ -367,8 +368,3 @@ def _structure(model: nn.Module) -> list[tuple[str, type, int]]:
         return len(module._forward_hooks) + len(module._forward_pre_hooks)
 
     return [(name, type(module), hooks(module)) for name, module in model.named_modules()]
-
-
-def _expect(holds: bool, fault: str) -> None:
-    if not holds:
-        raise AssertionError(fault)

@@ -34,7 +34,7 @@ from zoo_core.plugins import BUILT_IN
 from zoo_core.recipes import BEST, METRICS, RECIPE, read_recipe
 from zoo_core.recipes import SCHEMA as SCHEMA
 from zoo_core.tensors import read_tensors
-from zoo_core.types import InputSpec
+from zoo_core.types import InputSpec, ModelInfo
 
 
 @dataclass
@@ -205,7 +205,7 @@ def model_recipe(model: ZooModel, complete: bool) -> dict[str, Any]:
     origin = model.origin
     return {
         "reference": origin.reference,
-        "plugin": _third_party(model.info.distribution),
+        "plugin": _third_party(model.info),
         "config": dict(origin.config),
         "weights": None if complete else origin.weights,
         "sha256": None if complete else origin.sha256,
@@ -216,12 +216,12 @@ def model_recipe(model: ZooModel, complete: bool) -> dict[str, Any]:
     }
 
 
-def _third_party(distribution: str) -> str | None:
+def _third_party(info: ModelInfo) -> str | None:
     """The distribution that a model comes from, with its version, where it is not zoo's own."""
-    if distribution in ("", BUILT_IN):
+    if info.distribution in ("", BUILT_IN):
         return None
-    owners = (p for p in catalogue().plugins.all if p.distribution == distribution)
-    return next((f"{distribution} {plugin.version}" for plugin in owners), distribution)
+    plugin = catalogue().offered_by(info)
+    return f"{info.distribution} {plugin.version}" if plugin else info.distribution
 
 
 def without_plugin(told: Mapping[str, Any], where: Path, error: UnknownName) -> ZooError:

@@ -153,14 +153,6 @@ def _checked(saved: Saved, where: str) -> Saved:
     return saved
 
 
-def _built_for(arguments: dict[str, Any], size: tuple[int, int, int]) -> tuple[int, int, int]:
-    """The input of a network; what it was built for stands in its arguments, if anywhere."""
-    side = arguments.get("img_size")
-    if isinstance(side, list) and len(side) == 2 and all(isinstance(n, int) for n in side):
-        return size[0], side[0], side[1]
-    return (size[0], side, side) if isinstance(side, int) else size
-
-
 def _from_timm(data: dict[str, Any], where: str) -> Saved:
     """A repository in timm's layout, as if zoo had pushed it."""
     if "architecture" not in data and "model_type" in data:
@@ -171,8 +163,7 @@ def _from_timm(data: dict[str, Any], where: str) -> Saved:
     classes = timm.num_classes if timm.num_classes is not None else 1000
     channels = timm.model_args.get("in_chans", cfg.input_size[0])
     given = {k: v for k, v in timm.model_args.items() if k not in ("num_classes", "in_chans")}
-    size = _built_for(given, cfg.input_size)
-    spec = InputSpec(size, cfg.mean, cfg.std, cfg.interpolation, cfg.crop_pct)
+    spec = InputSpec(cfg.input_size, cfg.mean, cfg.std, cfg.interpolation, cfg.crop_pct)
     table = {
         "schema": SCHEMA,
         "format": "whole",

@@ -28,7 +28,8 @@ from zoo_core.errors import PluginError, did_you_mean
 from zoo_core.plugin_names import PluginName, plugin_name, refuse_taken
 
 TEMPLATES = Path(__file__).parent / "templates"
-KINDS = tuple(tomllib.loads((TEMPLATES / "kinds.toml").read_text(encoding="utf-8")))
+_FACTS = tomllib.loads((TEMPLATES / "kinds.toml").read_text(encoding="utf-8"))
+KINDS = tuple(_FACTS)
 
 
 @dataclass(frozen=True)
@@ -81,8 +82,7 @@ def _context(words: PluginName, kind: str) -> dict[str, str]:
         "zoo_version": __version__,
         "year": str(datetime.date.today().year),
     }
-    facts = tomllib.loads((TEMPLATES / "kinds.toml").read_text(encoding="utf-8"))[kind]
-    return names | {key: _rendered(text, names) for key, text in facts.items()}
+    return names | {key: _rendered(text, names) for key, text in _FACTS[kind].items()}
 
 
 def _commands(folder: Path, known: Mapping[str, str]) -> tuple[str, ...]:

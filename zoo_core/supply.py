@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from zoo_core.batches import Feed, FixedViews, Order, Samples
-from zoo_core.caching import Caching, forecast, on
+from zoo_core.caching import Caching, forecast
 from zoo_core.chain import owner
 from zoo_core.data import Pictures, is_tensor_item
 from zoo_core.errors import RecipeError
@@ -101,7 +101,7 @@ class Supply:
         listed = Order(len(samples), self.settings.batch_size, **given, **where)
         feed = Feed(samples, listed, self.settings.workers)
         if samples.held is not None:
-            samples.held = on(self.processes.device, samples.held)
+            samples.held = _on(self.processes.device, samples.held)
         return feed
 
     def _samples(self, pictures: Pictures, augment: bool | int) -> Samples:
@@ -234,6 +234,14 @@ class Supply:
                 outputs = self.model(h)
             loss = functional.cross_entropy(outputs.float(), outputs.argmax(1))
             return torch.autograd.grad(loss, weights, allow_unused=True)
+
+
+def _on(device: torch.device, held: Tensor) -> Tensor:
+    """On the GPU where it takes no more than a quarter of what is free there."""
+    if device.type != "cuda":
+        return held
+    free, _ = torch.cuda.mem_get_info(device)
+    return held.to(device) if held.numel() * held.element_size() < free / 4 else held
 
 
 def augmented(augment: bool | str | int, model: ZooModel, pictures: Pictures) -> bool | int:

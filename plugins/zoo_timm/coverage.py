@@ -122,20 +122,10 @@ def _computed(forward: Callable[[Tensor], Any], x: Tensor) -> Counter[tuple[str,
     return Counter(one for one in operations.noted if one[0].split(".")[1] not in MOVES)
 
 
-MOVES = (
-    *(
-        "alias",
-        "cat",
-        "clone",
-        "contiguous",
-        "detach",
-        "select",
-        "slice",
-        "split",
-        "split_with_sizes",
-    ),
-    *("squeeze", "stack", "unbind", "unsqueeze", "_unsafe_view", "view", "t", "transpose"),
-)
+MOVES = (  # tensors to other places
+    "alias cat clone contiguous detach select slice split split_with_sizes squeeze stack unbind "
+    "unsqueeze _unsafe_view view t transpose"
+).split()
 
 
 # --- the page ------------------------------------------------------------------------------------

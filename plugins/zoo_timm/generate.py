@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +59,7 @@ def facts(name: str, params: int) -> dict[str, Any]:
     default = next((tag for tag in weights if commercial(weights[tag].get("license"))), None)
     if default is None:
         cfg = get_pretrained_cfg(name, allow_unregistered=False)
-        table |= _differing("input", _input(cfg) if cfg else InputSpec())
+        table |= _unusual(_input(cfg) if cfg else InputSpec())
     else:
         weights[default] = {"default": True, **weights[default]}
     return table | ({"weights": weights} if weights else {})
@@ -86,7 +86,7 @@ def _weights(name: str) -> Iterator[tuple[str, dict[str, Any]]]:
             table["labels"] = subset
         if cfg.num_classes != 1000 or not subset:
             table["num_classes"] = cfg.num_classes
-        yield tag, table | _differing("input", _input(cfg))
+        yield tag, table | _unusual(_input(cfg))
 
 
 def _source(cfg: Any, full: str) -> str | None:
@@ -112,12 +112,11 @@ def _input(cfg: Any) -> InputSpec:
     )
 
 
-def _differing(key: str, spec: InputSpec) -> dict[str, Any]:
+def _unusual(spec: InputSpec) -> dict[str, Any]:
     """The input, as far as it is not what a manifest means anyway."""
-    usual, own = asdict(InputSpec()), asdict(spec)
-    changed = {field.name: own[field.name] for field in fields(spec)}
-    changed = {name: value for name, value in changed.items() if value != usual[name]}
-    return {key: changed} if changed else {}
+    usual = asdict(InputSpec())
+    changed = {name: value for name, value in asdict(spec).items() if value != usual[name]}
+    return {"input": changed} if changed else {}
 
 
 def text(models: dict[str, dict[str, Any]]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -81,10 +81,10 @@ class Case:
         return Result(self.subject, self.check, status, found, time.perf_counter() - start, error)
 
 
-def run_all(cases: Iterable[Case]) -> Iterator[Result]:
-    """The results, each when it is there."""
-    for case in cases:
-        yield case.run()
+def expect(holds: bool, message: str) -> None:
+    """Raise AssertionError with the message where something does not hold."""
+    if not holds:
+        raise AssertionError(message)
 
 
 def _told(error: BaseException) -> str:

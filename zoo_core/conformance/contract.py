@@ -7,6 +7,7 @@ does not hold, where, and what to change.
 from __future__ import annotations
 
 import copy
+import functools
 import pickle
 from collections.abc import Callable, Iterable, Mapping
 
@@ -14,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo_core.chain import owner, run_stages
-from zoo_core.conformance.cases import NotHere
+from zoo_core.conformance.cases import NotHere, expect
 from zoo_core.conformance.specimen import CLASSES, Specimen, attempt, takes_pictures
 from zoo_core.errors import FreezeError
 from zoo_core.model import ZooModel
@@ -22,12 +23,6 @@ from zoo_core.modes import modes_kept
 from zoo_core.types import Stage
 
 Check = Callable[[Specimen], str | None]
-
-
-def expect(holds: bool, message: str) -> None:
-    """Raise AssertionError with the message where something does not hold."""
-    if not holds:
-        raise AssertionError(message)
 
 
 # --- what build() gives --------------------------------------------------------------------------
@@ -86,8 +81,7 @@ def stages_compose(specimen: Specimen) -> str:
 
     In eval mode, and with one seed in train mode.
     """
-    model = specimen.model
-    fault = _where_it_breaks(model, specimen.x)
+    model, fault = specimen.model, _where_it_breaks(specimen)
     expect(not fault, fault)
     buffers = {name: tensor.clone() for name, tensor in model.named_buffers()}
     try:
@@ -101,8 +95,10 @@ def stages_compose(specimen: Specimen) -> str:
     return " -> ".join(model.chain)
 
 
-def _where_it_breaks(model: ZooModel, x: Tensor) -> str:
+@functools.lru_cache(maxsize=1)
+def _where_it_breaks(specimen: Specimen) -> str:
     """Which stage does not take what comes out of the one before; nothing where all do."""
+    model, x = specimen.model, specimen.x
     with torch.no_grad():
         for stage in model.chain.values():
             shape = tuple(x.shape) if isinstance(x, Tensor) else type(x).__name__
@@ -117,10 +113,9 @@ def _where_it_breaks(model: ZooModel, x: Tensor) -> str:
 
 def can_be_composed(specimen: Specimen) -> ZooModel:
     """The model. Raises NotHere where pictures do not go through its stages."""
-    model = specimen.model
-    if _where_it_breaks(model, specimen.x):
+    if _where_it_breaks(specimen):
         raise NotHere('not looked at: see "stages compose".')
-    return model
+    return specimen.model
 
 
 def _composes(model: ZooModel, x: Tensor, training: bool) -> None:

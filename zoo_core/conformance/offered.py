@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from zoo_core.conformance.cases import Case, Wish
+from zoo_core.conformance.cases import Case, Wish, expect
 from zoo_core.regularize import Regularizer
 from zoo_core.regularizer_checks import POINTS, look
 from zoo_core.types import RegularizerSpec, WeightSource
@@ -32,11 +32,11 @@ def is_made(spec: RegularizerSpec) -> str:
     taken = inspect.signature(spec.factory).parameters
     if not any(p.kind is p.VAR_KEYWORD for p in taken.values()):
         unknown = [option.name for option in spec.options if option.name not in taken]
-        _expect(not unknown, f"the factory has no {', '.join(unknown)}, which options lists.")
+        expect(not unknown, f"the factory has no {', '.join(unknown)}, which options lists.")
     names = [option.name for option in spec.options]
-    _expect(spec.value in (None, *names), f'value is "{spec.value}", which options does not list.')
+    expect(spec.value in (None, *names), f'value is "{spec.value}", which options does not list.')
     made = _made(spec)
-    _expect(isinstance(made, Regularizer), f"the factory makes a {type(made).__name__}.")
+    expect(isinstance(made, Regularizer), f"the factory makes a {type(made).__name__}.")
     return type(made).__name__
 
 
@@ -68,7 +68,7 @@ def weight_source(source: WeightSource) -> str:
     """Its scheme can stand in references, and its functions take what they are called with."""
     rule = "lower-case letters, digits, + and -"
     fault = f'"{source.scheme}" is no scheme: {rule}.'
-    _expect(bool(_SCHEME.fullmatch(source.scheme)), fault)
+    expect(bool(_SCHEME.fullmatch(source.scheme)), fault)
     asked = {"cache": Path(), "offline": True, "progress": False}
     _takes("fetch", source.fetch, "reference", None, **asked)
     if source.push is not None:
@@ -102,8 +102,3 @@ def command(found: click.Command) -> str:
     if not line:
         raise Wish("no help: the docstring of its function is shown.")
     return line
-
-
-def _expect(holds: bool, fault: str) -> None:
-    if not holds:
-        raise AssertionError(fault)

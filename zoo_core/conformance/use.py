@@ -19,8 +19,8 @@ from torch import Tensor, nn
 
 from zoo_core.assembly import outline, why_plain, with_weights
 from zoo_core.catalogue import catalogue
-from zoo_core.conformance.cases import NotHere, Wish
-from zoo_core.conformance.contract import Check, boundaries, can_be_composed, expect
+from zoo_core.conformance.cases import NotHere, Wish, expect
+from zoo_core.conformance.contract import Check, boundaries, can_be_composed
 from zoo_core.conformance.specimen import CLASSES, Specimen
 from zoo_core.exchange import traced
 
