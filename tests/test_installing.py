@@ -10,6 +10,7 @@ import json
 import os
 import pty
 import sys
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -157,6 +158,19 @@ def test_a_package_that_is_no_plugin(shell: Shell) -> None:
     )
     said = shell.fails("zoo plugins install ./zoo-plain")
     assert "Error: No plugin is in ./zoo-plain: nothing there has an entry point" in said
+    assert "Nothing was installed.\npip installs what is no plugin: pip install ./zoo-plain" in said
+    wheel = shell.folder / "zoo_plain-1-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr("zoo_plain-1.dist-info/METADATA", "Name: zoo-plain\nVersion: 1\n")
+    assert f"No plugin is in {wheel.name}" in shell.fails(f"zoo plugins install {wheel.name}")
+    assert "zoo-plain" not in shell.type("python -m pip list")
+
+    # what a build may add, only the build tells
+    with (project / "pyproject.toml").open("a") as file:
+        file.write('dynamic = ["entry-points"]\n')
+    said = shell.fails("zoo plugins install ./zoo-plain")
+    assert "Error: No plugin is in ./zoo-plain: nothing there has an entry point" in said
+    assert 'pip has installed it: "pip uninstall NAME" takes it away again.' in said
 
 
 def test_uv_where_there_is_no_pip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -254,6 +254,7 @@ def test_a_hook_that_raises(tmp_path: Path, install: Install) -> None:
         ("[{}]", "returns a list with dict from zoo_architectures, not Architecture"),
         ("'acmenet'", "returns str from zoo_architectures, not a list"),
         ("7", "returns int from zoo_architectures, not a list"),
+        ("None", "returns nothing from zoo_architectures, not a list"),
     ],
 )
 def test_a_wrong_type(tmp_path: Path, install: Install, returned: str, message: str) -> None:

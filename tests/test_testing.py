@@ -233,6 +233,40 @@ def test_a_head_that_owns_two_layers() -> None:
     assert fails(stages=stages) == told
 
 
+class Mixing(Tiny):
+    """Two layers give the scores, each its share."""
+
+    def __init__(self, num_classes: int, in_chans: int) -> None:
+        super().__init__(num_classes, in_chans)
+        self.fc2 = nn.Linear(self.fc.in_features, num_classes)
+        self.shares = nn.Parameter(torch.ones(2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.conv2(self.act(self.norm(self.conv1(x))))
+        return mixed(self, self.dropout(self.flatten(self.pool(x))))
+
+
+class Scaling(Mixing):
+    """What scales the features is no share of a layer."""
+
+    def __init__(self, num_classes: int, in_chans: int) -> None:
+        super().__init__(num_classes, in_chans)
+        self.shares = nn.Parameter(torch.ones(self.fc.in_features))
+
+
+def mixed(model: Any, x: Tensor) -> Tensor:
+    if len(model.shares) > 2:
+        return model.fc(x * model.shares) + model.fc2(x)
+    return model.shares[0] * model.fc(x) + model.shares[1] * model.fc2(x)
+
+
+def test_a_head_may_have_the_shares_of_several_layers() -> None:
+    head = Stage("head", run=("dropout", mixed), owns=("fc", "fc2", "shares"))
+    check_architecture(architecture(Mixing, changed(head)), size=SIZE)
+    told = "The head must own the last linear layer (or convolution) alone, not fc, fc2, shares."
+    assert fails(Scaling, changed(head)) == told
+
+
 def test_a_head_that_owns_nothing() -> None:
     stages = (*STAGES[:2], Stage("tail", run=("pool", "flatten", "dropout", "fc")))
     stages += (Stage("head", run=("act",)),)

@@ -40,7 +40,8 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 # what each of timm's kinds of body and head needs, in seconds
 MODULES = (
     *("beit", "byobnet", "cait", "coat", "convnext", "cpubone", "crossvit", "deepseek_vit"),
-    *("deit", "densenet", "dla", "dpn", "efficientnet", "efficientvit_mit", "eva", "hgnet"),
+    *("deit", "densenet", "dla", "dpn", "efficientnet", "efficientvim", "efficientvit_mit"),
+    *("eva", "hgnet"),
     *("hieradet_sam2", "iformer", "inception_next", "levit", "mambaout", "metaformer"),
     *("mobilenetv3", "naflexvit", "nest", "nfnet", "pit", "pvt_v2", "regnet", "resnet"),
     *("selecsls", "shvit", "swiftformer", "swin_transformer_v2", "vgg", "vision_transformer"),
@@ -66,7 +67,7 @@ def test_a_network_of_every_kind_keeps_the_contract_of_stages(module: str) -> No
 
 
 def test_no_module_of_timm_is_forgotten() -> None:
-    known = {*specimens.SPECIMENS, *specimens.OFFICIAL, *specimens.WITHOUT_STAGES}
+    known = {*specimens.SPECIMENS, *specimens.OFFICIAL}
     assert known == set(timm.list_modules())
     for module, (name, *_) in specimens.SPECIMENS.items():
         assert name in timm.list_models(module=module)
@@ -158,6 +159,8 @@ def test_the_size_of_pictures_is_an_argument() -> None:
         ("timm/test_convnext", {"img_size": 64}, r"test_convnext: .*img_size"),
         ("timm/test_convnext", {"drop_rate": 1.5}, r"drop_rate must be in \[0, 1\)"),
         ("timm/test_convnext", {"droprate": 0.1}, r'no option "droprate"\. Closest: "drop_rate"'),
+        ("timm/test_vit", {"img_size": 50}, r"of 50x50: .* It takes 32x32 and 64x64\."),
+        ("timm/levit_128s", {"img_size": [64, 100]}, r"64x100: .* It takes 64x96 and 64x128\."),
         ("timm/csatv2", {"in_chans": 1}, r"csatv2 takes pictures of 3 channels"),
     ],
 )
@@ -175,6 +178,19 @@ def test_heads_that_give_scores_together_are_replaced_together() -> None:
     assert torch.equal(features, (tokens[:, 0] + tokens[:, 1]) / 2)
     assert scores(model.reset_head(4), x).shape == (2, 4)
     assert model.get_parameter("head_dist.weight").shape[0] == 4
+
+
+def test_a_new_head_keeps_what_its_layers_count() -> None:
+    model = zoo.create("timm/efficientvim_m1_dist", num_classes=3)
+    with torch.no_grad():
+        shares = model.get_parameter("weights").copy_(torch.tensor([0.0, 1.0, 2.0, 3.0])).clone()
+    assert scores(model.reset_head(4), pictures()).shape == (2, 4)
+    assert model.num_outputs == 4
+    assert torch.equal(model.get_parameter("weights"), shares)
+    assert (
+        scores(model.reset_head(0), pictures()).shape
+        == model.forward_until(pictures(), "head").shape
+    )
 
 
 # --- fine-tuning ---------------------------------------------------------------------------------
@@ -291,7 +307,7 @@ def test_the_manifest_is_what_the_installed_timm_gives() -> None:
     names = {f"timm/{name}" for name in generate.names()}
     left_out = names - tables.keys()
     assert tables.keys() <= names, "run python -m zoo_timm.generate"
-    assert all("_enc" in name or "efficientvim" in name for name in left_out)
+    assert all("_enc" in name for name in left_out)
     for name in random.Random(0).sample(sorted(tables), 100):
         table = tables[name]
         variant = name.removeprefix("timm/")
@@ -306,7 +322,7 @@ def test_an_entry_is_made_by_building() -> None:
     own = json.loads(generate.MANIFEST.read_text(encoding="utf-8"))["models"]
     found = json.loads(json.dumps(generate.entry("test_resnet")))
     assert found == own["timm/test_resnet"]
-    assert generate.entry("efficientvim_m1") is None
+    assert generate.entry("qwen3_vit_88m_enc") is None
 
 
 def test_no_default_forbids_commercial_use() -> None:
@@ -372,7 +388,7 @@ def test_an_unknown_name_says_the_closest(
 def test_the_coverage_of_one_network() -> None:
     found = coverage.looked_at("test_vit", "vision_transformer", set())
     assert found.fault == "" and found.stages[-3:] == ("norm", "pool", "head")
-    assert coverage.looked_at("efficientvim_m1", "efficientvim", set()).fault
+    assert coverage.looked_at("qwen3_vit_88m_enc", "qwen3_vit", set()).fault
     page = coverage.page([found])
     row = "| vision_transformer | 1 | 1 | VisionTransformer | stem, block1 … block6, norm, pool,"
     assert row in page

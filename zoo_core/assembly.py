@@ -133,7 +133,7 @@ def _cannot_build(
     architecture: Architecture, plugin: Plugin | None, error: BaseException
 ) -> ZooError:
     """What went wrong, and in whose code where it is not zoo's own."""
-    text = " ".join(str(error).split("\nException raised from")[0].split())
+    text = " ".join(str(error).split("\nException raised from")[0].split()).rstrip(".")
     if plugin is None:
         return ZooError(f'The architecture "{architecture.name}" cannot be built: {text}.')
     what = f'The architecture "{architecture.name}" of {plugin.title()} cannot be built'

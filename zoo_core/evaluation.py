@@ -20,6 +20,7 @@ from zoo_core.modes import evaluating
 from zoo_core.progress import Bar
 from zoo_core.quantities import duration
 from zoo_core.runs import Run
+from zoo_core.tensor_sizes import refuse_wrong_size
 
 
 def evaluate(
@@ -48,6 +49,7 @@ def evaluate(
     found = as_model(model)
     data = open_data(data, unreadable=unreadable, progress=progress)
     pictures = matched(data, found.labels, found.num_outputs)
+    refuse_wrong_size(found, pictures.read(0))
     samples = Samples(pictures, found.transform(), random=False, seed=0)
     start = time.perf_counter()
     bar = Bar("evaluating", total=len(samples), shown=progress, unit="pictures")

@@ -9,11 +9,14 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import shlex
 import subprocess
 import sys
+import tomllib
+import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.metadata import Distribution, EntryPoint, entry_points
+from importlib.metadata import Distribution, EntryPoint, PathDistribution, entry_points
 from pathlib import Path
 
 from packaging.requirements import InvalidRequirement, Requirement
@@ -22,6 +25,8 @@ from packaging.utils import canonicalize_name
 from zoo_core.errors import PluginError, UnknownName, did_you_mean
 from zoo_core.pip import pip
 from zoo_core.plugins import BUILT_IN, GROUP, owner
+
+_NO_ENTRY = f"nothing there has an entry point in the group {GROUP}"
 
 
 @dataclass(frozen=True)
@@ -50,9 +55,15 @@ def install(
     project is a path, also without `./` in front. `editable`: leave the code of paths where it is.
     `upgrade`: take newer versions of what is installed. What pip says goes to this process's own
     streams. Those that were there already, in the version asked for, are returned too. Raises
-    PluginError where pip fails, and where nothing that was asked for is a plugin.
+    PluginError where pip fails, and where nothing that was asked for is a plugin: before pip is
+    asked, where the packages tell.
     """
     wanted = [_path_or_requirement(package) for package in packages]
+    if all(map(_is_no_plugin, wanted)):
+        raise PluginError(
+            f"No plugin is in {', '.join(packages)}: {_NO_ENTRY}. Nothing was installed.",
+            hint=f"pip installs what is no plugin: pip install {shlex.join(packages)}",
+        )
     words = ["--upgrade"] if upgrade else []
     for package in wanted:
         words += ["--editable", package] if editable else []
@@ -67,8 +78,7 @@ def install(
     names |= {name for name in map(_name_of, wanted) if name in after}
     if not names:
         raise PluginError(
-            f"No plugin is in {', '.join(packages)}: "
-            f"nothing there has an entry point in the group {GROUP}.",
+            f"No plugin is in {', '.join(packages)}: {_NO_ENTRY}.",
             hint='pip has installed it: "pip uninstall NAME" takes it away again.',
         )
     return [plugin for plugin in examined() if plugin.distribution in names]
@@ -79,6 +89,20 @@ def _path_or_requirement(package: str) -> str:
     path = Path(package).expanduser()
     projects = (path / "pyproject.toml", path / "setup.py")
     return str(path.resolve()) if any(project.is_file() for project in projects) else package
+
+
+def _is_no_plugin(package: str) -> bool:
+    """Whether a folder or a wheel says of itself that it has no plugin; of others nobody knows."""
+    path = Path(package)
+    try:
+        if path.suffix == ".whl":
+            found = [part for part in zipfile.Path(path).iterdir() if part.name.endswith("-info")]
+            return not any(PathDistribution(p).entry_points.select(group=GROUP) for p in found)
+        project = tomllib.loads((path / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+        entries, made_later = project.get("entry-points", {}), project.get("dynamic", ())
+        return GROUP not in entries and "entry-points" not in made_later
+    except (OSError, ValueError, LookupError, AttributeError, TypeError, zipfile.BadZipFile):
+        return False  # what is wrong with it is pip's to say
 
 
 def _name_of(package: str) -> str:

@@ -218,23 +218,25 @@ class NoHead(nn.Identity):
         self.make = make
 
 
-def last_layer(module: nn.Module, prefix: str) -> str | None:
+def _last_layer(module: nn.Module, prefix: str) -> str | None:
     """The path of the last linear layer or convolution under `prefix`, or of its NoHead."""
+    below = Stage("below", run=(), owns=(prefix,))
     names = [
         name
-        for name, part in module.get_submodule(prefix).named_modules()
-        if isinstance(part, nn.Linear | nn.Conv2d | NoHead)
+        for name, part in module.named_modules()
+        if below.has(name) and isinstance(part, nn.Linear | nn.Conv2d | NoHead)
     ]
-    return f"{prefix}.{names[-1]}".rstrip(".") if names else None
+    return names[-1] if names else None
 
 
 def _head_layers(model: nn.Module, stages: Mapping[str, Stage]) -> dict[str, nn.Module]:
     """The layers that give class scores: the classifier's, then those beside it: auxiliary heads,
     or the others of a network that adds up the scores of several.
 
-    `owns` of the head lists it before its helpers, and may list members without parameters.
+    `owns` of the head lists it before its helpers, and may list members without parameters, and
+    parameters that mix the scores of several.
     """
-    names = [last_layer(model, prefix) for prefix in stages["head"].owns]
+    names = [_last_layer(model, prefix) for prefix in stages["head"].owns]
     return {name: model.get_submodule(name) for name in names if name is not None}
 
 

@@ -124,10 +124,9 @@ class Plugins:
         Items of the wrong type are faults.
         """
         for plugin, returned in self._call(hook, arguments):
-            if returned is None:
-                continue
             if not isinstance(returned, Iterable) or isinstance(returned, (str, bytes)):
-                self.fault(plugin, f"returns {type(returned).__name__} from {hook}, not a list.")
+                got = "nothing" if returned is None else type(returned).__name__
+                self.fault(plugin, f"returns {got} from {hook}, not a list.")
                 continue
             for item in returned:
                 if isinstance(item, kind):
@@ -153,7 +152,7 @@ class Plugins:
                     returned = list(returned)
             except (Exception, SystemExit) as error:
                 self.fault(plugin, f"fails in {hook}: {_one_line(error)}", error)
-                returned = None
+                returned = ()
             finally:
                 if light and "torch" in sys.modules:
                     plugin.slow = plugin.slow or f"imports torch in {hook}"

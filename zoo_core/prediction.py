@@ -17,6 +17,7 @@ from zoo_core.modes import evaluating
 from zoo_core.progress import Bar
 from zoo_core.reading import reading
 from zoo_core.runs import Run
+from zoo_core.tensor_sizes import refuse_wrong_size
 
 
 class Prediction(TypedDict):
@@ -92,8 +93,12 @@ def _check(top: int, batch_size: int, unreadable: str) -> None:
 
 def _answers(model: ZooModel, names: list[str], x: Tensor, top: int) -> Iterator[Prediction]:
     first = next(model.parameters())
-    with evaluating(model), torch.inference_mode():
-        probabilities = model(x.to(first.device, first.dtype)).float().softmax(1)
+    try:
+        with evaluating(model), torch.inference_mode():
+            probabilities = model(x.to(first.device, first.dtype)).float().softmax(1)
+    except (RuntimeError, AssertionError, ValueError):
+        refuse_wrong_size(model, x[0])
+        raise
     classes = model.labels or [str(i) for i in range(probabilities.shape[1])]
     best = probabilities.topk(min(top, len(classes)), dim=1)
     for name, values, numbers in zip(

@@ -36,8 +36,8 @@ def reading(
     """Batches of the pictures in order; all but the last of `batch_size`.
 
     A file's name is its path, another picture's its place among all. What cannot be read is added
-    to `faults` and left out; without `faults` it is raised as a DataError, as are tensors that the
-    model cannot take.
+    to `faults` and left out; without `faults` it is raised as a DataError, as are tensors of
+    different shapes.
 
     A context, so that the threads end here. A generator that nobody reads to its end may be closed
     by any thread: by one of its own, in the middle of an import, it would wait for ever.
@@ -45,7 +45,7 @@ def reading(
     pool = ThreadPoolExecutor(READERS)
     try:
         ready = _transformed(pool, pictures, model.transform(), ahead=2 * batch_size)
-        yield _batches(_usable(ready, faults), batch_size, model.input.size[0])
+        yield _batches(_usable(ready, faults), batch_size)
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -94,17 +94,14 @@ def _usable(ready: Iterator[Ready], faults: list[str] | None) -> Iterator[tuple[
             faults.append(x.message)
 
 
-def _batches(usable: Iterator[tuple[str, Tensor]], batch_size: int, channels: int) -> Batches:
+def _batches(usable: Iterator[tuple[str, Tensor]], batch_size: int) -> Batches:
     while batch := list(itertools.islice(usable, batch_size)):
-        yield [name for name, _ in batch], _stacked([x for _, x in batch], channels)
+        yield [name for name, _ in batch], _stacked([x for _, x in batch])
 
 
-def _stacked(tensors: list[Tensor], channels: int) -> Tensor:
+def _stacked(tensors: list[Tensor]) -> Tensor:
     shapes = {tuple(tensor.shape) for tensor in tensors}
     if len(shapes) > 1:
         some = ", ".join(map(str, sorted(shapes)[:3]))
         raise DataError(f"The preprocessed pictures have different shapes: {some}.")
-    if tensors[0].shape[0] != channels:
-        shape = tuple(tensors[0].shape)
-        raise DataError(f"The model wants tensors ({channels}, H, W); this one is {shape}.")
     return torch.stack(tensors)

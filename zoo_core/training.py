@@ -29,6 +29,7 @@ from zoo_core.settings import Settings
 from zoo_core.splitting import split as split_in_two
 from zoo_core.subset import apply
 from zoo_core.supply import augmented, refuse_cache
+from zoo_core.tensor_sizes import refuse_wrong_size
 from zoo_core.tracking import Tracker
 
 
@@ -168,6 +169,7 @@ def finetune(
             tuned.labels = train_set.classes
         train_set = matched(train_set, tuned.labels, tuned.num_outputs)
         val_set = matched(val_set, tuned.labels, tuned.num_outputs) if val_set else None
+        refuse_wrong_size(tuned, train_set.read(0))
         if schedule is None and settings.phases()[0].what:
             apply(tuned, settings.phases()[0].what)
         how = settings.resolved(augmented(augment, tuned, train_set), processes.device)

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 def network(variant: str, **arguments: Any) -> nn.Module:
     """The network of that name without weights; arguments that are None are left to timm.
 
-    Raises ValueError for a name that timm does not have, and for an argument that its class does
-    not take.
+    Raises ValueError for a name that timm does not have, for an argument that its class does not
+    take, and for an `img_size` that it can be built for and cannot take.
     """
     import timm
 
@@ -31,11 +31,44 @@ def network(variant: str, **arguments: Any) -> nn.Module:
     except TypeError as error:
         fault = str(error).partition("__init__() ")[2]
         raise ValueError(f"{variant}: {fault or error}") from error
+    if "img_size" in given:
+        _refuse_size(variant, given)
     for module in model.modules():
         if hasattr(module, "attention_bias_cache"):
             fresh: Any = functools.partial(attention_biases, module)
             module.get_attention_biases = fresh
     return model
+
+
+def _refuse_size(variant: str, given: dict[str, Any]) -> None:
+    """Raise ValueError where pictures of `img_size` do not go through, with sizes that do."""
+    size = given["img_size"]
+    height, width = (size, size) if isinstance(size, int) else size
+    fault = _fault_with((height, width), variant, given)
+    if fault:
+        steps = [
+            (height // 32 * 32, width // 32 * 32),
+            (-(-height // 32) * 32, -(-width // 32) * 32),
+        ]
+        fit = [
+            f"{h}x{w}" for h, w in steps if min(h, w) and not _fault_with((h, w), variant, given)
+        ]
+        advice = f" It takes {' and '.join(dict.fromkeys(fit))}." if fit else ""
+        raise ValueError(f"{variant} cannot take pictures of {height}x{width}: {fault}.{advice}")
+
+
+def _fault_with(size: tuple[int, int], variant: str, given: dict[str, Any]) -> str:
+    """What goes wrong with a picture of that size, tried without values; mostly nothing."""
+    import timm
+    import torch
+
+    try:
+        with torch.device("meta"), torch.no_grad():
+            model = timm.create_model(variant, **given | {"img_size": size}).eval()
+            model(torch.zeros(1, given.get("in_chans", 3), *size))
+    except (AssertionError, RuntimeError, ValueError) as error:
+        return " ".join(str(error).split()).rstrip(".")
+    return ""
 
 
 def attention_biases(module: Any, device: torch.device) -> Tensor:

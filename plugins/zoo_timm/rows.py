@@ -17,6 +17,8 @@ TOKENS = "pool: @tokens"
 HEAD = "head: head_drop head"
 TWO = "head: head_drop @two_heads(head,head_dist)"
 TWO_OF_TOKENS = "head: @heads_of_tokens(head,head_dist,head_drop)"
+FOUR_HEADS = "heads.0,heads.1,heads.2,heads.3"
+FOUR_MORE = FOUR_HEADS.replace("heads", "heads_dist")
 MOBILE = "conv_head act2 flatten | head: @dropout classifier"
 
 ROWS = {
@@ -41,6 +43,10 @@ ROWS = {
     " | head: @dropout classifier",
     "EfficientFormer": f"stem | stages* | norm | pool: @mean_of_tokens | {TWO}",
     "EfficientFormerV2": f"stem | stages* | norm | pool: @mean_of_channels | {TWO}",
+    "EfficientViM": "features: @efficientvim_features"
+    f" | head: @mixed_scores({FOUR_HEADS},weights,head_drop)",
+    "EfficientViMDistilled": "features: @efficientvim_features"
+    f" | head: @mixed_scores({FOUR_HEADS},{FOUR_MORE},weights,weights_dist,head_drop)",
     "EfficientVit": "stem | stages*",
     "EfficientVitLarge": "stem | stages*",
     "EfficientVitMsra": "stem: patch_embed | stages* | pool: global_pool head.bn"

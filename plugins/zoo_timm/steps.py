@@ -212,6 +212,26 @@ def coat_features(model: Any, x: Tensor) -> Tensor:
     return model.aggregate(scales).squeeze(dim=1)
 
 
+def efficientvim_features(model: Any, x: Tensor) -> Tensor:
+    """The hidden states of its stages and the last map, pooled, side by side."""
+    return torch.cat([part.mean(-1) for part in model.forward_features(x)], dim=1)
+
+
+def mixed_scores(model: Any, x: Tensor) -> Tensor:
+    """A head for each part of the features, and what share of the scores it has."""
+    sizes = [*model.embed_dim, model.embed_dim[-1]]
+    parts = [model.head_drop(part.contiguous()) for part in x.split(sizes, dim=1)]
+    scores = _mixed(parts, model.heads, model.weights)
+    if not hasattr(model, "heads_dist"):
+        return scores
+    return (scores + _mixed(parts, model.heads_dist, model.weights_dist)) / 2
+
+
+def _mixed(parts: list[Tensor], heads: Any, weights: Tensor) -> Tensor:
+    pairs = zip(weights.softmax(-1), heads, parts, strict=True)
+    return torch.stack([weight * head(part) for weight, head, part in pairs]).sum(0)
+
+
 def volo_scores(model: Any, x: Tensor) -> Tensor:
     """The scores of the pooled tokens, and half of the best that any other token gives."""
     out = x.mean(dim=1) if model.global_pool == "avg" else x[:, 0]

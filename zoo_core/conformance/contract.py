@@ -139,7 +139,8 @@ def freezing_equals_autograd(specimen: Specimen) -> None:
     """For every stage, what the declaration freezes is what autograd says feeds it.
 
     Each stage, run alone, uses no other's parameters; then what feeds one is what is before it.
-    The head has the layer that gives the scores alone, or those that give them together.
+    The head has the layer that gives the scores alone, or those that give them together, with the
+    shares that each has of them.
     """
     model, x = can_be_composed(specimen), specimen.x
     feeding: set[str] = set()
@@ -155,13 +156,18 @@ def freezing_equals_autograd(specimen: Specimen) -> None:
             expect(stage.has(name), f'{other}, but autograd says that "{stage.name}" uses it.')
         feeding |= used
     layers = {name.rpartition(".")[0] for name in used}  # of the last stage
-    kinds = [model.get_submodule(layer) for layer in layers]
-    owned = ", ".join(sorted(layers)) or "nothing"
-    gives = [isinstance(k, nn.Linear | nn.Conv2d) and len(k.weight) == CLASSES for k in kinds]
+    giving = {layer for layer in layers if _is_last(model.get_submodule(layer))}
+    rest = [name for name in used if name.rpartition(".")[0] not in giving]
+    shares = all(model.get_parameter(name).numel() <= len(giving) for name in rest)
+    owned = ", ".join(sorted({name.rpartition(".")[0] or name for name in used})) or "nothing"
     expect(
-        bool(gives) and all(gives),
+        bool(giving) and (not rest or (len(giving) > 1 and shares)),
         f"The head must own the last linear layer (or convolution) alone, not {owned}.",
     )
+
+
+def _is_last(layer: nn.Module) -> bool:
+    return isinstance(layer, nn.Linear | nn.Conv2d) and len(layer.weight) == CLASSES
 
 
 def _uses(model: ZooModel, stage: Stage, x: Tensor) -> tuple[set[str], Tensor]:
