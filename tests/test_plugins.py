@@ -275,6 +275,8 @@ def test_a_model_that_nothing_installed_builds(tmp_path: Path, install: Install)
     expected = 'No installed plugin builds the architecture "acmenett" of acmenet8.'
     assert f'{expected} Closest: "acmenet"' in faults(tmp_path, "zoo_acme")
     assert "acmenett (not installed)" in zoo(tmp_path, "show", "acmenet8").stdout
+    listed = zoo(tmp_path, "list")
+    assert "acmenet8" in listed.stdout and "Broken plugin: zoo_acme" in listed.stderr
     done = zoo(tmp_path, "stages", "acmenet8")
     assert done.returncode == 1
     assert done.stderr.startswith("Error: No installed plugin builds")

@@ -19,6 +19,8 @@ import timm
 import torch
 from fetching import own_places, safetensors, same
 from hub.server import HubServer
+from in_process import run
+from pictures import colours
 from timm.models import save_for_hf
 from torch import Tensor, nn
 from torch.utils.data import TensorDataset
@@ -213,6 +215,51 @@ def test_finetune_with_the_cache_is_finetune_without() -> None:
         curves.append(([row["loss"] for row in run.history], model.state_dict()))
     assert curves[0][0] == curves[1][0]
     assert all(torch.equal(tensor, curves[1][1][name]) for name, tensor in curves[0][1].items())
+
+
+def test_arguments_of_the_architecture_stand_in_the_recipe(
+    hub: HubServer, own_places: Path, tmp_path: Path
+) -> None:
+    seeded(hub, "test_vit.r160_in1k")
+    data = colours(tmp_path / "data", {"red": (200, 0, 0), "blue": (0, 0, 200)})
+    typed = ("--data", f"folder:{data}", "--epochs", "1", "--no-augment", "--cache")
+    name = ("timm/test_vit", "--freeze-until", "head")
+    config = ("--config", "img_size=48", "--config", "drop_rate=0.25")
+    first, again = tmp_path / "first", tmp_path / "again"
+    done = run("finetune", *name, *typed, *config, "--out", first)
+    assert done.returncode == 0, done.stderr
+    model = zoo.create(first)
+    assert model.input.size == (3, 48, 48) and model.origin.config["drop_rate"] == 0.25
+    assert run("finetune", "--recipe", first, "--out", again).returncode == 0
+    assert same(zoo.create(again), model.state_dict())
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ("imgsize=48", 'no option "imgsize". Closest: "img_size"'),
+        ("img_size", '"img_size" is not NAME=VALUE.'),
+        ("pretrained=true", "pretrained is no argument of an architecture"),
+        ("img_size=tiny", "img_size must be one number, or height and width: 'tiny'"),
+    ],
+)
+def test_arguments_that_no_architecture_has(
+    hub: HubServer, own_places: Path, tmp_path: Path, config: str, message: str
+) -> None:
+    seeded(hub, "test_vit.r160_in1k")
+    data = colours(tmp_path / "data", {"red": (200, 0, 0), "blue": (0, 0, 200)})
+    out = tmp_path / "run"
+    done = run(
+        *("finetune", "timm/test_vit", "--data", f"folder:{data}"),
+        *("--config", config, "--out", out),
+    )
+    assert done.returncode in (1, 2) and message in done.stderr
+    assert not out.exists()
+
+
+def test_a_model_that_is_built_takes_no_arguments() -> None:
+    with pytest.raises(zoo.RecipeError, match=r"Give its arguments to zoo\.create"):
+        tuned(config={"img_size": 48})
 
 
 def test_two_heads_are_not_solved_as_if_they_were_one() -> None:

@@ -114,12 +114,16 @@ class Catalogue:
         """
         self.regularizers()
         self.sources()
-        for model in self._models.values():
+        self.examine_models(self._models.values())
+        return self.plugins.all
+
+    def examine_models(self, models: Iterable[ModelInfo]) -> None:
+        """Record a fault of the plugin that has a model which nobody builds."""
+        for model in models:
             try:
                 self.architecture(model)
             except PluginError as error:
                 self._fault(model, f"has a model that cannot be built: {error.message}")
-        return self.plugins.all
 
     # --- looking up ------------------------------------------------------------------------------
 

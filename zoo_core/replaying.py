@@ -57,6 +57,7 @@ def replay(
             val=VALIDATION.get(val, val),
             out=path if resume else out,
             resume=resume,
+            config=start.get("config"),
             progress=progress,
             recipe=told,
             **how,

@@ -64,6 +64,7 @@ def finetune(
     unreadable: str = "stop",
     channels_last: bool | str = "auto",
     checkpointing: bool = False,
+    config: Mapping[str, Any] | None = None,
     recipe: Mapping[str, Any] | None = None,
     progress: bool = True,
 ) -> Run:
@@ -72,7 +73,7 @@ def finetune(
     What is trained on:
 
     - `model`: a model, a path, or a name: pretrained where it has weights, with the classes of the
-      data.
+      data. `config`: arguments of the architecture for a model by name, such as `{"img_size": 64}`.
     - `data`: a spec (`digits`, `folder:DIR`, `csv:FILE`, … see docs/data.md), a Dataset of
       (picture, class), or a DataLoader of one. `val`: the same; None: a stratified fifth of
       `data`, by seed; False: none, and the last weights count. `unreadable`: "stop" at a picture
@@ -162,9 +163,9 @@ def finetune(
     devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
     with _cleared(folder), torch.random.fork_rng(devices=devices):
         torch.manual_seed(seed)
-        tuned = _model_for(model, train_set)
-        start = {"model": _shown_model(model), "weights": tuned.origin.weights}
-        start["sha256"] = tuned.origin.sha256
+        tuned = _model_for(model, train_set, config or {})
+        start: dict[str, Any] = {"model": _shown_model(model), "weights": tuned.origin.weights}
+        start |= {"sha256": tuned.origin.sha256, "config": dict(config) if config else None}
         if tuned.labels is None and train_set.num_classes == tuned.num_outputs:
             tuned.labels = train_set.classes
         train_set = matched(train_set, tuned.labels, tuned.num_outputs)
@@ -206,6 +207,10 @@ def finetune(
             return session.run(resume=resume)
 
 
+# arguments of create() that finetune() decides
+_OF_CREATE = ("name", "pretrained", "num_classes", "freeze_until", "device", "dtype")
+
+
 # --- data and model ------------------------------------------------------------------------------
 
 
@@ -226,12 +231,17 @@ def split(
     return pictures, matched(held_out, pictures.classes, pictures.num_classes)
 
 
-def _model_for(model: ZooModel | str | Path, pictures: Pictures) -> ZooModel:
+def _model_for(
+    model: ZooModel | str | Path, pictures: Pictures, config: Mapping[str, Any]
+) -> ZooModel:
     """The model to train, with a head for the classes of the data."""
     from zoo_core.building import brings_weights, create
     from zoo_core.catalogue import catalogue
 
     if isinstance(model, ZooModel):
+        if config:
+            message = "config is for a model by name; this one is built already."
+            raise RecipeError(message, hint="Give its arguments to zoo.create.")
         if model.num_outputs < pictures.num_classes:
             raise RecipeError(
                 f"The model has {model.num_outputs} classes, the data {pictures.num_classes}.",
@@ -241,12 +251,15 @@ def _model_for(model: ZooModel | str | Path, pictures: Pictures) -> ZooModel:
     if not isinstance(model, str | Path):
         kind = type(model).__name__
         raise RecipeError(f"finetune wants a model of zoo or its name, not a {kind}.")
+    taken = [name for name in config if name in _OF_CREATE]
+    if taken:
+        raise RecipeError(f"{taken[0]} is no argument of an architecture, so not for config.")
     if brings_weights(model):
-        tuned = create(model)
+        tuned = create(model, **config)
     else:
         named = catalogue().find(str(model))
         has_weights = named.weights is not None or named.model.default_weights is not None
-        tuned = create(model, pretrained=has_weights)
+        tuned = create(model, pretrained=has_weights, **config)
     ours, theirs = pictures.classes or None, tuned.labels or None
     if pictures.num_classes != tuned.num_outputs or ours != theirs:
         tuned.reset_head(pictures.num_classes, labels=pictures.classes)

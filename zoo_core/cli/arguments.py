@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import tomllib
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import click
@@ -13,6 +14,24 @@ from zoo_core.cli.names import MODEL
 def model_argument() -> Callable[[Any], Any]:
     """The argument that names a model or a run's folder."""
     return click.argument("model", metavar="MODEL", type=MODEL)
+
+
+def as_config(
+    context: click.Context, option: click.Parameter, typed: Iterable[str]
+) -> dict[str, Any]:
+    """NAME=VALUE, as often as it was typed; a value is what TOML reads in it, else text."""
+    found: dict[str, Any] = {}
+    for text in typed:
+        name, sign, value = text.partition("=")
+        if not sign or not name.isidentifier():
+            raise click.BadParameter(f'"{text}" is not NAME=VALUE.', context, option)
+        if name in found:
+            raise click.BadParameter(f"{name} is there twice.", context, option)
+        try:
+            found[name] = tomllib.loads(f"value = {value}")["value"]
+        except (ValueError, KeyError):
+            found[name] = value
+    return found
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")

@@ -39,6 +39,7 @@ def command(pattern: str | None, as_json: bool) -> None:
     else:
         names = [catalogue.bare(model) for model in catalogue.models()]
         note(f'No model matches "{pattern}". {did_you_mean(pattern or "", names)}'.strip())
+    catalogue.examine_models(models)
     note_broken()
 
 
