@@ -1,7 +1,6 @@
 """timm's networks through the same door: their stages, their facts, and all that follows from both.
 
-Here is one network for each way that stages are told; `python -m zoo_timm.specimens` goes over one
-of every module of timm, and `python -m zoo_timm.coverage` over all.
+Here is one network of every module of timm; `python -m zoo_timm.coverage` goes over all.
 """
 
 from __future__ import annotations
@@ -39,17 +38,6 @@ from zoo_timm.rows import ROWS, SPECIAL
 __all__ = ["own_places"]
 pytestmark = pytest.mark.usefixtures("one_thread")
 
-# what each of timm's kinds of body and head needs, in seconds
-MODULES = (
-    *("beit", "byobnet", "cait", "coat", "convnext", "cpubone", "crossvit", "deepseek_vit"),
-    *("deit", "densenet", "dla", "dpn", "efficientnet", "efficientvim", "efficientvit_mit"),
-    *("eva", "hgnet"),
-    *("hieradet_sam2", "iformer", "inception_next", "levit", "mambaout", "metaformer"),
-    *("mobilenetv3", "naflexvit", "nest", "nfnet", "pit", "pvt_v2", "regnet", "resnet"),
-    *("selecsls", "shvit", "swiftformer", "swin_transformer_v2", "vgg", "vision_transformer"),
-    *("vision_transformer_relpos", "vision_transformer_sam", "xcit"),
-)
-
 
 @torch.no_grad()
 def scores(model: nn.Module, x: Tensor) -> Tensor:
@@ -63,8 +51,8 @@ def pictures(count: int = 2, side: int = 64) -> Tensor:
 # --- the contract --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_a_network_of_every_kind_keeps_the_contract_of_stages(module: str) -> None:
+@pytest.mark.parametrize("module", specimens.SPECIMENS)
+def test_a_network_of_every_module_keeps_the_contract_of_stages(module: str) -> None:
     specimens.check(module)
 
 

@@ -63,7 +63,7 @@ SPECIMENS: dict[str, tuple[str, int, Mapping[str, Any]]] = {
     "fastvit": ("fastvit_t8", 32, {}),
     "focalnet": ("focalnet_tiny_srf", 32, {}),
     "gcvit": ("gcvit_xxtiny", 32, {}),
-    "gemma4_vit": ("gemma4_vit_167m", 48, {}),
+    "gemma4_vit": ("gemma4_vit_167m", 48, {"depth": 1}),
     "ghostnet": ("ghostnet_050", 32, {}),
     "hardcorenas": ("hardcorenas_a", 32, {}),
     "hgnet": ("hgnetv2_b0", 32, {}),
