@@ -168,6 +168,19 @@ def test_no_thread_is_left_when_reading_ends_early(model, folder):
     assert readers() == [] and held.value.__traceback__ is not None
 
 
+def test_arrays_in_files(model, digits, tmp_path):
+    array = np.stack([np.asarray(picture) for picture in digits])[..., None]
+    np.save(tmp_path / "digits.npy", array)
+    found = zoo.predict(model, tmp_path / "digits.npy", progress=False)
+    assert found == zoo.predict(model, array, progress=False)
+    damaged = tmp_path / "damaged.npy"
+    damaged.write_bytes((tmp_path / "digits.npy").read_bytes()[:200])
+    np.save(tmp_path / "objects.npy", np.array([print]), allow_pickle=True)
+    for name in ("damaged.npy", "objects.npy", "gone.npy"):
+        with pytest.raises(zoo.DataError, match=rf"{name} cannot be read as an array"):
+            zoo.predict(model, tmp_path / name)
+
+
 @pytest.mark.parametrize(
     ("pictures", "message"),
     [

@@ -46,10 +46,11 @@ def predict(
 
     `model`: a model, a run, the path of a run, or a name (its default weights). `pictures`: a path
     of a file, or of a folder, with all pictures below it in the order of their names; a PIL
-    picture; an array of bytes (H, W), (H, W, C) or (N, H, W, C); a preprocessed float tensor
-    (C, H, W) or (N, C, H, W); or an iterable of those. `top`: how many classes to name; those
-    without names are numbers. `unreadable`: `"stop"`, or `"skip"` to leave such files out, which
-    are named on stderr. `progress`: a bar on stderr, where it is known how many there are.
+    picture; an array of bytes (H, W), (H, W, C) or (N, H, W, C), or the path of a .npy file with
+    one; a preprocessed float tensor (C, H, W) or (N, C, H, W); or an iterable of those. `top`: how
+    many classes to name; those without names are numbers. `unreadable`: `"stop"`, or `"skip"` to
+    leave such files out, which are named on stderr. `progress`: a bar on stderr, where it is known
+    how many there are.
 
     Raises DataError for a file that cannot be read, and names it, and for what is no picture.
 

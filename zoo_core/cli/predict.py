@@ -39,7 +39,7 @@ def command(
     as_csv: bool,
     out: Path | None,
 ) -> None:
-    """Say what MODEL, a name or a run's folder, sees in PICTURES: files, or folders of them."""
+    """Say what MODEL, a name or a run's folder, sees in PICTURES: files, folders, .npy arrays."""
     from zoo_core.prediction import predict
 
     if as_json and as_csv:
