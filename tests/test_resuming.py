@@ -1,8 +1,10 @@
 """A run that was stopped, by whatever, goes on to the same end, bit for bit."""
 
 import json
+import math
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,11 +13,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from in_process import run
+from pictures import colours
 from safetensors.torch import load_file
 
 import zoo_core as zoo
 from zoo_core.data import open_data
-from zoo_core.recipes import read_recipe
+from zoo_core.recipes import read_history, read_recipe
 from zoo_core.replaying import replay
 from zoo_core.resuming import load_state
 
@@ -240,6 +244,64 @@ def test_another_training_does_not_go_on_in_a_run(tmp_path):
         zoo.finetune("lenet5", "digits", epochs=1, resume=True, **given)
 
 
+def test_a_run_does_not_go_on_with_other_pictures_or_classes(tmp_path):
+    def data(names, shade):
+        shutil.rmtree(tmp_path / "data", ignore_errors=True)
+        return (
+            f"folder:{colours(tmp_path / 'data', {n: (shade, i, 0) for i, n in enumerate(names)})}"
+        )
+
+    given = {"out": tmp_path / "run", "progress": False}
+    zoo.finetune("lenet5", data("ab", 90), epochs=1, **given)
+    assert len(zoo.finetune("lenet5", data("ab", 90), epochs=2, resume=True, **given).history) == 2
+    for names, shade in (("ab", 30), ("xy", 90)):
+        with pytest.raises(zoo.RecipeError, match=r"began with other pictures"):
+            zoo.finetune("lenet5", data(names, shade), epochs=3, resume=True, **given)
+    with pytest.raises(zoo.RecipeError, match=r"began with other pictures"):
+        replay(tmp_path / "run", out=tmp_path / "again", progress=False)
+
+
+def test_a_run_does_not_go_on_from_a_run_that_was_replaced(tmp_path):
+    first, second = tmp_path / "first", tmp_path / "second"
+
+    def base(seed):
+        shutil.rmtree(first, ignore_errors=True)
+        return zoo.finetune("lenet5", DIGITS, epochs=1, seed=seed, out=first, progress=False)
+
+    given = {"freeze_until": "head", "out": second, "progress": False}
+    base(0)
+    zoo.finetune(first, DIGITS, epochs=1, **given)
+    base(1)
+    with pytest.raises(zoo.RecipeError, match=r"has sha256 = "):
+        zoo.finetune(first, DIGITS, epochs=2, resume=True, **given)
+    given["out"] = tmp_path / "third"
+    zoo.finetune(base(0).model, DIGITS, epochs=1, **given)
+    with pytest.raises(zoo.RecipeError, match=r"third stands on other weights than these"):
+        zoo.finetune(base(1).model, DIGITS, epochs=2, resume=True, **given)
+
+
+def test_without_a_save_a_run_begins_anew(tmp_path):
+    given = {"out": tmp_path / "run", "progress": False}
+    zoo.finetune("lenet5", DIGITS, epochs=2, **given)
+    shutil.rmtree(tmp_path / "run" / "last")
+    run = zoo.finetune("lenet5", DIGITS, epochs=2, resume=True, **given)
+    assert read_history(tmp_path / "run") == run.history and len(run.history) == 2
+
+
+def test_a_head_that_was_solved_and_not_trained_can_be_trained_on(tmp_path, capsys):
+    given = {"freeze_until": "head", "head": "ridge"}
+    zoo.finetune("lenet5", DIGITS, epochs=0, out=tmp_path / "run", progress=False, **given)
+    again = zoo.finetune("lenet5", DIGITS, epochs=0, out=tmp_path / "run", resume=True, **given)
+    assert "The run has ended already." in capsys.readouterr().err
+    assert [row["epoch"] for row in again.history] == [0]
+    assert [row["epoch"] for row in read_history(tmp_path / "run")] == [0]
+    assert run("runs", tmp_path / "run", "--json").stdout.count('"epochs": 0') == 1
+    given |= {"epochs": 2, "progress": False}
+    longer = zoo.finetune("lenet5", DIGITS, out=tmp_path / "run", resume=True, **given)
+    once = zoo.finetune("lenet5", DIGITS, out=tmp_path / "once", **given)
+    assert plain(longer.history) == plain(once.history) and equal(longer.model, once.model)
+
+
 def test_a_run_that_has_ended_can_be_trained_longer(tmp_path):
     given = {"progress": False, "regularizers": ["dropout", "ema"]}
     zoo.finetune("lenet5", "digits#test", epochs=1, out=tmp_path / "run", **given)
@@ -295,6 +357,25 @@ def test_a_full_disk_ends_with_an_error_and_whole_files(limit, file, tmp_path):
     assert not [path for path in out.rglob(".*")]
     if file == "state.pt":  # the best weights of the epoch are there
         assert zoo.evaluate(out, "digits#test", progress=False)["accuracy"] > 0.8
+
+
+class Breaks(zoo.Regularizer):
+    """Makes a step go wrong, after its loss was computed."""
+
+    def weights(self) -> None:
+        with torch.no_grad():
+            self.model.fc1.weight.fill_(math.nan)
+
+
+@pytest.mark.parametrize("val", [None, False])
+def test_a_last_step_that_breaks_the_model_is_no_success(val, tmp_path):
+    given = {"epochs": 1, "batch_size": 200, "val": val, "regularizers": Breaks()}
+    before = zoo.create("lenet5", pretrained=True)
+    model = zoo.create("lenet5", pretrained=True)
+    what = "The loss" if val is False else "The validation loss"
+    with pytest.raises(zoo.RecipeError, match=rf"{what} is no number in epoch 1"):
+        zoo.finetune(model, DIGITS, out=tmp_path / "r", progress=False, **given)
+    assert equal(model, before)
 
 
 def test_a_loss_that_is_no_number_leaves_a_run_to_look_at(tmp_path):

@@ -19,11 +19,11 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
 from zoo_core.catalogue import catalogue
-from zoo_core.chain import make_chain
+from zoo_core.chain import behind_pool, make_chain
 from zoo_core.errors import PluginError, WeightsError, ZooError, did_you_mean
 from zoo_core.model import classifier, replace_head
 from zoo_core.plugins import Plugin
-from zoo_core.tensors import fitted
+from zoo_core.tensors import aligned, fitted
 from zoo_core.types import Architecture, Stage
 
 log = logging.getLogger(__name__)
@@ -73,7 +73,7 @@ def with_weights(
     tensors = _with_ties(tensors, built.module)
     fit = fitted(tensors, built.module, first, (theirs, in_chans or own_chans), where)
     if not why_plain(built.module):
-        built.module.load_state_dict(fit, assign=True)
+        built.module.load_state_dict(aligned(fit, behind_pool(built.chain)), assign=True)
         _check_values(plan, built.module)
         if plan.device.type != "cpu":
             built.module.to(plan.device)  # counters of batches that the file lacks

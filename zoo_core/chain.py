@@ -50,6 +50,13 @@ def before(chain: Mapping[str, Stage], name: str) -> list[Stage]:
     return [chain[other] for other in names[: names.index(name)]]
 
 
+def behind_pool(chain: Mapping[str, Stage]) -> Stage:
+    """All that comes after the stage `pool`, as one stage; nothing where there is none."""
+    names = list(chain)
+    last = names[names.index("pool") + 1 :] if "pool" in chain else []
+    return Stage("behind", run=(), owns=tuple(path for name in last for path in chain[name].owns))
+
+
 def unknown_stage(chain: Mapping[str, Stage], name: str) -> UnknownName:
     """The error for a stage that is not there."""
     message = f'No stage "{name}". {did_you_mean(name, chain)}'.strip()

@@ -102,7 +102,7 @@ def summary(
     planned = planned_epochs(train)
     said = train.get("regularizers")
     done = max((_number(row, "epoch") or 0 for row in history), default=0)  # a solved head: epoch 0
-    unfinished = f"not finished: {done} of {planned or '?'} epochs"
+    unfinished = f"not finished: {done} of {'?' if planned is None else planned} epochs"
     return RunSummary(
         path,
         model=str(table(recipe, "start").get("model") or model.get("reference") or ""),

@@ -19,6 +19,8 @@ from torch import Tensor
 
 from zoo_core.errors import DataError
 
+ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
+
 
 class Encoded:
     """Pictures that are stored as encoded bytes: in files, in a tar, in a table.

@@ -18,6 +18,7 @@ import torch
 
 from zoo_core.batches import Feed
 from zoo_core.data import Pictures
+from zoo_core.digest import tensor_digest
 from zoo_core.errors import RecipeError
 from zoo_core.findings import cost_of, findings_of
 from zoo_core.heads import solve_head, solves_head
@@ -110,6 +111,7 @@ class Session:
         self._move()
         self.reference = pretrained_part(model)
         self.moved = self._moved()
+        self.base = self._identity_of_the_start() if record.path else ""
         self.names = saved_names(model, self.moved) if self.record.path else ()
         path = record.path if resume else None
         state = self.processes.first(lambda: load_state(path) if path else None)
@@ -170,6 +172,12 @@ class Session:
             self._freeze(phase)
             names |= dict.fromkeys(moving(self.model))
         return tuple(names)
+
+    def _identity_of_the_start(self) -> str:
+        """Of the pretrained file, where one is known, and of what training cannot change."""
+        tensors = self.model.state_dict()
+        rest = tensor_digest({n: t for n, t in tensors.items() if n not in self.moved})
+        return f"{self.model.origin.sha256 or ''} {rest}"
 
     def _freeze(self, phase: Phase) -> None:
         if phase.what:
@@ -303,9 +311,13 @@ class Session:
             begun = time.perf_counter()
             with self.stack.evaluating():
                 metrics = self._validate(self.supply.val)
+            if not math.isfinite(metrics["loss"]):
+                raise diverged(self.stack, place.epoch, self.settings.rate, of="validation ")
             row |= {f"val_{key}": value for key, value in metrics.items()}
             verdict = self.stack.validation(metrics | {"train_loss": loss})
             self.validating += time.perf_counter() - begun
+        elif not all(p.isfinite().all() for p in self.model.parameters() if p.requires_grad):
+            raise diverged(self.stack, place.epoch, self.settings.rate)
         row |= {"pictures_per_second": round(speed, 1), "waiting": round(waiting, 3)}
         row |= {"memory": peak_memory(self.device)}
         row["seconds"] = round(time.perf_counter() - start, 3)
@@ -402,7 +414,7 @@ class Session:
                 "tried": vars(self.tried),
                 "history": self.record.history,
                 "model": {name: tensors[name] for name in self.moved},
-                "base": self.model.origin.sha256 or "",
+                "base": self.base,
                 "optimizer": self.optimizer.state_dict(),
                 "scaler": scaler.state_dict() if scaler is not None else None,
                 "regularizers": self.stack.state_dict(),
@@ -416,21 +428,20 @@ class Session:
 
     def _go_back_to(self, state: Mapping[str, Any]) -> None:
         """Take up place, history and best weights; the rest waits for its phase."""
-        if state["base"] != (self.model.origin.sha256 or ""):
+        if state["base"] != self.base:
             raise RecipeError(
-                f"{self.record.path} stands on other weights, with sha256 {state['base']}.",
+                f"{self.record.path} stands on other weights than these.",
                 hint="Give the model that the run began with.",
             )
         self.place.load_state_dict(state["place"], self.device)
-        self.record.history = list(state["history"])
+        rows = state["history"]
+        self.record.history = [row for row in rows if row["epoch"] or not self.total]
         self.record.best = state["best"]["row"]
         self.best = Snapshot.of(state["best"]["tensors"])
         vars(self.tried).update(state["tried"])
         self.fitting.pieces = state["pieces"]
         self.seconds, self.validating = state["seconds"]
         self.caches = dict(state["caches"])
-        if self.folder is not None:
-            self.folder.write_metrics(self.record.history)
         if self._is_finished():
             self._say("The run has ended already.")
         else:
@@ -472,12 +483,15 @@ class Session:
             return
         self.writes = True
         self._write_recipe()
+        if self.folder is not None:
+            self.folder.write_metrics(self.record.history)
         self.tracker.begin(self.record.recipe)
         if solved:
             self._save_best()
             if not self.total:
                 self.record.history.append(self.record.best)
                 self._add_row(self.record.best)
+                self._save()
 
     def _add_row(self, row: dict[str, Any]) -> None:
         if self.folder is not None:

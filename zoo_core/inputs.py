@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
+from zoo_core.decoding import ENDINGS
 from zoo_core.errors import DataError
 
 Picture = Path | Image.Image | Tensor
@@ -52,14 +53,12 @@ def picture_files(folder: Path) -> list[Path]:
 
     Raises DataError where there are none.
     """
-    from torchvision.datasets.folder import IMG_EXTENSIONS
-
-    found = [path for path in folder.rglob("*") if path.suffix.lower() in IMG_EXTENSIONS]
+    found = [path for path in folder.rglob("*") if path.suffix.lower() in ENDINGS]
     files = [path for path in found if path.is_file() and not _hidden(path.relative_to(folder))]
     if not files:
         raise DataError(
             f"The folder {folder} holds no pictures.",
-            hint=f"Pictures are files that end with {', '.join(IMG_EXTENSIONS)}.",
+            hint=f"Pictures are files that end with {', '.join(ENDINGS)}.",
         )
     return sorted(files)
 

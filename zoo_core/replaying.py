@@ -95,6 +95,6 @@ _HINTS = {
 
 
 def _differs(path: Path, table: str, key: str, was: Any, now: Any) -> str:
-    if key == "targets":
+    if key in ("targets", "content"):
         return f"{path} began with other pictures, or others are in its classes now."
     return f"The recipe of {path} has {key} = {was!r} in [{table}], and this is {now!r}."

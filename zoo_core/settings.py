@@ -65,6 +65,8 @@ class Settings:
         least = 0 if self.head == "ridge" and self.schedule is None else 1
         for name, low in (("epochs", least), ("batch_size", 1), ("seed", 0), ("accumulate", 1)):
             _whole(name, getattr(self, name), low)
+        if self.seed >= 2**63:
+            raise RecipeError(f"seed must be less than 2**63: {self.seed}.")
         if self.workers != "auto":
             _whole("workers", self.workers, 0)
         if self.accumulate > self.batch_size:

@@ -66,11 +66,13 @@ def what_did_not_begin(stack: Stack) -> str:
     return f"{' and '.join(late)} did not begin in this training." if late else ""
 
 
-def diverged(stack: Stack, epoch: int, rate: float) -> RecipeError:
-    """The error for a loss that is no number."""
+def diverged(stack: Stack, epoch: int, rate: float, *, of: str = "") -> RecipeError:
+    """The error for a loss that is no number; `of`: of what, before the word."""
     penalties = stack.penalties().items()
     strange = [name for name, penalty in penalties if not torch.isfinite(penalty)]
-    what = f"The loss (and the penalty of {', '.join(strange)})" if strange else "The loss"
+    what = f"The {of}loss"
+    if strange:
+        what += f" (and the penalty of {', '.join(strange)})"
     back = "training diverged, and the last good weights are back"
     return RecipeError(
         f"{what} is no number in epoch {epoch}: {back}.",

@@ -22,7 +22,8 @@ def read_tensors(path: Path, device: str = "cpu") -> dict[str, Tensor]:
     """All tensors of a safetensors file; on CPU mapped, so that writing to them leaves it intact.
 
     A mapped tensor begins where the file has it. For one picture, linear layers then compute other
-    last bits than with weights that torch placed itself, so theirs are read instead of mapped.
+    last bits than with weights that torch placed itself, so theirs are read instead of mapped; and
+    those of convolutions that do the same on pooled maps, by their shape and their bias.
 
     Raises WeightsError for anything that is not a whole safetensors file.
     """
@@ -30,7 +31,8 @@ def read_tensors(path: Path, device: str = "cpu") -> dict[str, Tensor]:
         with path.open("rb") as file:
             start = file.read(2)
         tensors = load_file(path, device=device)
-        crooked = [n for n, t in tensors.items() if t.ndim == 2 and t.data_ptr() % ALIGNMENT]
+        linear = [name for name in tensors if _is_linear(name, tensors)]
+        crooked = [name for name in linear if tensors[name].data_ptr() % ALIGNMENT]
         with safe_open(path, "pt", device=device, backend="pread") as file:
             return {**tensors, **{name: file.get_tensor(name) for name in crooked}}
     except OSError as error:
@@ -47,6 +49,21 @@ def read_tensors(path: Path, device: str = "cpu") -> dict[str, Tensor]:
             f"{path} is not a whole safetensors file: {text}.",
             hint="It is damaged, cut short, or something else: fetch it again.",
         ) from error
+
+
+def _is_linear(name: str, tensors: Mapping[str, Tensor]) -> bool:
+    """Whether a weight is of a linear layer, or of a 1x1 convolution with a bias."""
+    tensor = tensors[name]
+    pointwise = tensor.ndim == 4 and tensor.shape[2:] == (1, 1)
+    return tensor.ndim == 2 or (pointwise and f"{name.removesuffix('weight')}bias" in tensors)
+
+
+def aligned(tensors: Mapping[str, Tensor], behind: Stage) -> dict[str, Tensor]:
+    """The tensors, of which those of a stage begin where torch would let them begin."""
+    return {
+        name: tensor.clone() if behind.has(name) and tensor.data_ptr() % ALIGNMENT else tensor
+        for name, tensor in tensors.items()
+    }
 
 
 def fit_channels(weight: Tensor, channels: int) -> Tensor:

@@ -19,14 +19,16 @@ from zoo_core.engine import Session
 from zoo_core.errors import DataError, RecipeError
 from zoo_core.evaluation import matched
 from zoo_core.model import ZooModel
+from zoo_core.modes import evaluating
 from zoo_core.processes import Processes
-from zoo_core.recipes import RECIPE, SCHEMA, read_recipe
+from zoo_core.recipes import BEST, RECIPE, SCHEMA, read_recipe
 from zoo_core.regularize import Regularizer, Stack, called
 from zoo_core.regularize import regularizers as stack_of
 from zoo_core.replaying import VALIDATION, refuse_another
 from zoo_core.runs import Run, RunFolder, new_folder
 from zoo_core.settings import Settings
 from zoo_core.splitting import split as split_in_two
+from zoo_core.stamps import read_sha256
 from zoo_core.subset import apply
 from zoo_core.supply import augmented, refuse_cache
 from zoo_core.tensor_sizes import refuse_wrong_size
@@ -165,12 +167,17 @@ def finetune(
         torch.manual_seed(seed)
         tuned = _model_for(model, train_set, config or {})
         start: dict[str, Any] = {"model": _shown_model(model), "weights": tuned.origin.weights}
-        start |= {"sha256": tuned.origin.sha256, "config": dict(config) if config else None}
+        start |= {
+            "sha256": tuned.origin.sha256 or _sha256_of_run(model),
+            "config": dict(config) if config else None,
+        }
         if tuned.labels is None and train_set.num_classes == tuned.num_outputs:
             tuned.labels = train_set.classes
         train_set = matched(train_set, tuned.labels, tuned.num_outputs)
         val_set = matched(val_set, tuned.labels, tuned.num_outputs) if val_set else None
         refuse_wrong_size(tuned, train_set.read(0))
+        if config:
+            _refuse_other_scores(tuned, config)
         if schedule is None and settings.phases()[0].what:
             apply(tuned, settings.phases()[0].what)
         how = settings.resolved(augmented(augment, tuned, train_set), processes.device)
@@ -222,7 +229,10 @@ def split(
     Raises DataError for one class, or for sets that do not match.
     """
     if not pictures.multilabel and len(set(pictures.targets)) < 2:
-        raise DataError(f"{pictures.name} holds pictures of one class; a classifier needs two.")
+        raise DataError(
+            f"{pictures.name} holds pictures of one class; a classifier needs two.",
+            hint="In a folder, each class has a sub-folder of its own.",
+        )
     if val is False:
         return pictures, None
     if val is None:
@@ -266,6 +276,20 @@ def _model_for(
     return tuned
 
 
+def _refuse_other_scores(model: ZooModel, config: Mapping[str, Any]) -> None:
+    """Raise RecipeError where arguments made the model give something else than scores (N, C)."""
+    first = next(model.parameters())
+    x = torch.zeros(1, *model.input.size, device=first.device, dtype=first.dtype)
+    with evaluating(model), torch.inference_mode():
+        shape = tuple(model(x).shape)
+    if shape != (1, model.num_outputs):
+        given = ", ".join(f"{name}={value!r}" for name, value in config.items())
+        raise RecipeError(
+            f"With {given} {model.info.name} gives {shape} for a picture, and a training needs "
+            f"{(1, model.num_outputs)}: a score for each class."
+        )
+
+
 def _folder(
     out: str | Path | Literal[False] | None,
     resume: bool,
@@ -290,6 +314,14 @@ def _shown_model(model: ZooModel | str | Path) -> str:
     return model.origin.reference if isinstance(model, ZooModel) else str(model)
 
 
+def _sha256_of_run(model: ZooModel | str | Path) -> str | None:
+    """That of the best weights, where the model is the path of a run."""
+    if isinstance(model, ZooModel):
+        return None
+    best = Path(model).expanduser() / BEST
+    return read_sha256(best) if best.is_file() else None
+
+
 def _earlier(path: Path) -> dict[str, Any] | None:
     """The recipe of the run that is there already, on the machine that writes it."""
     return read_recipe(path) if (path / RECIPE).exists() else None
@@ -312,14 +344,22 @@ def _shown_data(
 ) -> dict[str, Any]:
     """The data by name, and enough of it to notice that it has changed."""
     words = (word for word, meant in VALIDATION.items() if val is meant)
-    targets = repr((train_set.targets, val_set.targets if val_set else ()))
+    sets = [train_set, val_set] if val_set else [train_set]
+    targets = repr([(pictures.classes, pictures.targets) for pictures in sets])
+    known = all(pictures.has_digests for pictures in sets)
+    content = "".join(pictures.fingerprint() for pictures in sets) if known else None
     return {
         "spec": _shown(data),
         "val": next(words, None) or _shown(val),
         "count": len(train_set),
         "val_count": len(val_set) if val_set else 0,
-        "targets": hashlib.blake2b(targets.encode(), digest_size=8).hexdigest(),
+        "targets": _short_digest(targets),
+        "content": _short_digest(content) if content else None,
     }
+
+
+def _short_digest(text: str) -> str:
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
 def _versions() -> dict[str, str]:

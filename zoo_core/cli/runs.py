@@ -91,7 +91,7 @@ def _note_faults(runs: list[RunSummary]) -> None:
 def results(run: RunSummary) -> list[str]:
     """Epochs done of those planned; the best one, its accuracy and loss; the time."""
     return [
-        f"{run.epochs_done}/{run.epochs or '?'}",
+        f"{run.epochs_done}/{'?' if run.epochs is None else run.epochs}",
         "" if run.best_epoch is None else f"{run.best_epoch}",
         "" if run.val_accuracy is None else f"{run.val_accuracy:.1%}",
         "" if run.val_loss is None else f"{run.val_loss:.4f}",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from zoo_core.decoding import Files
+from zoo_core.decoding import ENDINGS, Files
 from zoo_core.errors import DataError
 from zoo_core.formats.numbering import natural
 from zoo_core.pictures import Pictures
@@ -28,11 +28,6 @@ def open_folder(spec: Spec) -> Pictures:
             f"folder:{spec.where}/train.",
         )
     names = natural({path.parent.name for path in paths})
-    if len(names) < 2:
-        raise DataError(
-            f'{folder} has one class, "{names[0]}"; a classifier needs two.',
-            hint="Add a sub-folder per class.",
-        )
     _check_empty(folder, names)
     number = {name: i for i, name in enumerate(names)}
     targets = [number[path.parent.name] for path in paths]
@@ -40,19 +35,18 @@ def open_folder(spec: Spec) -> Pictures:
 
 
 def _paths(folder: Path) -> list[Path]:
-    from timm.data.readers import create_reader
+    from timm.data.readers.reader_image_folder import find_images_and_targets
 
     try:
-        found = [Path(path) for path, _ in create_reader("folder", root=str(folder)).samples]
-    except RuntimeError:  # how timm says that there are none
-        found = []
+        found = [Path(path) for path, _ in find_images_and_targets(str(folder), ENDINGS)[0]]
     except (OSError, ValueError) as error:
         raise DataError(f"{folder} cannot be listed: {error}.") from error
     paths = [path for path in found if not _hidden(path.relative_to(folder))]
     if not paths:
         raise DataError(
             f"{folder} holds no pictures.",
-            hint="Put them in one sub-folder per class: cats/1.jpg, dogs/1.jpg.",
+            hint="Put them in one sub-folder per class: cats/1.jpg, dogs/1.jpg. "
+            f"They end with {', '.join(ENDINGS)}.",
         )
     return paths
 
@@ -68,5 +62,5 @@ def _check_empty(folder: Path, names: list[str]) -> None:
     if empty:
         raise DataError(
             f'The class folder "{empty[0]}" in {folder} holds no pictures.',
-            hint="Put pictures into it, or remove it.",
+            hint=f"Put pictures into it, or remove it. They end with {', '.join(ENDINGS)}.",
         )

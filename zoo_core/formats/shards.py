@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from zoo_core.decoding import Encoded
+from zoo_core.decoding import ENDINGS, Encoded
 from zoo_core.errors import DataError
 from zoo_core.formats.numbering import natural, numbered
 from zoo_core.pictures import Pictures
 from zoo_core.specs import Spec
 
-PICTURES = ("jpg", "jpeg", "png", "webp", "bmp", "gif", "tif", "tiff", "ppm")
+PICTURES = tuple(ending.removeprefix(".") for ending in ENDINGS)
 RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +61,7 @@ def _read(file: Path) -> tuple[list[str], list[Row]]:
         raise DataError(f"{file} has no line with a picture.", hint=hint)
     for row in rows:
         if row.pop(MORE, None):
-            line = ", ".join(row.values())
+            line = _shown(", ".join(row.values()))
             hint = 'A name with a comma in it stands in quotes: "a, b.jpg",cat'
             raise DataError(f"{file} has a line with more cells than columns: {line}.", hint=hint)
     return list(reader.fieldnames or ()), rows
@@ -98,4 +99,10 @@ def _part(spec: Spec, header: list[str], rows: list[Row]) -> str | None:
 def _check_line(file: Path, row: Row, columns: list[str]) -> None:
     for column in columns:
         if not row[column].strip():
-            raise DataError(f"{file} has no {column} in this line: {','.join(row.values())}")
+            line = _shown(",".join(row.values()))
+            raise DataError(f"{file} has no {column} in this line: {line}")
+
+
+def _shown(line: str) -> str:
+    """A line for a message: an open quote makes one of the rest of the table."""
+    return textwrap.shorten(line, 80, placeholder=" …")
