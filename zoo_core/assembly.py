@@ -9,7 +9,7 @@ is built) is built plainly and its weights are copied; the result is the same.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from traceback import walk_tb
 from typing import Any, NamedTuple
@@ -115,7 +115,13 @@ def _build(plan: Plan, classes: int, in_chans: int) -> Built:
     architecture = plan.architecture
     try:
         module = architecture.build(num_classes=max(classes, 1), in_chans=in_chans, **plan.config)
-        chain = make_chain(architecture.stages(module), architecture.name)
+        if not isinstance(module, nn.Module):
+            raise ValueError(f"build() returns {_kind(module)}, not a module")
+        listed: Any = architecture.stages(module)
+        listed = list(listed) if isinstance(listed, Iterable) else listed
+        if not isinstance(listed, list) or not all(isinstance(s, Stage) for s in listed):
+            raise ValueError(f"stages() returns {_kind(listed)}, not a list of Stage")
+        chain = make_chain(listed, architecture.name)
     except ZooError:
         raise
     except (Exception, SystemExit) as error:  # it is a plugin's code, with a person's arguments
@@ -127,6 +133,11 @@ def _build(plan: Plan, classes: int, in_chans: int) -> Built:
     if classes == 0:
         replace_head(module, chain, 0)
     return Built(module, chain)
+
+
+def _kind(returned: object) -> str:
+    """What a function of a plugin returned, for a message; mostly somebody forgot `return`."""
+    return "nothing" if returned is None else f"a {type(returned).__name__}"
 
 
 def _cannot_build(

@@ -16,7 +16,7 @@ import tomllib
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.metadata import Distribution, EntryPoint, PathDistribution, entry_points
+from importlib.metadata import Distribution, EntryPoint, PathDistribution
 from pathlib import Path
 
 from packaging.requirements import InvalidRequirement, Requirement
@@ -24,7 +24,7 @@ from packaging.utils import canonicalize_name
 
 from zoo_core.errors import PluginError, UnknownName, did_you_mean
 from zoo_core.pip import pip
-from zoo_core.plugins import BUILT_IN, GROUP, owner
+from zoo_core.plugins import BUILT_IN, GROUP, installed_entries, owner
 
 _NO_ENTRY = f"nothing there has an entry point in the group {GROUP}"
 
@@ -161,7 +161,7 @@ def distribution_of(name: str) -> str:
     several distributions have a plugin of that name.
     """
     asked = canonicalize_name(name)
-    entries = entry_points(group=GROUP)
+    entries, _ = installed_entries()
     owners = {owner(e) for e in entries if asked in (owner(e), canonicalize_name(e.name))}
     owners = owners or {owner(e) for e in entries if f"zoo-{asked}" == canonicalize_name(e.name)}
     if asked in owners:
@@ -201,5 +201,5 @@ def uninstall(distributions: Sequence[str]) -> None:
 
 def third_parties() -> list[EntryPoint]:
     """The plugins that do not come with zoo, not loaded."""
-    entries = entry_points(group=GROUP)
+    entries, _ = installed_entries()
     return [entry for entry in entries if entry.dist and owner(entry) != BUILT_IN]

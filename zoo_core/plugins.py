@@ -6,6 +6,7 @@ their distribution, always load. `ZOO_STRICT=1` raises the first failure instead
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import os
 import re
@@ -14,7 +15,7 @@ import time
 import traceback
 from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass, field
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint, distributions, entry_points
 from types import FunctionType, ModuleType
 from typing import Any
 
@@ -22,6 +23,7 @@ import pluggy
 
 from zoo_core import hookspecs
 from zoo_core.errors import PluginError, did_you_mean
+from zoo_core.offer_checks import wrong_field
 
 GROUP = "zoo_core"
 BUILT_IN = "zoo-core"
@@ -99,7 +101,7 @@ class Plugins:
             self.fault(plugin, "adds nothing: none of its functions is a @hookimpl.")
         plugin.hooks = tuple(sorted(caller.name for caller in callers if caller.has_spec()))
         for hook in HOOKS:
-            if callers and hook not in plugin.hooks and callable(getattr(module, hook, None)):
+            if callers and hook not in plugin.hooks and callable(_attribute(module, hook)):
                 self.fault(plugin, f"has {hook}, which does nothing without @hookimpl.")
         for caller in callers:
             if not caller.has_spec():
@@ -129,7 +131,10 @@ class Plugins:
                 self.fault(plugin, f"returns {got} from {hook}, not a list.")
                 continue
             for item in returned:
-                if isinstance(item, kind):
+                wrong = wrong_field(item) if isinstance(item, kind) else ""
+                if wrong:
+                    self.fault(plugin, f"returns {kind.__name__} from {hook} {wrong}.")
+                elif isinstance(item, kind):
                     yield plugin, item
                 else:
                     got, wanted = type(item).__name__, kind.__name__
@@ -147,10 +152,13 @@ class Plugins:
             light = "torch" not in sys.modules
             try:
                 wanted = [arguments[name] for name in implementation.argnames]
-                returned = implementation.function(*wanted)
-                if isinstance(returned, Iterator):  # a generator fails here, not at its reader
-                    returned = list(returned)
-            except (Exception, SystemExit) as error:
+                with contextlib.redirect_stdout(sys.stderr):
+                    returned = implementation.function(*wanted)
+                    if isinstance(returned, Iterator):  # a generator fails here, not at its reader
+                        returned = list(returned)
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:  # also a panic of a Rust extension
                 self.fault(plugin, f"fails in {hook}: {_one_line(error)}", error)
                 returned = ()
             finally:
@@ -169,7 +177,10 @@ def load_plugins(*, only: Iterable[str] | None = None, strict: bool | None = Non
     if strict is None:
         strict = os.environ.get("ZOO_STRICT", "") not in ("", "0")
     plugins = Plugins(strict=strict)
-    entries = sorted(entry_points(group=GROUP), key=_place)
+    entries, unreadable = installed_entries()
+    for name, error in unreadable.items():
+        plugins.all.append(Plugin(name, name, "?"))
+        plugins.fault(plugins.all[-1], f"cannot be read: {_one_line(error)}", error)
     for entry in entries:
         if _built_in(entry) or only is None or entry.name in only:
             _load(plugins, entry)
@@ -182,14 +193,33 @@ def load_plugins(*, only: Iterable[str] | None = None, strict: bool | None = Non
     return plugins
 
 
+def installed_entries() -> tuple[list[EntryPoint], dict[str, Exception]]:
+    """The entry points of all plugins, the built-in ones first; and of which packages the list of
+    entry points cannot be read, and why."""
+    unreadable: dict[str, Exception] = {}
+    try:
+        found = list(entry_points(group=GROUP))
+    except Exception:  # one broken package must not hide the others
+        found = []
+        for package in distributions():
+            try:
+                found += package.entry_points.select(group=GROUP)
+            except Exception as error:
+                unreadable[str(package.metadata["Name"] or "unknown")] = error
+    return sorted(found, key=_place), unreadable
+
+
 def _load(plugins: Plugins, entry: EntryPoint) -> None:
-    version = entry.dist.version if entry.dist else "?"
+    version = (entry.dist.version if entry.dist else None) or "?"
     plugin = Plugin(entry.name, owner(entry), version, entry.module)
     before = set(sys.modules)
     start = time.perf_counter()
     try:
-        module = entry.load()
-    except (Exception, SystemExit) as error:
+        with contextlib.redirect_stdout(sys.stderr):  # what it prints is no part of any output
+            module = entry.load()
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         plugins.all.append(plugin)
         plugins.fault(plugin, f"does not import: {_one_line(error)}", error)
         return
@@ -234,7 +264,7 @@ def _unknown_arguments(module: object) -> Iterator[str]:
     pluggy refuses those too, some versions of it only after others were registered.
     """
     for hook in HOOKS:
-        function = getattr(module, hook, None)
+        function = _attribute(module, hook)
         if function is None or not hasattr(function, "zoo_impl"):
             continue
         given = inspect.signature(getattr(hookspecs, hook)).parameters
@@ -246,12 +276,18 @@ def _unknown_arguments(module: object) -> Iterator[str]:
             yield f"asks for {', '.join(unknown)} in {hook}, which has {have}."
 
 
+def _attribute(module: object, name: str) -> Any:
+    """What is there, without a module's own `__getattr__`, which may do anything."""
+    return getattr(module, name) if name in dir(module) else None
+
+
 _NAMED = inspect.Parameter.POSITIONAL_OR_KEYWORD
 
 
 def owner(entry: EntryPoint) -> str:
     """The distribution that an entry point came with, by its normalized name."""
-    return re.sub(r"[-_.]+", "-", entry.dist.name).lower() if entry.dist else "unknown"
+    name = entry.dist.name if entry.dist else None  # None: half of a package, without metadata
+    return re.sub(r"[-_.]+", "-", name).lower() if name else "unknown"
 
 
 def _built_in(entry: EntryPoint) -> bool:

@@ -20,7 +20,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
-from importlib.metadata import entry_points
 from typing import Any
 
 from zoo_core.building import checked_config
@@ -31,7 +30,7 @@ from zoo_core.conformance.package import imports_no_torch
 from zoo_core.conformance.plugin import examinations, specimen_cases
 from zoo_core.conformance.specimen import Specimen
 from zoo_core.errors import ZooError
-from zoo_core.plugins import GROUP
+from zoo_core.plugins import installed_entries
 from zoo_core.regularizer_checks import check_regularizer as check_regularizer
 from zoo_core.types import Architecture, InputSpec
 
@@ -56,7 +55,7 @@ def check_architecture(
     except ZooError as error:  # a name that is unknown, an argument that build() has not
         raise AssertionError(str(error)) from error
     module = specimen.architecture.build.__module__.partition(".")[0]
-    if module in {entry.module.partition(".")[0] for entry in entry_points(group=GROUP)}:
+    if module in {entry.module.partition(".")[0] for entry in installed_entries()[0]}:
         imports_no_torch(module)
     for case in specimen_cases(specimen, CONTRACT):
         result = case.run()

@@ -50,7 +50,7 @@ def build(
     for name, rate in drop.items():
         if rate is not None and not 0 <= rate < 1:
             raise ValueError(f"{name} must be in [0, 1): {rate}")
-    sides = [img_size] if isinstance(img_size, int) else img_size or [1]
+    sides = img_size if isinstance(img_size, list | tuple) else [img_size or 1]
     if len(sides) > 2 or not all(isinstance(side, int) and side > 0 for side in sides):
         raise ValueError(f"img_size must be one number, or height and width: {img_size!r}")
     how = {**drop, "img_size": img_size, "global_pool": global_pool}

@@ -102,8 +102,12 @@ class Zoo(click.Group):
             self._asked_plugins = True
             from zoo_core.cli.output import known
 
-            for _ in known().plugins.run("zoo_commands", group=self):
-                pass
+            plugins = known().plugins
+            for plugin in plugins.run("zoo_commands", group=self):
+                for name, added in list(self.commands.items()):
+                    if not isinstance(added, click.Command):
+                        del self.commands[name]
+                        plugins.fault(plugin, f'adds "{name}", which is no command of click.')
 
 
 def _takes_debug(command: click.Command) -> click.Command:

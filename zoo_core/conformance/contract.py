@@ -56,8 +56,6 @@ def in_chans(specimen: Specimen) -> None:
 def _gives_scores(model: nn.Module, specimen: Specimen) -> None:
     spec = specimen.input
     scores = takes_pictures(model, spec)
-    one = isinstance(scores, Tensor)
-    expect(one, f"forward() must give one tensor of scores, not a {type(scores).__name__}.")
     given, shape = f"in_chans={spec.size[0]}, num_classes={CLASSES}", tuple(scores.shape)
     fault = f"build({given}) gives scores of shape {shape} for two pictures"
     expect(shape == (2, CLASSES), f"{fault}: pass num_classes on to the last layer.")
@@ -106,7 +104,8 @@ def _where_it_breaks(specimen: Specimen) -> str:
                 x = run_stages(model, [stage], x.clone())
             except Exception as error:
                 reason = str(error).strip().partition("\n")[0].rstrip(".")
-                advice = "Is a step missing in stages(), such as a flatten, or a whole stage?"
+                advice = "Is a step missing in stages(), such as a flatten, or a whole stage,"
+                advice += " or is the order another than in forward()?"
                 return f'"{stage.name}" does not take {shape}: {reason}. {advice}'
     return ""
 
@@ -156,7 +155,7 @@ def freezing_equals_autograd(specimen: Specimen) -> None:
             expect(stage.has(name), f'{other}, but autograd says that "{stage.name}" uses it.')
         feeding |= used
     layers = {name.rpartition(".")[0] for name in used}  # of the last stage
-    giving = {layer for layer in layers if _is_last(model.get_submodule(layer))}
+    giving = {layer for layer in layers if _is_last(model.get_submodule(layer), x.shape[1])}
     rest = [name for name in used if name.rpartition(".")[0] not in giving]
     shares = all(model.get_parameter(name).numel() <= len(giving) for name in rest)
     owned = ", ".join(sorted({name.rpartition(".")[0] or name for name in used})) or "nothing"
@@ -166,8 +165,8 @@ def freezing_equals_autograd(specimen: Specimen) -> None:
     )
 
 
-def _is_last(layer: nn.Module) -> bool:
-    return isinstance(layer, nn.Linear | nn.Conv2d) and len(layer.weight) == CLASSES
+def _is_last(layer: nn.Module, scores: int) -> bool:
+    return isinstance(layer, nn.Linear | nn.Conv2d) and len(layer.weight) == scores
 
 
 def _uses(model: ZooModel, stage: Stage, x: Tensor) -> tuple[set[str], Tensor]:
@@ -245,15 +244,21 @@ def _moved(tensors: Iterable[tuple[str, Tensor]], before: Mapping[str, Tensor]) 
 
 def copies_are_equal(specimen: Specimen) -> None:
     """A deep copy computes the same, and the stages can be pickled with the model."""
+    attempt(specimen).check("deepcopy")
     model, x = specimen.model, specimen.x
-    try:
-        pickle.dumps(model.chain)
-    except (pickle.PicklingError, AttributeError, TypeError) as error:
-        advice = "the functions in `run` must be those of a module"
-        raise AssertionError(f"The stages cannot be pickled: {advice} ({error}).") from error
+    advice = "the functions in `run` must be those of a module, with def"
+    expect(chain_can_be_pickled(model), f"The stages cannot be pickled: {advice}.")
     with torch.no_grad():
         equal = torch.equal(copy.deepcopy(model)(x), model(x))
     expect(equal, "A deep copy of the model computes something else.")
+
+
+def chain_can_be_pickled(model: ZooModel) -> bool:
+    try:
+        pickle.dumps(model.chain)
+    except (pickle.PicklingError, AttributeError, TypeError):
+        return False
+    return True
 
 
 def heads_are_replaced(specimen: Specimen) -> str:

@@ -24,10 +24,14 @@ HERE = ("file", "pkg")  # schemes of files that must be on this machine
 
 @dataclass(frozen=True)
 class Entry:
-    """One model of a manifest, and the architecture that builds it."""
+    """One model of a manifest, and the architecture that builds it.
+
+    `tried`: whether "builds" is looked at, too, and says what is wrong there.
+    """
 
     info: ModelInfo
     architecture: Architecture
+    tried: bool = False
 
     def plan(self, device: str) -> Plan:
         config = checked_config(self.architecture, self.info, self.info.config)
@@ -35,7 +39,12 @@ class Entry:
 
     def build(self) -> nn.Module:
         """The model without values, where that can be had."""
-        return outline(self.plan("cpu"), self.info.num_classes, self.info.input.size[0]).module
+        try:
+            return outline(self.plan("cpu"), self.info.num_classes, self.info.input.size[0]).module
+        except ZooError as error:
+            if self.tried:
+                raise NotHere('not looked at: see "builds".') from error
+            raise
 
 
 def entry_cases(name: str, entry: Entry) -> Iterator[Case]:
@@ -148,7 +157,10 @@ def loads(entry: Entry, weights: WeightsInfo) -> str:
     built, found = with_weights(
         plan, read, classes=classes, in_chans=None, own_chans=size[0], where=str(checkpoint.path)
     )
-    expect(found == classes, f"The file has {found} classes, not {classes}: mend num_classes.")
+    expect(
+        found == classes,
+        f"The file has {found} classes, not {classes}: mend labels or num_classes.",
+    )
     finite = bool(_forward(built.module, torch.rand(1, *size)).isfinite().all())
     expect(finite, "The scores of a picture are no numbers.")
     return str(checkpoint.path)

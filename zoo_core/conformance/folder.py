@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import tempfile
 import tomllib
 from collections.abc import Iterator
@@ -19,6 +20,8 @@ from typing import Any
 from zoo_core.errors import PluginError
 from zoo_core.plugins import GROUP
 
+_NAME = r"[A-Za-z0-9]([\w.-]*[A-Za-z0-9])?"  # of a distribution
+_VERSION = r"[\w.+!-]+"
 EXAMPLE = '[project.entry-points.zoo_core] with a line such as zoo_mynet = "zoo_mynet"'
 
 
@@ -45,8 +48,13 @@ def read_package(folder: Path) -> Package:
         ) from error
     except ValueError as error:
         raise PluginError(f"{path} is not valid TOML: {error}.") from error
-    project = data.get("project", {})
-    plugins = project.get("entry-points", {}).get(GROUP, {})
+    project = _table(data, "project", path)
+    plugins = _table(_table(project, "entry-points", path), GROUP, path)
+    for key, rule in (("name", _NAME), ("version", _VERSION)):
+        if not re.fullmatch(rule, str(project.get(key, "0"))):
+            raise PluginError(f"{path}: {key} = {project[key]!r} in [project] is none.")
+    if not isinstance(project.get("license", ""), str | dict):
+        raise PluginError(f"{path}: license in [project] is a text or a table.")
     if not plugins or not all(isinstance(value, str) for value in plugins.values()):
         raise PluginError(
             f'{path} names no plugin: it has no entry point of the group "{GROUP}".',
@@ -54,6 +62,13 @@ def read_package(folder: Path) -> Package:
         )
     name = str(project.get("name", folder.name))
     return Package(folder, name, plugins, _modules(folder, plugins), project)
+
+
+def _table(data: Any, key: str, path: Path) -> dict[str, Any]:
+    found = data.get(key, {})
+    if not isinstance(found, dict):
+        raise PluginError(f"{path}: {key} is no table.", hint=f"Write {EXAMPLE}.")
+    return found
 
 
 def _modules(folder: Path, plugins: dict[str, str]) -> Path:

@@ -137,7 +137,7 @@ def _examination(known: Catalogue, group: click.Group, wanted: Wanted) -> Examin
     for info in listed:
         if info in tried:
             cases += specimen_cases(_specimen(known, info))
-        cases += _facts(known, info)
+        cases += _facts(known, info, tried=info in tried)
     if wanted.whole:
         built = {info.architecture for info in infos}
         for name in sorted(makes.keys() - built):  # without a model, by its defaults
@@ -195,14 +195,14 @@ def _specimen(known: Catalogue, info: ModelInfo) -> Specimen:
     return Specimen(known.architecture(info), info.config, info.input, name, small=True)
 
 
-def _facts(known: Catalogue, info: ModelInfo) -> Iterator[Case]:
+def _facts(known: Catalogue, info: ModelInfo, *, tried: bool = False) -> Iterator[Case]:
     try:
         architecture = known.architecture(info)
     except PluginError as error:
         yield Case(info.name, "architecture", functools.partial(_raise, error))
         return
     name = known.bare(info) if info.distribution else info.name
-    yield from entry_cases(name, Entry(info, architecture))
+    yield from entry_cases(name, Entry(info, architecture, tried))
 
 
 def _raise(error: Exception) -> None:

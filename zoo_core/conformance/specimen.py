@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -12,7 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from zoo_core.assembly import Plan, without_weights
-from zoo_core.conformance.cases import NotHere
+from zoo_core.building import checked_config
+from zoo_core.conformance.cases import NotHere, expect
 from zoo_core.errors import ZooError
 from zoo_core.model import Origin, ZooModel, as_zoo_model
 from zoo_core.types import Architecture, InputSpec, ModelInfo
@@ -91,9 +93,10 @@ def attempt(specimen: Specimen) -> Attempt:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         try:
+            checked_config(specimen.architecture, ModelInfo(name, name), specimen.config)
             built = without_weights(specimen.plan, CLASSES, own.size[0])
             spec = _smallest(built.module, own) if specimen.small else own
-            takes_pictures(built.module, spec)
+            _is_one_tensor(takes_pictures(built.module, spec))
         except (Exception, SystemExit) as error:
             return Attempt(own, failed="builds", error=_as_exception(error))
         count = sum(p.numel() for p in built.module.parameters())
@@ -108,13 +111,59 @@ def attempt(specimen: Specimen) -> Attempt:
             )
         except ZooError as error:
             return Attempt(spec, None, count, "no attribute shadowed", error)
+        x = torch.randn(2, *spec.size)
         try:
-            _show_everything(model, torch.randn(2, *spec.size))
+            _is_one_tensor(_show_everything(model, x), " in train mode")
+        except AssertionError as error:
+            return Attempt(spec, failed="builds", error=error)
         except Exception as error:
             fault = AssertionError(f"forward() fails in train mode: {error}")
             fault.__cause__ = error
             return Attempt(spec, failed="builds", error=fault)
+        for check, holds in (("determinism", _repeats), ("deepcopy", _can_be_copied)):
+            try:
+                holds(model, x)
+            except AssertionError as error:  # what else is checked would fail for the same reason
+                return Attempt(spec, None, count, check, error)
         return Attempt(spec, model, count)
+
+
+def _is_one_tensor(scores: Any, when: str = "") -> None:
+    kind = type(scores).__name__
+    fault = f"forward() must give one tensor of scores{when}, not a {kind}."
+    expect(isinstance(scores, Tensor), fault)
+
+
+def _repeats(model: ZooModel, x: Tensor) -> None:
+    model.eval()
+    with torch.no_grad():
+        equal = torch.equal(model(x.clone()), model(x.clone()))
+    fault = "In eval mode two forward passes of the same pictures give different scores"
+    advice = "dropout by function needs training=self.training"
+    expect(equal, f"{fault}: {advice}.")
+
+
+def _can_be_copied(model: ZooModel, x: Tensor) -> None:
+    try:
+        copy.deepcopy(model)
+    except Exception as error:
+        attribute = _uncopied(model)
+        where = f"{attribute} of the model" if attribute else "The model"
+        advice = "make it in forward(), or keep it outside of the model"
+        raise AssertionError(f"{where} cannot be copied: {error}: {advice}.") from error
+
+
+def _uncopied(model: nn.Module) -> str:
+    """The attribute that cannot be copied, by its path."""
+    for path, module in model.named_modules():
+        for name, value in vars(module).items():
+            if name in ("_parameters", "_buffers", "_modules"):
+                continue
+            try:
+                copy.deepcopy(value)
+            except Exception:
+                return f"{path}.{name}".removeprefix(".")
+    return ""
 
 
 def _smallest(module: nn.Module, own: InputSpec) -> InputSpec:
@@ -151,10 +200,11 @@ def _as_exception(error: BaseException) -> Exception:
     return fault
 
 
-def _show_everything(model: ZooModel, x: Tensor) -> None:
+def _show_everything(model: ZooModel, x: Tensor) -> Any:
     """Values that hide no difference, as a head of zeros or signals that fade on their way would.
 
-    Constant parameters get noise, and running statistics those of these pictures.
+    Constant parameters get noise, and running statistics those of these pictures. Returns what
+    comes out for them in train mode.
     """
     norms = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._NormBase)]
     momenta = [norm.momentum for norm in norms]
@@ -164,6 +214,7 @@ def _show_everything(model: ZooModel, x: Tensor) -> None:
                 parameter.add_(torch.rand_like(parameter), alpha=0.1)  # above 0, as ReLU needs it
         for norm in norms:
             norm.momentum = 1.0
-        model.train()(x.clone())
+        scores = model.train()(x.clone())
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
+    return scores

@@ -5,6 +5,7 @@ A check takes a Specimen and leaves its model as it was; AssertionError says wha
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import io
 import pickle
@@ -20,8 +21,13 @@ from torch import Tensor, nn
 from zoo_core.assembly import outline, why_plain, with_weights
 from zoo_core.catalogue import catalogue
 from zoo_core.conformance.cases import NotHere, Wish, expect
-from zoo_core.conformance.contract import Check, boundaries, can_be_composed
-from zoo_core.conformance.specimen import CLASSES, Specimen
+from zoo_core.conformance.contract import (
+    Check,
+    boundaries,
+    can_be_composed,
+    chain_can_be_pickled,
+)
+from zoo_core.conformance.specimen import CLASSES, Specimen, attempt
 from zoo_core.exchange import traced
 
 CLOSE = 1e-3  # of the largest score: more than rounding of another kernel, less than any mistake
@@ -29,7 +35,7 @@ CLOSE = 1e-3  # of the largest score: more than rounding of another kernel, less
 
 def determinism(specimen: Specimen) -> None:
     """One seed gives the same weights, and a second forward pass the same scores."""
-    model, x = specimen.model, specimen.x
+    attempt(specimen).check("determinism")
     states = []
     for _ in range(2):
         torch.manual_seed(0)
@@ -38,8 +44,6 @@ def determinism(specimen: Specimen) -> None:
     differ = [name for name in first if not torch.equal(first[name], second[name])]
     advice = "draw weights from torch's own random numbers only"
     expect(not differ, f"{_few(differ)} differs between two builds with one seed: {advice}.")
-    equal = torch.equal(_scores(model, x), _scores(model, x))
-    expect(equal, "In eval mode two forward passes of the same pictures give different scores.")
 
 
 def save_and_load(specimen: Specimen) -> None:
@@ -77,6 +81,8 @@ def create_path(specimen: Specimen) -> str:
 def pickled(specimen: Specimen) -> None:
     """pickle and torch.save give the model back."""
     model, x = specimen.model, specimen.x
+    if not chain_can_be_pickled(model):
+        raise NotHere('not looked at: see "deepcopy".')
     try:
         again = pickle.loads(pickle.dumps(model))
         torch.save(model, io.BytesIO())
@@ -151,11 +157,13 @@ def exports(specimen: Specimen) -> str | None:
     model, x = copy.deepcopy(specimen.model), specimen.x
     wanted, said = _scores(model, x), None
     try:
-        program = traced(model, x, dynamic=True)
+        with contextlib.redirect_stderr(io.StringIO()):  # a whole graph, where it fails
+            program = traced(model, x, dynamic=True)
     except Exception as error:
         said = f"only for a fixed number of pictures: {_first_line(error)}"
         try:
-            program = traced(model, x, dynamic=False)
+            with contextlib.redirect_stderr(io.StringIO()):
+                program = traced(model, x, dynamic=False)
         except Exception as fixed:
             told = f"torch.export cannot follow forward(): {_first_line(fixed)}."
             raise AssertionError(told) from fixed
