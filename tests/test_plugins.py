@@ -263,6 +263,73 @@ def test_a_wrong_type(tmp_path: Path, install: Install, returned: str, message: 
     assert message in faults(tmp_path, "zoo_acme")
 
 
+OFFERS = """
+from zoo_core import Architecture, RegularizerSpec, WeightSource, hookimpl
+
+def make(**given): ...
+
+@hookimpl
+def {hook}({takes}):
+    {body}
+"""
+
+
+@pytest.mark.parametrize(
+    ("hook", "item", "message"),
+    [
+        ("zoo_architectures", "Architecture(make, 'own', make)", "whose name is a function, not a"),
+        ("zoo_architectures", "Architecture('own', None, make)", "whose build is a NoneType, not"),
+        (
+            "zoo_architectures",
+            "Architecture('my net', make, make)",
+            'whose name is "my net", not a',
+        ),
+        ("zoo_regularizers", "RegularizerSpec(make, 'own')", "whose name is a function, not a"),
+        ("zoo_regularizers", "RegularizerSpec('own', make, options=('a',))", "not Option records"),
+        ("zoo_weight_sources", "WeightSource(make, 'own')", "whose scheme is a function, not a"),
+    ],
+)
+def test_a_field_of_another_kind(
+    tmp_path: Path, install: Install, hook: str, item: str, message: str
+) -> None:
+    install("zoo-acme", OFFERS.format(hook=hook, takes="", body=f"return [{item}]"))
+    told = faults(tmp_path, "zoo_acme")
+    assert f" from {hook} whose " in told and message in told
+    assert zoo(tmp_path, "regularizers").returncode == 0
+
+
+def test_a_command_that_is_none(tmp_path: Path, install: Install) -> None:
+    body = "group.commands['bogus'] = 'text'"
+    install("zoo-acme", OFFERS.format(hook="zoo_commands", takes="group", body=body))
+    assert 'adds "bogus", which is no command of click.' in faults(tmp_path, "zoo_acme")
+    assert zoo(tmp_path, "--help").returncode == 0
+
+
+def test_modules_that_do_strange_things(tmp_path: Path, install: Install) -> None:
+    """Imports on demand, as of large packages; and a panic, which is no Exception."""
+    lazy = "import importlib\n\ndef __getattr__(name):\n    return importlib.import_module(name)\n"
+    install("zoo-acme", NET + lazy, FACTS.format(name="acmenet8"))
+    assert plugin(tmp_path, "zoo_acme")["faults"] == []
+    install("zoo-panic", "raise BaseException('panic')\n")
+    assert "does not import: BaseException: panic" in faults(tmp_path, "zoo_panic")
+    assert zoo(tmp_path, "show", "acmenet8").returncode == 0
+
+
+def test_halves_of_packages(tmp_path: Path, install: Install) -> None:
+    """What an interrupted pip leaves, and a list of entry points that is none."""
+    install("zoo-acme", NET, FACTS.format(name="acmenet8"))
+    half = tmp_path / "zoo_half-1.dist-info"
+    half.mkdir()
+    (half / "entry_points.txt").write_text("[zoo_core]\nzoo_half = zoo_half\n")
+    assert "does not import: ModuleNotFoundError" in faults(tmp_path, "zoo_half")
+    install("zoo-odd", "")
+    (tmp_path / "zoo_odd-1.2.dist-info" / "entry_points.txt").write_text("[zoo_core]\nzoo_odd\n")
+    done = zoo(tmp_path, "plugins")
+    assert done.returncode == 0 and "zoo-odd" in done.stdout
+    assert "cannot be read" in " ".join(plugin(tmp_path, "zoo-odd")["faults"])
+    assert zoo(tmp_path, "show", "acmenet8").returncode == 0
+
+
 def test_a_missing_manifest(tmp_path: Path, install: Install) -> None:
     install("zoo-acme", NET)
     expected = "zoo_acme.toml: cannot be read: No such file or directory"

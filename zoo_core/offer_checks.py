@@ -35,7 +35,7 @@ _OPTIONS = Rule(
         isinstance(value, tuple | list)
         and all(isinstance(one, Option) and isinstance(one.name, str) for one in value)
     ),
-    "a tuple of Option",
+    "Option records in a tuple",
 )
 
 RULES: dict[type, dict[str, Rule]] = {

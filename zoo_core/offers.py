@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
 
 import click
 
 from zoo_core.catalogue import Catalogue, natural
-from zoo_core.plugins import Plugin
+from zoo_core.plugins import Plugin, Plugins
 from zoo_core.types import RegularizerSpec, WeightSource
 
 
@@ -32,6 +33,16 @@ class Offers:
         return ", ".join(told) or "nothing"
 
 
+def add_commands(plugins: Plugins, group: click.Group) -> Iterator[Plugin]:
+    """Let each plugin add its commands to a group; what is no command is that plugin's fault."""
+    for plugin in plugins.run("zoo_commands", group=group):
+        for name, added in list(group.commands.items()):
+            if not isinstance(added, click.Command):
+                del group.commands[name]
+                plugins.fault(plugin, f'adds "{name}", which is no command of click.')
+        yield plugin
+
+
 def offers(known: Catalogue, group: click.Group) -> list[tuple[Plugin, Offers]]:
     """All plugins and what each adds; `group`: an empty one, which takes their commands.
 
@@ -51,7 +62,7 @@ def offers(known: Catalogue, group: click.Group) -> list[tuple[Plugin, Offers]]:
     for plugin, source in plugins.results("zoo_weight_sources", WeightSource):
         found[id(plugin)].weight_sources.append(source.scheme)
     seen: set[str] = set()
-    for plugin in plugins.run("zoo_commands", group=group):
+    for plugin in add_commands(plugins, group):
         found[id(plugin)].commands += sorted(group.commands.keys() - seen)
         seen |= group.commands.keys()
     for own in found.values():

@@ -101,13 +101,10 @@ class Zoo(click.Group):
         if not self._asked_plugins:
             self._asked_plugins = True
             from zoo_core.cli.output import known
+            from zoo_core.offers import add_commands
 
-            plugins = known().plugins
-            for plugin in plugins.run("zoo_commands", group=self):
-                for name, added in list(self.commands.items()):
-                    if not isinstance(added, click.Command):
-                        del self.commands[name]
-                        plugins.fault(plugin, f'adds "{name}", which is no command of click.')
+            for _ in add_commands(known().plugins, self):
+                pass
 
 
 def _takes_debug(command: click.Command) -> click.Command:

@@ -5,7 +5,6 @@ Plain aligned lines where stdout is no terminal; nothing is ever cut off.
 
 from __future__ import annotations
 
-import contextlib
 import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -25,8 +24,7 @@ def known() -> Catalogue:
     """
     from zoo_core.catalogue import catalogue
 
-    with contextlib.redirect_stdout(sys.stderr):
-        return catalogue()
+    return catalogue()
 
 
 def print_json(value: Any) -> None:

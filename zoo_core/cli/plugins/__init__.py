@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import sys
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -38,8 +36,7 @@ def _list(ctx: click.Context, as_json: bool) -> None:
     from zoo_core.cli import Zoo
     from zoo_core.offers import offers
 
-    with contextlib.redirect_stdout(sys.stderr):  # what hooks print is no part of the list
-        found = offers(known(), Zoo("zoo"))
+    found = offers(known(), Zoo("zoo"))
     if as_json:
         print_json([_record(plugin, offered) for plugin, offered in found])
         return

@@ -21,11 +21,23 @@ CHECK = 25  # columns of the longest name of a check
 
 
 def told(title: str, cases: Sequence[Case], debug: bool) -> Iterator[Result]:
-    """Run cases, and print what each found once it is known; `debug`: tracebacks, too."""
+    """Run cases, and print what each found once it is known; `debug`: tracebacks, too.
+
+    What could not be looked at for what another check found is a line for all together.
+    """
+    left = Counter[str]()
     for result in _fancy(title, cases) if sys.stdout.isatty() else _plain(title, cases):
         yield result
         if debug and result.traceback:
             click.echo(result.traceback)
+        left[result.line] += _follows(result)
+    for reason, count in left.items():
+        if count:
+            click.echo(f"{count} more {reason}")
+
+
+def _follows(result: Result) -> bool:
+    return result.status == "skip" and result.found.startswith("not looked at: see")
 
 
 def summary(results: Sequence[Result]) -> str:
@@ -49,7 +61,8 @@ def _plain(title: str, cases: Sequence[Case]) -> Iterator[Result]:
     for case in cases:
         result = case.run()
         words = f"{WORDS[result.status]:<4}  {result.subject:<{wide}}  {result.check:<{CHECK}}"
-        click.echo(f"{words}  {result.line}".rstrip())
+        if not _follows(result):
+            click.echo(f"{words}  {result.line}".rstrip())
         sys.stdout.flush()
         yield result
 
@@ -67,7 +80,8 @@ def _fancy(title: str, cases: Sequence[Case]) -> Iterator[Result]:
             last = case.subject
         with console.status(f"{case.subject}: {case.check}"):
             result = case.run()
-        _print_row(console, result)
+        if not _follows(result):
+            _print_row(console, result)
         yield result
 
 
