@@ -77,15 +77,21 @@ def test_a_hash_in_a_folder_name_is_part_of_the_name(tmp_path):
     assert len(open_data(f"folder:{folder}")) == 8
 
 
-@pytest.mark.parametrize(
-    ("classes", "message"),
-    [({}, "holds no pictures"), ({"cats": (1, 2, 3)}, 'one class, "cats"; a classifier needs two')],
-)
-def test_empty_and_one_class_folders_say_so(tmp_path, classes, message):
-    folder = colours(tmp_path / "p", classes)
-    folder.mkdir(exist_ok=True)
-    with pytest.raises(zoo.DataError, match=message):
-        open_data(f"folder:{folder}")
+def test_an_empty_folder_says_so(tmp_path):
+    with pytest.raises(zoo.DataError, match="holds no pictures"):
+        open_data(f"folder:{tmp_path}")
+
+
+def test_one_class_is_enough_to_evaluate_and_not_to_train(tmp_path):
+    colours(tmp_path / "two", {"cats": (90, 0, 0), "dogs": (0, 90, 0)})
+    colours(tmp_path / "one", {"dogs": (0, 90, 0)})
+    one = f"folder:{tmp_path / 'one'}"
+    given = {"epochs": 1, "out": False, "progress": False}
+    with pytest.raises(zoo.DataError, match="pictures of one class; a classifier needs two"):
+        zoo.finetune("lenet5", one, **given)
+    run = zoo.finetune("lenet5", f"folder:{tmp_path / 'two'}", val=one, **given)
+    assert set(run.model.labels) == {"cats", "dogs"}
+    assert zoo.evaluate(run.model, one, progress=False)["count"] == 4
 
 
 def test_nested_and_loose_pictures_are_named(tmp_path):

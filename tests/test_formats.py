@@ -17,6 +17,8 @@ from torch.utils.data import DataLoader
 
 import zoo_core as zoo
 from zoo_core.data import Pictures, open_data, split
+from zoo_core.decoding import ENDINGS
+from zoo_core.inputs import picture_files
 
 FASHION = Path("/usr/share/datasets/fashion-mnist")
 
@@ -39,6 +41,17 @@ def test_an_empty_class_folder_is_named(tmp_path):
     (folder / "c").mkdir()
     (folder / "c" / "notes.txt").write_text("nothing yet")
     fails(f"folder:{folder}", 'class folder "c" in .* holds no pictures', "or remove it")
+
+
+def test_a_folder_takes_what_predict_takes(tmp_path):
+    picture = Image.new("RGB", (8, 8), (9, 0, 0))
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        for ending in (*ENDINGS, ".JPG"):
+            picture.convert("L" if ending == ".pgm" else "RGB").save(tmp_path / name / f"1{ending}")
+    data = open_data(f"folder:{tmp_path}")
+    assert len(data) == 2 * (len(ENDINGS) + 1) and all(data.read(i) for i in range(len(data)))
+    assert sorted(data.read.paths) == picture_files(tmp_path)
 
 
 def test_what_is_hidden_is_passed_over(tmp_path):

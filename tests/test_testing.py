@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -14,7 +15,10 @@ from torch.nn import functional
 
 import zoo_core as zoo
 from zoo_core import Regularizer, Stage
+from zoo_core.conformance.plugin import specimen_cases
+from zoo_core.conformance.specimen import Specimen
 from zoo_core.testing import check_architecture, check_regularizer
+from zoo_core.types import InputSpec
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -64,6 +68,45 @@ def test_stages_that_do_not_compose(network: type[Tiny], mode: str) -> None:
     told = fails(network)
     assert told.startswith(f"In {mode} mode the stages do not compose to forward()")
     assert "stem -> body -> pool -> head" in told
+
+
+class Both(Tiny):
+    def forward(self, x: Tensor) -> Any:
+        return super().forward(x), x
+
+
+class BothInTraining(Tiny):
+    def forward(self, x: Tensor) -> Any:
+        scores = super().forward(x)
+        return (scores, x) if self.training else scores
+
+
+class AlwaysRandom(Tiny):
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(functional.dropout(x, 0.5))
+
+
+class Locked(Tiny):
+    def __init__(self, num_classes: int, in_chans: int) -> None:
+        super().__init__(num_classes, in_chans)
+        self.act.lock = threading.Lock()
+
+
+@pytest.mark.parametrize(
+    ("network", "told"),
+    [
+        (Both, "forward() must give one tensor of scores, not a tuple."),
+        (BothInTraining, "forward() must give one tensor of scores in train mode, not a tuple."),
+        (AlwaysRandom, "In eval mode two forward passes of the same pictures give different"),
+        (Locked, "act.lock of the model cannot be copied: cannot pickle '_thread.lock' object"),
+        (lambda num_classes, in_chans: None, "build() returns nothing, not a module."),
+    ],
+)
+def test_what_spoils_every_check_is_told_by_one(network: Any, told: str) -> None:
+    found = architecture(network)
+    cases = specimen_cases(Specimen(found, {}, InputSpec(size=SIZE)))
+    failed = [result for case in cases if (result := case.run()).status == "fail"]
+    assert len(failed) == 1 and told in failed[0].line
 
 
 class HeadOfZeros(Tiny):

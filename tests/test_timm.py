@@ -284,6 +284,18 @@ def test_weights_and_a_delta_on_them(hub: HubServer, signed_in: str, own_places:
     assert (again.info.name, again.labels) == ("timm/test_convnext", ("cat", "dog", "bird"))
 
 
+@pytest.mark.parametrize(
+    "name", ["mobilenetv3_small_050", "mobilenetv4_conv_small", "repghostnet_050"]
+)
+def test_saved_and_back_bit_for_bit(tmp_path: Path, name: str) -> None:
+    """Convolutions on pooled maps compute other last bits where weights lie askew, as in a file."""
+    model = zoo.create(f"timm/{name}", num_classes=3)
+    model.save_pretrained(tmp_path / "saved")
+    again = zoo.create(tmp_path / "saved")
+    for x in (pictures(1), pictures(2)):
+        assert torch.equal(scores(again, x), scores(model, x))
+
+
 def test_weights_without_a_classifier(hub: HubServer, own_places: Path) -> None:
     info = zoo.info("timm/eva02_tiny_patch14_224")
     theirs = timm.create_model(info.config["variant"])
