@@ -25,8 +25,8 @@ PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
 METHOD = """\
 `make bench` writes this page. zoo and its peer are measured in turn in one run, after a round that
 does not count. Times are medians, and a result is the median of the ratios round by round, so that
-what slows the machine for a while cancels out; of trainings that take long the quickest counts. The
-ratios are what matters: machines differ, and are noisy."""
+what slows the machine for a while cancels out; of trainings with a frozen part, which take long and
+differ much, the quickest counts. The ratios are what matters: machines differ, and are noisy."""
 ALL = (
     listing, creating, memory, commands, forward, freezing, publishing, regularizing, finetuning,
 )  # fmt: skip

@@ -227,6 +227,7 @@ def test_arguments_of_the_architecture_stand_in_the_recipe(
     [
         ("imgsize=48", 'no option "imgsize". Closest: "img_size"'),
         ("img_size", '"img_size" is not NAME=VALUE.'),
+        ("img_size=50", "test_vit cannot take pictures of 50x50"),
         ("pretrained=true", "pretrained is no argument of an architecture"),
         ("img_size=tiny", "img_size must be one number, or height and width: 'tiny'"),
     ],

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from zoo_core.assembly import Built, Plan, with_weights, without_weights
+from zoo_core.assembly import Built, Plan, outline, with_weights, without_weights
 from zoo_core.cache import using_cache
 from zoo_core.catalogue import catalogue
 from zoo_core.checkpoint import Checkpoint, names_file, of_repository, of_weights, published_model
@@ -197,8 +197,12 @@ def _meant(
     """The model and the checkpoint that a name and `pretrained` ask for."""
     if "://" not in name:
         named = catalogue().find(name)
-        checked_config(catalogue().architecture(named.model), named.model, config)
-        return named.model, _checkpoint(named.model, named.weights, pretrained)
+        architecture, info = catalogue().architecture(named.model), named.model
+        arguments = {**info.config, **checked_config(architecture, info, config)}
+        if config and (pretrained or named.weights):  # what cannot be built need not be fetched
+            plan = Plan(architecture, arguments, torch.device("cpu"))
+            outline(plan, info.num_classes, info.input.size[0])
+        return info, _checkpoint(info, named.weights, pretrained)
     if pretrained not in (None, True):
         raise ZooError(f"{name} brings its own weights.", hint="Leave pretrained out.")
     if names_file(name):
