@@ -39,10 +39,12 @@ from zoo_core.resuming import (
     STATE,
     Clock,
     Interrupts,
+    go_back,
     load_state,
     random_state,
     save_state,
-    set_random_state,
+    state_of,
+    take_up,
 )
 from zoo_core.runs import Run, RunFolder, model_recipe, saved_names
 from zoo_core.scoring import scores_of, validated
@@ -237,7 +239,7 @@ class Session:
             given = {"optimizer": self.optimizer, "scaler": self.precision.scaler}
             self.stack.attach(model, reference=self.reference, **given)
             if state is not None:
-                self._take_up(state)
+                take_up(self, state)
             self._begin_to_write(solved=solves)
             self.trains = trained_range(model)
             if len(self.phases) > 1:
@@ -406,61 +408,17 @@ class Session:
             return
         generators = self.processes.gather(random_state(self.device))
         if self.folder is not None:
-            tensors = self.model.state_dict()
-            scaler = self.precision.scaler
-            state = {
-                "place": self.place.state_dict(),
-                "best": {"tensors": self.best.tensors, "row": self.record.best},
-                "tried": vars(self.tried),
-                "history": self.record.history,
-                "model": {name: tensors[name] for name in self.moved},
-                "base": self.base,
-                "optimizer": self.optimizer.state_dict(),
-                "scaler": scaler.state_dict() if scaler is not None else None,
-                "regularizers": self.stack.state_dict(),
-                "random": generators,
-                "pieces": self.fitting.pieces,
-                "seconds": [self.seconds, self.validating],
-                "caches": self.caches,
-            }
-            save_state(self.folder.path, state)
+            save_state(self.folder.path, state_of(self, generators))
         self.clock.restart()
 
     def _go_back_to(self, state: Mapping[str, Any]) -> None:
         """Take up place, history and best weights; the rest waits for its phase."""
-        if state["base"] != self.base:
-            raise RecipeError(
-                f"{self.record.path} stands on other weights than these.",
-                hint="Give the model that the run began with.",
-            )
-        self.place.load_state_dict(state["place"], self.device)
-        rows = state["history"]
-        self.record.history = [row for row in rows if row["epoch"] or not self.total]
-        self.record.best = state["best"]["row"]
-        self.best = Snapshot.of(state["best"]["tensors"])
-        vars(self.tried).update(state["tried"])
-        self.fitting.pieces = state["pieces"]
-        self.seconds, self.validating = state["seconds"]
-        self.caches = dict(state["caches"])
+        go_back(self, state)
         if self._is_finished():
             self._say("The run has ended already.")
         else:
             step = f", step {self.place.step}" if self.place.step else ""
             self._say(f"Going on after epoch {self.place.epoch - 1}{step}.")
-
-    def _take_up(self, state: Mapping[str, Any]) -> None:
-        """The rest, once everything stands as it stood."""
-        self.optimizer.load_state_dict(state["optimizer"])
-        if self.precision.scaler is not None:
-            self.precision.scaler.load_state_dict(state["scaler"])
-        self.stack.load_state_dict(state["regularizers"])
-        generators = state["random"]
-        if len(generators) != self.processes.world:
-            raise RecipeError(
-                f"The run had {len(generators)} processes, and this is {self.processes.world}.",
-                hint="Go on with as many, so that the result is the same.",
-            )
-        set_random_state(generators[self.processes.rank], self.device)
 
     def _is_finished(self) -> bool:
         over = self.place.epoch > self.total and bool(self.record.history)

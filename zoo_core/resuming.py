@@ -13,12 +13,16 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from zoo_core.errors import RecipeError
 from zoo_core.runs import kept_whole
+from zoo_core.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    from zoo_core.engine import Session
 
 SCHEMA = 1
 LAST, STATE = "last", "state.pt"
@@ -55,6 +59,69 @@ def load_state(folder: Path) -> dict[str, Any] | None:
     return state
 
 
+# --- of a session --------------------------------------------------------------------------------
+
+
+def state_of(session: Session, generators: list[dict[str, Any]]) -> dict[str, Any]:
+    """Where a session stands; `generators`: the random ones of each of its processes."""
+    tensors = session.model.state_dict()
+    scaler = session.precision.scaler
+    return {
+        "place": session.place.state_dict(),
+        "best": {"tensors": session.best.tensors, "row": session.record.best},
+        "tried": vars(session.tried),
+        "history": session.record.history,
+        "model": {name: tensors[name] for name in session.moved},
+        "base": session.base,
+        "optimizer": session.optimizer.state_dict(),
+        "scaler": scaler.state_dict() if scaler is not None else None,
+        "regularizers": session.stack.state_dict(),
+        "random": generators,
+        "pieces": session.fitting.pieces,
+        "seconds": [session.seconds, session.validating],
+        "caches": session.caches,
+    }
+
+
+def go_back(session: Session, state: Mapping[str, Any]) -> None:
+    """Give a session the place, history and best weights of where it stood.
+
+    Raises RecipeError where it stands on other weights now.
+    """
+    if state["base"] != session.base:
+        raise RecipeError(
+            f"{session.record.path} stands on other weights than these.",
+            hint="Give the model that the run began with.",
+        )
+    session.place.load_state_dict(state["place"], session.device)
+    rows = state["history"]
+    session.record.history = [row for row in rows if row["epoch"] or not session.total]
+    session.record.best = state["best"]["row"]
+    session.best = Snapshot.of(state["best"]["tensors"])
+    vars(session.tried).update(state["tried"])
+    session.fitting.pieces = state["pieces"]
+    session.seconds, session.validating = state["seconds"]
+    session.caches = dict(state["caches"])
+
+
+def take_up(session: Session, state: Mapping[str, Any]) -> None:
+    """The rest, once all parts of the phase are there.
+
+    Raises RecipeError where there were more processes, or fewer.
+    """
+    session.optimizer.load_state_dict(state["optimizer"])
+    if session.precision.scaler is not None:
+        session.precision.scaler.load_state_dict(state["scaler"])
+    session.stack.load_state_dict(state["regularizers"])
+    generators, world = state["random"], session.processes.world
+    if len(generators) != world:
+        raise RecipeError(
+            f"The run had {len(generators)} processes, and this is {world}.",
+            hint="Go on with as many, so that the result is the same.",
+        )
+    set_random_state(generators[session.processes.rank], session.device)
+
+
 def random_state(device: torch.device) -> dict[str, Any]:
     """The random generators of this process."""
     found = {"cpu": torch.get_rng_state()}
@@ -68,6 +135,9 @@ def set_random_state(state: Mapping[str, Any], device: torch.device) -> None:
     torch.set_rng_state(state["cpu"])
     if device.type == "cuda" and "cuda" in state:
         torch.cuda.set_rng_state(state["cuda"], device)
+
+
+# --- while it runs -------------------------------------------------------------------------------
 
 
 class Interrupts:
