@@ -95,6 +95,15 @@ def test_where_stages_do_not_fit_is_told_once() -> None:
         assert results[check].found == 'not looked at: see "stages compose".'
 
 
+def test_arguments_without_names_are_a_wish() -> None:
+    def build(*, num_classes: int, in_chans: int, **others: Any) -> nn.Module:
+        return Tiny(num_classes, in_chans)
+
+    made = Architecture("tiny", build, lambda model: list(STAGES))
+    result = looked_at(made, USE)["arguments named"]
+    assert (result.status, "misspelt" in result.found) == ("warn", True)
+
+
 def test_what_cannot_be_built_is_told_once() -> None:
     def build(*, num_classes: int, in_chans: int) -> nn.Module:
         return Tiny(num_classes, in_chans)[0]  # type: ignore[index]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import inspect
 import io
 import pickle
 import tempfile
@@ -234,7 +235,16 @@ def _first_line(error: BaseException) -> str:
     return text.rstrip(".")
 
 
+def arguments_named(specimen: Specimen) -> None:
+    """build() names its arguments, so that a misspelt one is an error."""
+    attempt(specimen).check("arguments named")
+    parameters = inspect.signature(specimen.architecture.build).parameters.values()
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+        raise Wish("build() takes any argument, also a misspelt one: name those that it has.")
+
+
 USE: dict[str, Check] = {
+    "arguments named": arguments_named,
     "determinism": determinism,
     "state-dict names": state_dict_names,
     "save and load": save_and_load,
