@@ -59,11 +59,9 @@ def _is_linear(name: str, tensors: Mapping[str, Tensor]) -> bool:
 
 
 def aligned(tensors: Mapping[str, Tensor], behind: Stage) -> dict[str, Tensor]:
-    """The tensors, of which those of a stage begin where torch would let them begin."""
-    return {
-        name: tensor.clone() if behind.has(name) and tensor.data_ptr() % ALIGNMENT else tensor
-        for name, tensor in tensors.items()
-    }
+    """The tensors; the convolutions of a stage begin where torch would let them begin."""
+    crooked = [n for n, t in tensors.items() if t.ndim == 4 and t.data_ptr() % ALIGNMENT]
+    return {**tensors, **{name: tensors[name].clone() for name in crooked if behind.has(name)}}
 
 
 def fit_channels(weight: Tensor, channels: int) -> Tensor:

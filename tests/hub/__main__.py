@@ -20,13 +20,13 @@ def main() -> None:
     folder = Path(options.folder or tempfile.mkdtemp(prefix="hub-")).resolve()
     hub = HubServer(options.port, xet=folder / "xet-store" if options.xet else None)
     with hub:
+        hub.log.watch = show  # before anybody knows its address
         for name, source in map(pair, options.seed):
             print(f"# {name} {hub.seed(name, contents(source), private=options.private)}")
         for path, body in contents(options.static).items():
             print(f"# {hub.publish(path, body)}")
         for name, value in hub.environment(folder / "home", options.token).items():
             print(f"export {name}={shlex.quote(value)}", flush=True)
-        hub.log.watch = show
         wait()
 
 
