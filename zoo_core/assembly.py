@@ -74,7 +74,7 @@ def with_weights(
     fit = fitted(tensors, built.module, first, (theirs, in_chans or own_chans), where)
     if not why_plain(built.module):
         built.module.load_state_dict(aligned(fit, behind_pool(built.chain)), assign=True)
-        _check_values(plan, built.module)
+        _check_values(plan, built.module, others=())  # of which it has none, or it were plain
         if plan.device.type != "cpu":
             built.module.to(plan.device)  # counters of batches that the file lacks
     else:
@@ -106,7 +106,7 @@ def _unseen(plan: Plan, classes: int, in_chans: int) -> Built:
 
 def _plainly(plan: Plan, classes: int, in_chans: int) -> Built:
     built = _build(plan, classes, in_chans)
-    _check_values(plan, built.module)
+    _check_values(plan, built.module, others=_unlisted(built.module))
     built.module.to(device=plan.device, dtype=plan.dtype)
     return built
 
@@ -253,9 +253,9 @@ def _unlisted(module: nn.Module) -> Iterator[Tensor]:
 _LISTED = ("_parameters", "_buffers", "_modules")
 
 
-def _check_values(plan: Plan, module: nn.Module) -> None:
+def _check_values(plan: Plan, module: nn.Module, others: Iterable[Tensor]) -> None:
     named = [*module.named_parameters(), *module.named_buffers()]
-    named += [("an attribute", tensor) for tensor in _unlisted(module)]
+    named += [("an attribute", tensor) for tensor in others]
     left = [name for name, tensor in named if tensor.is_meta]
     if left:
         raise WeightsError(

@@ -55,6 +55,7 @@ from zoo_core.steps import Loss, Stepper
 from zoo_core.subset import apply, trained_range
 from zoo_core.supply import Supply
 from zoo_core.telling import (
+    are_finite,
     behind_the_bar,
     diverged,
     epoch_line,
@@ -318,7 +319,7 @@ class Session:
             row |= {f"val_{key}": value for key, value in metrics.items()}
             verdict = self.stack.validation(metrics | {"train_loss": loss})
             self.validating += time.perf_counter() - begun
-        elif not all(p.isfinite().all() for p in self.model.parameters() if p.requires_grad):
+        elif not are_finite(p for p in self.model.parameters() if p.requires_grad):
             raise diverged(self.stack, place.epoch, self.settings.rate)
         row |= {"pictures_per_second": round(speed, 1), "waiting": round(waiting, 3)}
         row |= {"memory": peak_memory(self.device)}

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import resource
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from zoo_core.errors import RecipeError
 from zoo_core.quantities import duration
@@ -64,6 +65,12 @@ def what_did_not_begin(stack: Stack) -> str:
     """Which regularizers never came into effect."""
     late = [called(member) for member in stack.members if not member.begun]
     return f"{' and '.join(late)} did not begin in this training." if late else ""
+
+
+def are_finite(weights: Iterable[Tensor]) -> bool:
+    """Whether no weight is NaN or infinite; a sum tells, and is quicker than a look at each."""
+    sums = torch.stack([weight.detach().sum(dtype=torch.float64) for weight in weights])
+    return bool(sums.isfinite().all())
 
 
 def diverged(stack: Stack, epoch: int, rate: float, *, of: str = "") -> RecipeError:
