@@ -44,28 +44,27 @@ def _refuse_size(variant: str, given: dict[str, Any]) -> None:
     """Raise ValueError where pictures of `img_size` do not go through, with sizes that do."""
     size = given["img_size"]
     height, width = (size, size) if isinstance(size, int) else size
-    fault = _fault_with((height, width), variant, given)
-    if fault:
-        steps = [
-            (height // 32 * 32, width // 32 * 32),
-            (-(-height // 32) * 32, -(-width // 32) * 32),
-        ]
-        fit = [
-            f"{h}x{w}" for h, w in steps if min(h, w) and not _fault_with((h, w), variant, given)
-        ]
-        advice = f" It takes {' and '.join(dict.fromkeys(fit))}." if fit else ""
-        raise ValueError(f"{variant} cannot take pictures of {height}x{width}: {fault}.{advice}")
+    others = tuple((name, value) for name, value in given.items() if name != "img_size")
+    fault = _fault_with((height, width), variant, others)
+    if not fault:
+        return
+    below, above = (height // 32, width // 32), (-(-height // 32), -(-width // 32))
+    near = dict.fromkeys((32 * rows, 32 * columns) for rows, columns in (below, above))
+    fit = [size for size in near if min(size) and not _fault_with(size, variant, others)]
+    advice = f" It takes {' and '.join(f'{h}x{w}' for h, w in fit)}." if fit else ""
+    raise ValueError(f"{variant} cannot take pictures of {height}x{width}: {fault}.{advice}")
 
 
-def _fault_with(size: tuple[int, int], variant: str, given: dict[str, Any]) -> str:
+@functools.lru_cache(maxsize=64)  # create() builds more than once
+def _fault_with(size: tuple[int, int], variant: str, others: tuple[tuple[str, Any], ...]) -> str:
     """What goes wrong with a picture of that size, tried without values; mostly nothing."""
     import timm
     import torch
 
     try:
         with torch.device("meta"), torch.no_grad():
-            model = timm.create_model(variant, **given | {"img_size": size}).eval()
-            model(torch.zeros(1, given.get("in_chans", 3), *size))
+            model = timm.create_model(variant, **dict(others), img_size=size).eval()
+            model(torch.zeros(1, dict(others).get("in_chans", 3), *size))
     except (AssertionError, RuntimeError, ValueError) as error:
         return " ".join(str(error).split()).rstrip(".")
     return ""

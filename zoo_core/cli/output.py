@@ -18,10 +18,7 @@ LAST_COLUMN = 30  # what the last column gets at least, where it needs as much
 
 
 def known() -> Catalogue:
-    """The catalogue.
-
-    What a plugin prints while it loads goes to stderr, so that stdout stays valid JSON.
-    """
+    """The catalogue, imported when it is asked for."""
     from zoo_core.catalogue import catalogue
 
     return catalogue()
