@@ -21,7 +21,7 @@ import zoo_core as zoo
 from zoo_core import activations
 from zoo_core.activations import FACTS, VALUES, Sink
 from zoo_core.cli import main
-from zoo_core.quantities import byte_size
+from zoo_core.humanize import byte_size
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -13,6 +13,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from zoo_core.version import __version__ as __version__
+
 if TYPE_CHECKING:
     from zoo_core.building import create as create
     from zoo_core.catalogue import info as info
@@ -45,7 +47,6 @@ if TYPE_CHECKING:
     from zoo_core.types import Stage as Stage
     from zoo_core.types import WeightSource as WeightSource
 
-__version__ = "0.1.0"
 
 _HOME = {
     "create": "building",

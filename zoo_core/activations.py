@@ -32,7 +32,7 @@ from torch import Tensor
 
 from zoo_core.cache import cache_folder
 from zoo_core.errors import RecipeError
-from zoo_core.quantities import byte_size
+from zoo_core.humanize import byte_size
 
 VALUES, FACTS, NAME = "values.safetensors", "facts.json", "activations"
 LIMIT = "ZOO_CACHE_LIMIT"

@@ -9,7 +9,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
-from zoo_core import __version__
+from zoo_core.version import __version__
 
 
 def built_for_another(distribution: str) -> str:

@@ -16,15 +16,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from zoo_core import __version__, activations
+from zoo_core import activations
 from zoo_core.batches import Feed, FixedViews, Order, Samples, seeded, worker_count
 from zoo_core.digest import tensor_digest
+from zoo_core.humanize import duration
 from zoo_core.model import ZooModel
 from zoo_core.modes import modes_kept
 from zoo_core.prefix import Prefix
 from zoo_core.processes import Processes
 from zoo_core.progress import Bar
-from zoo_core.quantities import duration
+from zoo_core.version import __version__
 
 SAMPLE = 32  # so many items of a dataset of one's own are read twice
 WORTH = 0.05  # the share of the time that a cache must save

@@ -11,9 +11,9 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from zoo_core import __version__
 from zoo_core.cache import cache_folder
 from zoo_core.files import written
+from zoo_core.version import __version__
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -14,11 +14,11 @@ from torch.nn import functional
 from zoo_core.batches import Samples, loader, readers_watched
 from zoo_core.data import Pictures, open_data
 from zoo_core.errors import DataError
+from zoo_core.humanize import duration
 from zoo_core.metrics import Metrics, measured
 from zoo_core.model import ZooModel
 from zoo_core.modes import evaluating
 from zoo_core.progress import Bar
-from zoo_core.quantities import duration
 from zoo_core.runs import Run
 from zoo_core.tensor_sizes import refuse_wrong_size
 

@@ -14,7 +14,6 @@ import torch
 from torch import Tensor, nn
 from torch.export import ExportedProgram
 
-from zoo_core import __version__
 from zoo_core.errors import UnknownName, WeightsError, ZooError, did_you_mean
 from zoo_core.evaluation import as_model
 from zoo_core.exchange import FORMATS, traced
@@ -24,6 +23,7 @@ from zoo_core.model import ZooModel, check_count
 from zoo_core.modes import evaluating
 from zoo_core.reading import reading
 from zoo_core.runs import Run
+from zoo_core.version import __version__
 
 TOLERANCE = 1e-4  # of the largest score
 TELLING = 10 * TOLERANCE  # how far scores of different pictures must be apart, to be compared

@@ -11,7 +11,7 @@ from time import perf_counter
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
-from zoo_core.quantities import byte_size
+from zoo_core.humanize import byte_size
 
 if TYPE_CHECKING:
     from rich.progress import ProgressColumn

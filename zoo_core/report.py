@@ -23,9 +23,9 @@ from zoo_core.charts import Chart, Marks, chart
 from zoo_core.comparison import RunSummary, summary
 from zoo_core.data import Pictures
 from zoo_core.files import written
+from zoo_core.humanize import byte_size, duration
 from zoo_core.metrics import Metrics, confusion, measured
 from zoo_core.mistakes import most_confused, worst_mistakes
-from zoo_core.quantities import byte_size, duration
 from zoo_core.runs import Run, without_none
 from zoo_core.thumbnails import data_uri
 

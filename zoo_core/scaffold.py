@@ -21,11 +21,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from zoo_core import __version__
 from zoo_core.cache import cache_folder
 from zoo_core.catalogue import catalogue
 from zoo_core.errors import PluginError, did_you_mean
 from zoo_core.plugin_names import PluginName, plugin_name, refuse_taken
+from zoo_core.version import __version__
 
 TEMPLATES = Path(__file__).parent / "templates"
 _FACTS = tomllib.loads((TEMPLATES / "kinds.toml").read_text(encoding="utf-8"))

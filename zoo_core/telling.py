@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from zoo_core.errors import RecipeError
-from zoo_core.quantities import duration
+from zoo_core.humanize import duration
 from zoo_core.regularize import Stack, called
 
 SLOW = 0.3  # the share of an epoch spent waiting for pictures that is worth a word

@@ -13,7 +13,6 @@ from typing import Any, Literal
 
 import torch
 
-from zoo_core import __version__
 from zoo_core.batches import readers_watched, seeded
 from zoo_core.data import Pictures, open_data
 from zoo_core.engine import Session
@@ -34,6 +33,7 @@ from zoo_core.subset import apply
 from zoo_core.supply import augmented, refuse_cache
 from zoo_core.tensor_sizes import refuse_wrong_size
 from zoo_core.tracking import Tracker
+from zoo_core.version import __version__
 
 
 def finetune(

@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from torch import nn
 
-    from zoo_core.regularize import Regularizer
-
 
 @dataclass(frozen=True)
 class Stage:
@@ -235,10 +233,13 @@ WHEN = (
 
 @dataclass(frozen=True)
 class RegularizerSpec:
-    """A regularizer by name. `value` names the option that `"name=0.01"` sets."""
+    """A regularizer by name. `value` names the option that `"name=0.01"` sets.
+
+    `factory`: the options as keyword arguments -> a Regularizer.
+    """
 
     name: str
-    factory: Callable[..., Regularizer]
+    factory: Callable[..., Any]
     options: tuple[Option, ...] = ()
     value: str | None = None
     acts: str = ""

@@ -12,8 +12,8 @@ from importlib import import_module
 
 import click
 
-from zoo_core import __version__
 from zoo_core.errors import PluginError, ZooError
+from zoo_core.version import __version__
 
 # name -> the module that holds it as `command`, and its line of help, so that help imports none
 COMMANDS: dict[str, tuple[str, str]] = {

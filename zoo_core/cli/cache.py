@@ -23,7 +23,7 @@ def command(clear: bool, as_json: bool) -> None:
     They take no more than ZOO_CACHE_LIMIT (20GB): what was not used for longest goes first.
     """
     from zoo_core import activations
-    from zoo_core.quantities import byte_size
+    from zoo_core.humanize import byte_size
 
     if clear:
         freed = activations.clear()

@@ -11,7 +11,7 @@ import click
 
 from zoo_core.cli.output import note, print_json, print_table
 from zoo_core.comparison import RunSummary, differences, in_order, is_run, list_runs
-from zoo_core.quantities import duration
+from zoo_core.humanize import duration
 
 KEYS = ("path", "model", "data", "epochs_done", "val_accuracy", "val_loss", "seconds")
 MOST = 8  # more values than these in one cell say nothing to anybody
