@@ -26,7 +26,9 @@ import torch
 import zoo_core as zoo
 from benchmarks.__main__ import machine
 from zoo_core.catalogue import catalogue
-from zoo_core.data import Pictures, open_data, per_class
+from zoo_core.data.opening import open_data
+from zoo_core.data.pictures import Pictures
+from zoo_core.data.splitting import per_class
 from zoo_core.progress import Bar
 from zoo_lenet.demo import workers
 

@@ -31,9 +31,10 @@ import torch
 import zoo_core as zoo
 from benchmarks.loops import CLASSES, GPU, Noise, Training, bare, wait, with_timm
 from benchmarks.measure import Row, Skipped, Times, at_least, at_most, ms, run, show
-from zoo_core.batches import Order
 from zoo_core.cache import using_cache
-from zoo_core.data import Pictures, open_data
+from zoo_core.data.loader import Order
+from zoo_core.data.opening import open_data
+from zoo_core.data.pictures import Pictures
 
 EPOCHS = 10
 ROUNDS, WHOLE_ROUNDS = 2, 12

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 
 import zoo_core as zoo
-from zoo_core.data import open_data
+from zoo_core.data.opening import open_data
 
 
 class Dies(zoo.Regularizer):

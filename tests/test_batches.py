@@ -16,8 +16,9 @@ from torch import Tensor
 from torch.utils.data import Dataset, TensorDataset, get_worker_info
 
 import zoo_core as zoo
-from zoo_core.batches import Feed, Order, Samples
-from zoo_core.data import open_data
+from zoo_core.data.loader import Feed, Order
+from zoo_core.data.opening import open_data
+from zoo_core.data.samples import Samples
 
 
 def feed(workers: int) -> Feed:
@@ -66,7 +67,7 @@ class Deadly(Dataset[Any]):
 
 
 def test_a_reader_that_is_killed_ends_the_training_with_a_word(monkeypatch):
-    monkeypatch.setattr("zoo_core.batches.MEMORY", 0)
+    monkeypatch.setattr("zoo_core.data.samples.MEMORY", 0)
     with pytest.raises(zoo.DataError, match=r"A process that reads pictures was ended") as caught:
         given = {"val": False, "out": False, "progress": False, "batch_size": 4}
         zoo.finetune("lenet5", Deadly(), workers=1, **given)

@@ -21,9 +21,9 @@ from toys import MANIFEST, by_mode, centred, channels_last, scaled, toy, with_dr
 
 import zoo_core as zoo
 from zoo_core import activations
-from zoo_core.data import open_data
+from zoo_core.data.opening import open_data
+from zoo_core.data.pictures import Pictures
 from zoo_core.model import ZooModel
-from zoo_core.pictures import Pictures
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -570,7 +570,7 @@ def test_reading_counts_once_where_pictures_stay_in_memory(monkeypatch):
     data = Pictures("slow", slow_to_read, [index % 3 for index in range(24)], None)
     without = []
     for memory in (2**28, 0):
-        monkeypatch.setattr("zoo_core.batches.MEMORY", memory)
+        monkeypatch.setattr("zoo_core.data.samples.MEMORY", memory)
         model = made("lenet5", "head")
         given = {"epochs": 20, "cache": True, "out": False, "progress": False, "batch_size": 12}
         activations.clear()

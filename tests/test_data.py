@@ -10,7 +10,8 @@ from PIL import Image
 from torch.utils.data import DataLoader, TensorDataset
 
 import zoo_core as zoo
-from zoo_core.data import open_data, per_class, stratified
+from zoo_core.data.opening import open_data
+from zoo_core.data.splitting import per_class, stratified
 
 
 def test_digits_are_laid_out_as_mnist_digits_are():

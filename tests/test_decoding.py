@@ -9,9 +9,9 @@ from pictures import colours
 from PIL import Image, PngImagePlugin
 
 import zoo_core as zoo
-from zoo_core.data import open_data, read_picture
-from zoo_core.decoding import decoded, digest_of, item_digest
-from zoo_core.preprocessing import build_transform
+from zoo_core.data.decoding import decoded, digest_of, item_digest, read_picture
+from zoo_core.data.opening import open_data
+from zoo_core.data.transforms import build_transform
 from zoo_core.types import InputSpec
 
 NOISE = Image.effect_noise((64, 48), 60)

@@ -9,8 +9,8 @@ from torch.nn.functional import cross_entropy
 from torch.utils.data import TensorDataset
 
 import zoo_core as zoo
-from zoo_core.batches import Order
-from zoo_core.data import open_data
+from zoo_core.data.loader import Order
+from zoo_core.data.opening import open_data
 
 DIGITS = open_data("digits").subset(range(0, 1797, 6))  # 300
 QUIET = {"out": False, "progress": False}

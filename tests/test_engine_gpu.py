@@ -5,7 +5,7 @@ import torch
 
 import zoo_core as zoo
 from zoo_core import engine, steps
-from zoo_core.data import open_data
+from zoo_core.data.opening import open_data
 
 pytestmark = [
     pytest.mark.gpu,

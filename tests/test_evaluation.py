@@ -15,7 +15,7 @@ from sklearn import metrics as sk
 from torch.utils.data import TensorDataset
 
 import zoo_core as zoo
-from zoo_core.data import open_data
+from zoo_core.data.opening import open_data
 from zoo_core.metrics import average_precision, calibration_error, confusion, measured
 
 

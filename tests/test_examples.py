@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from third_parties import python, zoo
 
-from zoo_core.data import open_data, per_class
+from zoo_core.data.opening import open_data
+from zoo_core.data.splitting import per_class
 from zoo_core.known_plugins import known_plugins
 
 EXAMPLES = sorted((Path(__file__).parent.parent / "docs" / "examples").iterdir())

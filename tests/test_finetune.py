@@ -15,7 +15,7 @@ from PIL import Image
 from torch.utils.data import TensorDataset
 
 import zoo_core as zoo
-from zoo_core.data import open_data
+from zoo_core.data.opening import open_data
 from zoo_core.replaying import replay
 from zoo_core.runs import read_recipe
 from zoo_core.training import split

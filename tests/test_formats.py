@@ -16,8 +16,10 @@ from PIL import Image
 from torch.utils.data import DataLoader
 
 import zoo_core as zoo
-from zoo_core.data import Pictures, open_data, split
-from zoo_core.decoding import ENDINGS
+from zoo_core.data.decoding import ENDINGS
+from zoo_core.data.opening import open_data
+from zoo_core.data.pictures import Pictures
+from zoo_core.data.splitting import split
 from zoo_core.inputs import picture_files
 
 FASHION = Path("/usr/share/datasets/fashion-mnist")

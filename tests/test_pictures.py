@@ -11,7 +11,9 @@ from PIL import Image
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 import zoo_core as zoo
-from zoo_core.data import Pictures, balanced_order, class_weights, open_data
+from zoo_core.data.balance import balanced_order, class_weights
+from zoo_core.data.opening import open_data
+from zoo_core.data.pictures import Pictures
 
 SHADES = [Image.new("L", (8, 8), 10 * i) for i in range(5)]
 

@@ -14,7 +14,7 @@ from in_process import run
 from PIL import Image
 
 import zoo_core as zoo
-from zoo_core.data import open_data
+from zoo_core.data.opening import open_data
 
 QUIET = {"progress": False}
 

@@ -7,9 +7,11 @@ from PIL import Image
 from timm.data import create_transform
 
 import zoo_core as zoo
-from zoo_core.batches import Samples, loader, seeded
-from zoo_core.data import Pictures, open_data
-from zoo_core.preprocessing import build_transform, in_mode
+from zoo_core.data.loader import loader
+from zoo_core.data.opening import open_data
+from zoo_core.data.pictures import Pictures
+from zoo_core.data.samples import Samples, seeded
+from zoo_core.data.transforms import build_transform, in_mode
 from zoo_core.types import InputSpec
 
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 import zoo_core as zoo
-from zoo_core.data import open_data
+from zoo_core.data.opening import open_data
 from zoo_core.regularize import Stack, Verdict
 
 QUIET = {"out": False, "progress": False}

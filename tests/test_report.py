@@ -23,7 +23,8 @@ from torch import Tensor
 import zoo_core as zoo
 from zoo_core.chain import stage_rows
 from zoo_core.charts import Marks, chart
-from zoo_core.data import Pictures, open_data
+from zoo_core.data.opening import open_data
+from zoo_core.data.pictures import Pictures
 from zoo_core.mistakes import most_confused, worst_mistakes
 from zoo_core.report import Findings, render, wilson, write_report
 from zoo_core.runs import Run

@@ -18,7 +18,7 @@ from pictures import colours
 from safetensors.torch import load_file
 
 import zoo_core as zoo
-from zoo_core.data import open_data
+from zoo_core.data.opening import open_data
 from zoo_core.recipes import read_history, read_recipe
 from zoo_core.replaying import replay
 from zoo_core.resuming import load_state

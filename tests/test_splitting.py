@@ -11,7 +11,9 @@ from pictures import colours
 from PIL import Image
 
 import zoo_core as zoo
-from zoo_core.data import Pictures, open_data, split, stratified
+from zoo_core.data.opening import open_data
+from zoo_core.data.pictures import Pictures
+from zoo_core.data.splitting import split, stratified
 
 SEEDS = st.integers(0, 2**31)
 

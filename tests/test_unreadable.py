@@ -7,7 +7,7 @@ from PIL import Image
 from torch.utils.data import Dataset
 
 import zoo_core as zoo
-from zoo_core.data import open_data
+from zoo_core.data.opening import open_data
 
 
 @pytest.fixture

@@ -17,7 +17,8 @@ import torch
 from torch import Tensor
 
 from zoo_core import activations
-from zoo_core.batches import Feed, FixedViews, Order, Samples, seeded, worker_count
+from zoo_core.data.loader import Feed, Order, worker_count
+from zoo_core.data.samples import FixedViews, Samples, seeded
 from zoo_core.digest import tensor_digest
 from zoo_core.humanize import duration
 from zoo_core.model import ZooModel

@@ -16,8 +16,8 @@ from typing import Any
 
 import torch
 
-from zoo_core.batches import Feed
-from zoo_core.data import Pictures
+from zoo_core.data.loader import Feed
+from zoo_core.data.pictures import Pictures
 from zoo_core.digest import tensor_digest
 from zoo_core.errors import RecipeError
 from zoo_core.findings import cost_of, findings_of

@@ -11,8 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from zoo_core.batches import Samples, loader, readers_watched
-from zoo_core.data import Pictures, open_data
+from zoo_core.data.loader import loader, readers_watched
+from zoo_core.data.opening import open_data
+from zoo_core.data.pictures import Pictures
+from zoo_core.data.samples import Samples
 from zoo_core.errors import DataError
 from zoo_core.humanize import duration
 from zoo_core.metrics import Metrics, measured

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from zoo_core.batches import Feed
+from zoo_core.data.loader import Feed
 from zoo_core.errors import RecipeError
 from zoo_core.model import ZooModel, classifier, scores_of_one_layer
 from zoo_core.modes import evaluating

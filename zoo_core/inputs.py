@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
-from zoo_core.decoding import ENDINGS
+from zoo_core.data.decoding import ENDINGS
 from zoo_core.errors import DataError
 
 Picture = Path | Image.Image | Tensor

@@ -94,7 +94,7 @@ class ZooModel(Freezable):
 
         `train=True` adds random crops and flips.
         """
-        from zoo_core.preprocessing import build_transform
+        from zoo_core.data.transforms import build_transform
 
         return build_transform(self.input, train=train)
 

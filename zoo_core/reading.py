@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from zoo_core.decoding import read_picture
+from zoo_core.data.decoding import read_picture
 from zoo_core.errors import DataError
 from zoo_core.inputs import Picture
 from zoo_core.model import ZooModel

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from zoo_core.charts import Chart, Marks, chart
 from zoo_core.comparison import RunSummary, summary
-from zoo_core.data import Pictures
+from zoo_core.data.pictures import Pictures
 from zoo_core.files import written
 from zoo_core.humanize import byte_size, duration
 from zoo_core.metrics import Metrics, confusion, measured

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from zoo_core.batches import Feed
+from zoo_core.data.loader import Feed
 from zoo_core.model import ZooModel
 from zoo_core.modes import evaluating
 from zoo_core.processes import Processes

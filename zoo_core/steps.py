@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from zoo_core.balance import class_weights
-from zoo_core.batches import Batch
-from zoo_core.data import Pictures
+from zoo_core.data.balance import class_weights
+from zoo_core.data.loader import Batch
+from zoo_core.data.pictures import Pictures
 from zoo_core.memory import Fitting
 from zoo_core.model import ZooModel
 from zoo_core.precision import Precision

@@ -11,10 +11,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from zoo_core.batches import Feed, FixedViews, Order, Samples
 from zoo_core.caching import Caching, forecast
 from zoo_core.chain import owner
-from zoo_core.data import Pictures, is_tensor_item
+from zoo_core.data.loader import Feed, Order
+from zoo_core.data.pictures import Pictures, is_tensor_item
+from zoo_core.data.samples import FixedViews, Samples
 from zoo_core.errors import RecipeError
 from zoo_core.humanize import byte_size
 from zoo_core.memory import Fitting

@@ -28,10 +28,10 @@ from zoo_core.conformance.cases import Case, Result
 from zoo_core.conformance.contract import CONTRACT
 from zoo_core.conformance.package import imports_no_torch
 from zoo_core.conformance.plugin import examinations, specimen_cases
+from zoo_core.conformance.regularizers import check_regularizer as check_regularizer
 from zoo_core.conformance.specimen import Specimen
 from zoo_core.errors import ZooError
 from zoo_core.plugins import installed_entries
-from zoo_core.regularizer_checks import check_regularizer as check_regularizer
 from zoo_core.types import Architecture, InputSpec
 
 

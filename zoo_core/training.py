@@ -13,8 +13,11 @@ from typing import Any, Literal
 
 import torch
 
-from zoo_core.batches import readers_watched, seeded
-from zoo_core.data import Pictures, open_data
+from zoo_core.data.loader import readers_watched
+from zoo_core.data.opening import open_data
+from zoo_core.data.pictures import Pictures
+from zoo_core.data.samples import seeded
+from zoo_core.data.splitting import split as split_in_two
 from zoo_core.engine import Session
 from zoo_core.errors import DataError, RecipeError
 from zoo_core.evaluation import matched
@@ -27,7 +30,6 @@ from zoo_core.regularize import regularizers as stack_of
 from zoo_core.replaying import VALIDATION, refuse_another
 from zoo_core.runs import Run, RunFolder, new_folder
 from zoo_core.settings import Settings
-from zoo_core.splitting import split as split_in_two
 from zoo_core.stamps import read_sha256
 from zoo_core.subset import apply
 from zoo_core.supply import augmented, refuse_cache

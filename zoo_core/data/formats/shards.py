@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from zoo_core.decoding import ENDINGS, Encoded
+from zoo_core.data.decoding import ENDINGS, Encoded
+from zoo_core.data.formats.numbering import natural, numbered
+from zoo_core.data.pictures import Pictures
+from zoo_core.data.specs import Spec
 from zoo_core.errors import DataError
-from zoo_core.formats.numbering import natural, numbered
-from zoo_core.pictures import Pictures
-from zoo_core.specs import Spec
 
 PICTURES = tuple(ending.removeprefix(".") for ending in ENDINGS)
 RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")

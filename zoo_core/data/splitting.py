@@ -8,9 +8,9 @@ from typing import Any
 
 import torch
 
-from zoo_core.balance import indices_by_class
+from zoo_core.data.balance import indices_by_class
+from zoo_core.data.pictures import Pictures
 from zoo_core.errors import DataError
-from zoo_core.pictures import Pictures
 
 ALONE = "Add pictures, or pass val=False for no validation."
 
@@ -22,7 +22,7 @@ def split(pictures: Pictures, held_out: int | float, seed: int) -> tuple[Picture
     its share, and equal pictures are on the same side: those with the same bytes. Datasets that zoo
     did not open are not read for that. Raises DataError where that cannot be.
 
-    >>> from zoo_core.data import open_data
+    >>> from zoo_core.data.opening import open_data
     >>> train, val = split(open_data("digits"), 0.2, seed=0)
     >>> len(train), len(val), sorted(set(val.targets))
     (1438, 359, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9])

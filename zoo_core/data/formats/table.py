@@ -7,11 +7,11 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
-from zoo_core.decoding import Files
+from zoo_core.data.decoding import Files
+from zoo_core.data.formats.numbering import natural, numbered
+from zoo_core.data.pictures import Pictures
+from zoo_core.data.specs import Spec, chosen_part
 from zoo_core.errors import DataError, did_you_mean
-from zoo_core.formats.numbering import natural, numbered
-from zoo_core.pictures import Pictures
-from zoo_core.specs import Spec, chosen_part
 
 Row = dict[str, str]
 MORE = "..."  # where the reader puts cells beyond the last column

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from zoo_core.decoding import Encoded, file_content
+from zoo_core.data.decoding import Encoded, file_content
+from zoo_core.data.formats.numbering import numbered
+from zoo_core.data.pictures import Pictures
+from zoo_core.data.specs import Spec, chosen_part
 from zoo_core.errors import DataError, did_you_mean
-from zoo_core.formats.numbering import numbered
-from zoo_core.pictures import Pictures
-from zoo_core.specs import Spec, chosen_part
 
 LABELS = ("label", "labels")
 

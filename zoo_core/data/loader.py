@@ -1,167 +1,21 @@
-"""Pictures -> batches of tensors.
-
-What a sample looks like depends on (seed, epoch, index), or on (seed, view, index) where there are
-fixed views, and on nothing else: not on the process that made it, nor on what came before it. Which
-samples are in a batch depends on (seed, epoch) alone; several processes share each batch.
-"""
+"""Batches: the order of samples, and the processes that read them."""
 
 from __future__ import annotations
 
 import contextlib
-import functools
-import hashlib
 import math
 import os
-import random
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Sampler
 
-from zoo_core.balance import balanced_order
-from zoo_core.data import Pictures
+from zoo_core.data.balance import balanced_order
+from zoo_core.data.samples import Key, Samples, seeded
 from zoo_core.errors import DataError
-
-# Preprocessed pictures up to this size stay in memory, so that an epoch costs no decoding.
-MEMORY = 256 * 2**20
-
-Key = tuple[int, int]
-
-
-class Samples(Dataset[Any]):
-    """Preprocessed samples by (epoch, index).
-
-    `random`: whether the transform draws random numbers. `views`: how many different samples there
-    are of a picture, where they are not new in each epoch.
-    """
-
-    views = 1
-
-    def __init__(
-        self, pictures: Pictures, transform: Callable[[Any], Tensor], *, random: bool, seed: int
-    ) -> None:
-        self.pictures, self.transform, self.random, self.seed = pictures, transform, random, seed
-        self.held: Tensor | None = None
-        self.targets = pictures.target_tensor()
-
-    def __len__(self) -> int:
-        return len(self.pictures)
-
-    def hold(self) -> bool:
-        """Keep everything preprocessed, where that can be.
-
-        Returns whether it is held.
-        """
-        if self.held is None and self.can_be_held:
-            keys = ((view, i) for view in range(1, self.views + 1) for i in range(len(self)))
-            self.held = _stack([self.sample(*key) for key in keys])
-        return self.held is not None
-
-    @functools.cached_property
-    def can_be_held(self) -> bool:
-        """Whether nothing is random, and all fits in memory."""
-        if self.random or not self.pictures.fixed:
-            return False
-        first = self.sample(1, 0)
-        return first.numel() * first.element_size() * len(self) * self.views <= MEMORY
-
-    @functools.cached_property
-    def fingerprint(self) -> str:
-        """What identifies the pictures; it takes reading them."""
-        return self.pictures.fingerprint()
-
-    def view(self, epoch: int) -> int:
-        """Which of the fixed views an epoch shows."""
-        return (epoch - 1) % self.views
-
-    def rows(self, epoch: int, indices: Tensor) -> Tensor:
-        """The samples at `indices` (N,) out of those that are held."""
-        assert self.held is not None
-        places = indices + self.view(epoch) * len(self)
-        return self.held.index_select(0, places.to(self.held.device, non_blocking=True))
-
-    def __getitems__(self, keys: Sequence[Key]) -> tuple[Tensor, Tensor]:
-        """A whole batch at once, which DataLoader asks for."""
-        indices = torch.tensor([index for _, index in keys])
-        if self.held is not None:
-            return self.rows(keys[0][0], indices), self.targets[indices]
-        return _stack([self.sample(*key) for key in keys]), self.targets[indices]
-
-    def __getitem__(self, key: Key) -> Any:
-        return self.__getitems__([key])
-
-    def sample(self, epoch: int, index: int) -> Tensor:
-        """One preprocessed sample."""
-        if self.pictures.fixed and not self.random:
-            return self.read(index, self.transform)
-        with seeded(self.seed, epoch, index):
-            return self.read(index, self.transform)
-
-    def read(self, index: int, transform: Callable[[Any], Tensor]) -> Tensor:
-        """The picture at `index`, transformed; a tensor counts as preprocessed."""
-        item = self.pictures.read(index)
-        return item if isinstance(item, Tensor) else transform(item)
-
-
-class FixedViews(Samples):
-    """The same few views of each picture, in turn by epoch, so that they can be computed once.
-
-    The first is what evaluation sees, the second its exact mirror image where `mirrors`, the others
-    are random crops and flips. `plain`: the transform of evaluation.
-    """
-
-    def __init__(
-        self,
-        pictures: Pictures,
-        transform: Callable[[Any], Tensor],
-        *,
-        seed: int,
-        views: int,
-        plain: Callable[[Any], Tensor],
-        mirrors: bool,
-    ) -> None:
-        super().__init__(pictures, transform, random=False, seed=seed)
-        self.views, self.plain, self.mirrors = views, plain, mirrors
-
-    def sample(self, epoch: int, index: int) -> Tensor:
-        view = self.view(epoch)
-        with seeded(self.seed, view, index):
-            if view == 0:
-                return self.read(index, self.plain)
-            if view == 1 and self.mirrors:
-                return self.read(index, self.plain).flip(-1)
-            return self.read(index, self.transform)
-
-
-def _stack(tensors: list[Tensor]) -> Tensor:
-    shapes = {tuple(tensor.shape) for tensor in tensors}
-    if len(shapes) > 1:
-        some = ", ".join(map(str, sorted(shapes)[:3]))
-        raise DataError(f"The tensors of this data have different shapes: {some}.")
-    return torch.stack(tensors)
-
-
-class seeded:
-    """Random numbers inside depend on the given numbers alone.
-
-    Outside they go on as if nothing had happened.
-    """
-
-    def __init__(self, *numbers: int) -> None:
-        digest = hashlib.blake2b(repr(numbers).encode(), digest_size=8).digest()
-        self.seed = int.from_bytes(digest) >> 1
-
-    def __enter__(self) -> None:
-        self.state = torch.get_rng_state(), random.getstate()
-        torch.random.default_generator.manual_seed(self.seed)
-        random.seed(self.seed)
-
-    def __exit__(self, *error: Any) -> None:
-        torch.set_rng_state(self.state[0])
-        random.setstate(self.state[1])
 
 
 class Part(NamedTuple):

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from zoo_core.decoding import Rows
+from zoo_core.data.decoding import Rows
+from zoo_core.data.pictures import Pictures
+from zoo_core.data.specs import Spec
+from zoo_core.data.splitting import stratified
 from zoo_core.errors import DataError
-from zoo_core.pictures import Pictures
-from zoo_core.specs import Spec
-from zoo_core.splitting import stratified
 
 DIGITS = tuple("0123456789")
 IDX_NAMES = {"train": "train", "test": "t10k"}

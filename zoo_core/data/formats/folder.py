@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from zoo_core.decoding import ENDINGS, Files
+from zoo_core.data.decoding import ENDINGS, Files
+from zoo_core.data.formats.numbering import natural
+from zoo_core.data.pictures import Pictures
+from zoo_core.data.specs import Spec
 from zoo_core.errors import DataError
-from zoo_core.formats.numbering import natural
-from zoo_core.pictures import Pictures
-from zoo_core.specs import Spec
 
 
 def open_folder(spec: Spec) -> Pictures:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from zoo_core.decoding import Chosen, has_digests, item_digest
+from zoo_core.data.decoding import Chosen, has_digests, item_digest
 
 
 class Pictures(Dataset[tuple[Any, Any]]):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
+from zoo_core.data.pictures import Pictures
 from zoo_core.errors import DataError
-from zoo_core.pictures import Pictures
 from zoo_core.progress import Bar
 
 # How many pictures are decoded at once, how many wait for it, and how many faults are shown.

@@ -20,34 +20,17 @@ from typing import Any
 
 from torch.utils.data import DataLoader, IterableDataset
 
-from zoo_core.balance import balanced_order, class_weights
-from zoo_core.decoding import Files, read_picture
+from zoo_core.data.formats import arrays
+from zoo_core.data.formats.folder import open_folder
+from zoo_core.data.formats.hfds import open_hfds
+from zoo_core.data.formats.objects import open_dataset
+from zoo_core.data.formats.shards import open_wds
+from zoo_core.data.formats.table import open_csv
+from zoo_core.data.formats.torchvision_sets import open_torch
+from zoo_core.data.pictures import Pictures
+from zoo_core.data.specs import Format, parse
+from zoo_core.data.unreadable import readable
 from zoo_core.errors import DataError, did_you_mean
-from zoo_core.formats import arrays
-from zoo_core.formats.folder import open_folder
-from zoo_core.formats.hfds import open_hfds
-from zoo_core.formats.objects import open_dataset
-from zoo_core.formats.shards import open_wds
-from zoo_core.formats.table import open_csv
-from zoo_core.formats.torchvision_sets import open_torch
-from zoo_core.pictures import Pictures, is_tensor_item
-from zoo_core.specs import Format, parse
-from zoo_core.splitting import per_class, split, stratified
-from zoo_core.unreadable import readable
-
-__all__ = [
-    "FORMATS",
-    "Files",
-    "Pictures",
-    "balanced_order",
-    "class_weights",
-    "is_tensor_item",
-    "open_data",
-    "per_class",
-    "read_picture",
-    "split",
-    "stratified",
-]
 
 FORMATS = {
     "digits": Format("digits", arrays.open_digits),

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from zoo_core.data.pictures import Pictures
 from zoo_core.errors import DataError, did_you_mean
-from zoo_core.pictures import Pictures
 
 PARTS = ("train", "test")
 OPTIONS = re.compile(r"\w+=[^&=]*(&\w+=[^&=]*)*")

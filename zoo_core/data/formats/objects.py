@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from zoo_core.decoding import Chosen
+from zoo_core.data.decoding import Chosen
+from zoo_core.data.pictures import Pictures
 from zoo_core.errors import DataError
-from zoo_core.pictures import Pictures
 
 
 def open_dataset(data: Any, *, skip: bool = False) -> Pictures:

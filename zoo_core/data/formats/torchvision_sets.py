@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from zoo_core.decoding import Files, Rows
+from zoo_core.data.decoding import Files, Rows
+from zoo_core.data.formats.objects import open_dataset
+from zoo_core.data.pictures import Pictures
+from zoo_core.data.specs import Spec, chosen_part, expanded
 from zoo_core.errors import DataError, did_you_mean
-from zoo_core.formats.objects import open_dataset
-from zoo_core.pictures import Pictures
-from zoo_core.specs import Spec, chosen_part, expanded
 
 # Sets by name: torchvision's class, and its parts under the names that torchvision has for them.
 HALVES = {"train": "train", "test": "test"}
