@@ -16,7 +16,7 @@ from torch.utils.data import TensorDataset
 
 import zoo_core as zoo
 from zoo_core.data.opening import open_data
-from zoo_core.metrics import average_precision, calibration_error, confusion, measured
+from zoo_core.inference.metrics import average_precision, calibration_error, confusion, measured
 
 
 def case(count: int, classes: int, present: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:

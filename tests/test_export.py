@@ -18,7 +18,7 @@ from in_process import run
 from PIL import Image
 
 import zoo_core as zoo
-from zoo_core import exchange, exporting
+from zoo_core.inference import export, export_formats
 
 ZOO = [sys.executable, "-m", "zoo_core"]
 KINDS = ("onnx", "pt2")
@@ -79,12 +79,14 @@ def test_a_file_of_another_network_is_refused(kind, lenet, tmp_path):
     other = zoo.create("lenet5", pretrained=True)
     with torch.no_grad():
         other.conv1.weight.mul_(1.01)
-    path, form = tmp_path / "other", exchange.FORMATS[kind]
-    form.write(exchange.traced(other.eval(), torch.zeros(2, 1, 32, 32), dynamic=True), path, "{}")
+    path, form = tmp_path / "other", export_formats.FORMATS[kind]
+    form.write(
+        export_formats.traced(other.eval(), torch.zeros(2, 1, 32, 32), dynamic=True), path, "{}"
+    )
     x = pictures(lenet, 4)
-    assert exporting._difference(form.open(path), [x], [scores(other, x)]) < 1e-4
+    assert export._difference(form.open(path), [x], [scores(other, x)]) < 1e-4
     with pytest.raises(zoo.WeightsError, match=r"gives other scores than the model: 1\.0e-02"):
-        exporting._difference(form.open(path), [x], [scores(lenet, x)])
+        export._difference(form.open(path), [x], [scores(lenet, x)])
 
 
 def test_a_hook_that_changes_scores_is_found_and_leaves_no_file(lenet, tmp_path):
@@ -232,10 +234,10 @@ def test_bad_arguments(name, given, error, message, lenet, tmp_path):
 def test_more_than_onnx_holds_is_refused_before_it_is_written(tmp_path):
     """3 GB that take no memory: a view of one number."""
     large = torch.nn.Linear(2, 2)
-    program = exchange.traced(large, torch.zeros(2, 2), dynamic=True)
+    program = export_formats.traced(large, torch.zeros(2, 2), dynamic=True)
     program.state_dict["weight"] = torch.nn.Parameter(torch.zeros(1).expand(30_000, 30_000))
     with pytest.raises(zoo.WeightsError, match=r"2 GB at most.*3,600,000,008 bytes.*\.pt2"):
-        exchange.FORMATS["onnx"].write(program, tmp_path / "model.onnx", "{}")
+        export_formats.FORMATS["onnx"].write(program, tmp_path / "model.onnx", "{}")
     assert list(tmp_path.iterdir()) == []
 
 

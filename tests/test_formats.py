@@ -20,7 +20,7 @@ from zoo_core.data.decoding import ENDINGS
 from zoo_core.data.opening import open_data
 from zoo_core.data.pictures import Pictures
 from zoo_core.data.splitting import split
-from zoo_core.inputs import picture_files
+from zoo_core.inference.inputs import picture_files
 
 FASHION = Path("/usr/share/datasets/fashion-mnist")
 

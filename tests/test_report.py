@@ -25,7 +25,7 @@ from zoo_core.chain import stage_rows
 from zoo_core.charts import Marks, chart
 from zoo_core.data.opening import open_data
 from zoo_core.data.pictures import Pictures
-from zoo_core.mistakes import most_confused, worst_mistakes
+from zoo_core.inference.mistakes import most_confused, worst_mistakes
 from zoo_core.report import Findings, render, wilson, write_report
 from zoo_core.runs import Run
 from zoo_core.thumbnails import data_uri

@@ -10,9 +10,9 @@ Importing this package imports no torch: each name is loaded when it is first us
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from zoo_core.lazy import handed_on
 from zoo_core.version import __version__ as __version__
 
 if TYPE_CHECKING:
@@ -31,10 +31,10 @@ if TYPE_CHECKING:
     from zoo_core.errors import UnknownName as UnknownName
     from zoo_core.errors import WeightsError as WeightsError
     from zoo_core.errors import ZooError as ZooError
-    from zoo_core.evaluation import evaluate as evaluate
-    from zoo_core.exporting import export as export
     from zoo_core.hookspecs import hookimpl as hookimpl
-    from zoo_core.prediction import predict as predict
+    from zoo_core.inference.evaluate import evaluate as evaluate
+    from zoo_core.inference.export import export as export
+    from zoo_core.inference.predict import predict as predict
     from zoo_core.publish import push as push
     from zoo_core.regularize import Regularizer as Regularizer
     from zoo_core.regularize import regularizers as regularizers
@@ -47,50 +47,22 @@ if TYPE_CHECKING:
     from zoo_core.types import Stage as Stage
     from zoo_core.types import WeightSource as WeightSource
 
-
-_HOME = {
-    "create": "building",
-    "evaluate": "evaluation",
-    "export": "exporting",
-    "finetune": "training",
-    "freeze_until": "transfer",
-    "hookimpl": "hookspecs",
-    "info": "catalogue",
-    "list_models": "catalogue",
-    "predict": "prediction",
-    "push": "publish",
-    "regularizers": "regularize",
-    "Regularizer": "regularize",
-    "Architecture": "types",
-    "Fetched": "types",
-    "ModelInfo": "types",
-    "RegularizerSpec": "types",
-    "Stage": "types",
-    "WeightSource": "types",
-    "DataError": "errors",
-    "FreezeError": "errors",
-    "HashMismatch": "errors",
-    "ManifestError": "errors",
-    "NotCached": "errors",
-    "PluginError": "errors",
-    "PublishError": "errors",
-    "RecipeError": "errors",
-    "SourceError": "errors",
-    "UnknownName": "errors",
-    "WeightsError": "errors",
-    "ZooError": "errors",
-}
-
-__all__ = sorted(_HOME)
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *_HOME])
+__getattr__, __dir__, __all__ = handed_on(
+    __name__,
+    {
+        "building": "create",
+        "catalogue": "info list_models",
+        "errors": "DataError FreezeError HashMismatch ManifestError NotCached "
+        "PluginError PublishError RecipeError SourceError UnknownName "
+        "WeightsError ZooError",
+        "hookspecs": "hookimpl",
+        "inference.evaluate": "evaluate",
+        "inference.export": "export",
+        "inference.predict": "predict",
+        "publish": "push",
+        "regularize": "Regularizer regularizers",
+        "training": "finetune",
+        "transfer": "freeze_until",
+        "types": "Architecture Fetched ModelInfo RegularizerSpec Stage WeightSource",
+    },
+)

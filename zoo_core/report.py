@@ -24,8 +24,8 @@ from zoo_core.comparison import RunSummary, summary
 from zoo_core.data.pictures import Pictures
 from zoo_core.files import written
 from zoo_core.humanize import byte_size, duration
-from zoo_core.metrics import Metrics, confusion, measured
-from zoo_core.mistakes import most_confused, worst_mistakes
+from zoo_core.inference.metrics import Metrics, confusion, measured
+from zoo_core.inference.mistakes import most_confused, worst_mistakes
 from zoo_core.runs import Run, without_none
 from zoo_core.thumbnails import data_uri
 

@@ -20,7 +20,7 @@ from zoo_core.data.samples import seeded
 from zoo_core.data.splitting import split as split_in_two
 from zoo_core.engine import Session
 from zoo_core.errors import DataError, RecipeError
-from zoo_core.evaluation import matched
+from zoo_core.inference.matching import matched, refuse_wrong_size
 from zoo_core.model import ZooModel
 from zoo_core.modes import evaluating
 from zoo_core.processes import Processes
@@ -33,7 +33,6 @@ from zoo_core.settings import Settings
 from zoo_core.stamps import read_sha256
 from zoo_core.subset import apply
 from zoo_core.supply import augmented, refuse_cache
-from zoo_core.tensor_sizes import refuse_wrong_size
 from zoo_core.tracking import Tracker
 from zoo_core.version import __version__
 

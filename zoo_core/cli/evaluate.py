@@ -13,7 +13,7 @@ from zoo_core.cli.saving import OutFile, csv_text, save
 from zoo_core.files import name_or_path
 
 if TYPE_CHECKING:
-    from zoo_core.metrics import ClassMetrics, Metrics
+    from zoo_core.inference.metrics import ClassMetrics, Metrics
 
 FIGURES = ("count", "accuracy", "precision", "f1")
 
@@ -45,7 +45,7 @@ def command(
     Accuracy of a class: the share of its pictures that is found. Precision: the share that is right
     of what is called so. ECE: how far confidence is from accuracy, on average.
     """
-    from zoo_core.evaluation import evaluate
+    from zoo_core.inference.evaluate import evaluate
 
     unreadable = "skip" if skip_unreadable else "stop"
     found = evaluate(name_or_path(model), data, batch_size=batch_size, unreadable=unreadable)

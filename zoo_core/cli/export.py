@@ -37,7 +37,7 @@ def command(
 
     The file is opened again, and appears only when it gives the model's scores.
     """
-    from zoo_core.exporting import export
+    from zoo_core.inference.export import export
 
     done = export(
         name_or_path(model),

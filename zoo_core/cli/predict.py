@@ -13,7 +13,7 @@ from zoo_core.cli.saving import OutFile, csv_text, json_text, save
 from zoo_core.files import name_or_path
 
 if TYPE_CHECKING:
-    from zoo_core.prediction import Prediction
+    from zoo_core.inference.predict import Prediction
 
 
 @click.command("predict")
@@ -40,7 +40,7 @@ def command(
     out: Path | None,
 ) -> None:
     """Say what MODEL, a name or a run's folder, sees in PICTURES: files, folders, .npy arrays."""
-    from zoo_core.prediction import predict
+    from zoo_core.inference.predict import predict
 
     if as_json and as_csv:
         raise click.UsageError("--json and --csv exclude each other.")

@@ -29,7 +29,7 @@ from zoo_core.conformance.contract import (
     chain_can_be_pickled,
 )
 from zoo_core.conformance.specimen import CLASSES, Specimen, attempt
-from zoo_core.exchange import traced
+from zoo_core.inference.export_formats import traced
 
 CLOSE = 1e-3  # of the largest score: more than rounding of another kernel, less than any mistake
 

@@ -10,14 +10,13 @@ import torch
 from torch import Tensor
 
 from zoo_core.errors import DataError
-from zoo_core.evaluation import as_model
-from zoo_core.inputs import Picture, inputs
+from zoo_core.inference.inputs import Picture, inputs
+from zoo_core.inference.matching import as_model, refuse_wrong_size
+from zoo_core.inference.reading import reading
 from zoo_core.model import ZooModel
 from zoo_core.modes import evaluating
 from zoo_core.progress import Bar
-from zoo_core.reading import reading
 from zoo_core.runs import Run
-from zoo_core.tensor_sizes import refuse_wrong_size
 
 
 class Prediction(TypedDict):

@@ -15,13 +15,13 @@ from torch import Tensor, nn
 from torch.export import ExportedProgram
 
 from zoo_core.errors import UnknownName, WeightsError, ZooError, did_you_mean
-from zoo_core.evaluation import as_model
-from zoo_core.exchange import FORMATS, traced
 from zoo_core.files import written
-from zoo_core.inputs import inputs
+from zoo_core.inference.export_formats import FORMATS, traced
+from zoo_core.inference.inputs import inputs
+from zoo_core.inference.matching import as_model
+from zoo_core.inference.reading import reading
 from zoo_core.model import ZooModel, check_count
 from zoo_core.modes import evaluating
-from zoo_core.reading import reading
 from zoo_core.runs import Run
 from zoo_core.version import __version__
 

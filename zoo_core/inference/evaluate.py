@@ -13,16 +13,14 @@ from torch.nn import functional
 
 from zoo_core.data.loader import loader, readers_watched
 from zoo_core.data.opening import open_data
-from zoo_core.data.pictures import Pictures
 from zoo_core.data.samples import Samples
-from zoo_core.errors import DataError
 from zoo_core.humanize import duration
-from zoo_core.metrics import Metrics, measured
+from zoo_core.inference.matching import as_model, matched, refuse_wrong_size
+from zoo_core.inference.metrics import Metrics, measured
 from zoo_core.model import ZooModel
 from zoo_core.modes import evaluating
 from zoo_core.progress import Bar
 from zoo_core.runs import Run
-from zoo_core.tensor_sizes import refuse_wrong_size
 
 
 def evaluate(
@@ -68,38 +66,6 @@ def evaluate(
 def _as_wide(targets: Tensor, classes: int) -> Tensor:
     """Multi-label targets with a column for each class of the model; no picture has the last."""
     return targets if targets.ndim == 1 else functional.pad(targets, (0, classes - len(targets.T)))
-
-
-def as_model(model: ZooModel | Run | str | Path) -> ZooModel:
-    """The model itself, that of a run, or the one behind a path or a name, with its weights."""
-    from zoo_core.building import brings_weights, create
-
-    if isinstance(model, Run):
-        return model.model
-    if isinstance(model, str | Path):
-        return create(model, pretrained=None if brings_weights(model) else True)
-    return model
-
-
-def matched(pictures: Pictures, labels: tuple[str, ...] | None, outputs: int) -> Pictures:
-    """The pictures with the model's class numbers.
-
-    Classes match by name where both sides have names, else they stay as they are.
-    """
-    if pictures.classes is not None and labels is not None and pictures.classes != labels:
-        unknown = [name for name in pictures.classes if name not in labels]
-        if unknown:
-            raise DataError(
-                f'{pictures.name} has a class "{unknown[0]}" that the model does not know.',
-                hint=f"It knows: {', '.join(labels[:5])}{', …' if len(labels) > 5 else ''}.",
-            )
-        return pictures.renamed(labels)
-    numbers = [pictures.num_classes - 1] if pictures.multilabel else pictures.targets
-    strange = [number for number in (min(numbers), max(numbers)) if not 0 <= number < outputs]
-    if strange:
-        has = f"has class number {strange[0]}"
-        raise DataError(f"{pictures.name} {has}; the model has {outputs} classes.")
-    return pictures
 
 
 def scored(

@@ -1,0 +1,78 @@
+"""Data for a model: the same classes in the same order, and pictures of its size."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from zoo_core.data.pictures import Pictures
+from zoo_core.errors import DataError
+from zoo_core.model import ZooModel
+from zoo_core.modes import evaluating
+from zoo_core.runs import Run
+
+
+def as_model(model: ZooModel | Run | str | Path) -> ZooModel:
+    """The model itself, that of a run, or the one behind a path or a name, with its weights."""
+    from zoo_core.building import brings_weights, create
+
+    if isinstance(model, Run):
+        return model.model
+    if isinstance(model, str | Path):
+        return create(model, pretrained=None if brings_weights(model) else True)
+    return model
+
+
+def matched(pictures: Pictures, labels: tuple[str, ...] | None, outputs: int) -> Pictures:
+    """The pictures with the model's class numbers.
+
+    Classes match by name where both sides have names, else they stay as they are.
+    """
+    if pictures.classes is not None and labels is not None and pictures.classes != labels:
+        unknown = [name for name in pictures.classes if name not in labels]
+        if unknown:
+            raise DataError(
+                f'{pictures.name} has a class "{unknown[0]}" that the model does not know.',
+                hint=f"It knows: {', '.join(labels[:5])}{', …' if len(labels) > 5 else ''}.",
+            )
+        return pictures.renamed(labels)
+    numbers = [pictures.num_classes - 1] if pictures.multilabel else pictures.targets
+    strange = [number for number in (min(numbers), max(numbers)) if not 0 <= number < outputs]
+    if strange:
+        has = f"has class number {strange[0]}"
+        raise DataError(f"{pictures.name} {has}; the model has {outputs} classes.")
+    return pictures
+
+
+def refuse_wrong_size(model: ZooModel, x: Any) -> None:
+    """Raise DataError where `x` is a tensor of one picture that the model cannot take.
+
+    Pictures of another kind are made to fit by the model's own transform.
+
+    >>> import torch, zoo_core as zoo
+    >>> refuse_wrong_size(zoo.create("lenet5"), torch.zeros(1, 32, 32))
+    """
+    if not isinstance(x, Tensor) or tuple(x.shape) == model.input.size:
+        return
+    first = next(model.parameters())
+    fits = x.ndim == 3 and len(x) == model.input.size[0]
+    cause = None
+    if fits:
+        try:
+            with evaluating(model), torch.inference_mode():
+                model(x[None].to(first.device, first.dtype))
+            return
+        except (RuntimeError, AssertionError, ValueError) as error:
+            cause = error
+    given, wanted = _written(tuple(x.shape)), _written(model.input.size)
+    raise DataError(
+        f"Tensors of {given} do not go through {model.info.name}, which is made for {wanted}.",
+        hint="Give PIL pictures, which zoo makes fit, or what model.transform() makes.",
+    ) from cause
+
+
+def _written(shape: tuple[int, ...]) -> str:
+    return "x".join(map(str, shape))
