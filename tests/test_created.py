@@ -19,7 +19,7 @@ from twins import MODELS, WITH_AUX
 
 import zoo_core as zoo
 from zoo_core.model import ZooModel
-from zoo_core.transfer import Freezable
+from zoo_core.transfer.freezing import Freezable
 from zoo_inception.googlenet import GoogLeNet
 
 pytestmark = pytest.mark.usefixtures("own_cache", "one_thread")

@@ -13,7 +13,7 @@ from autograd_twin import feeds, with_gradient
 from torch import nn
 
 import zoo_core as zoo
-from zoo_core.transfer import Freezable
+from zoo_core.transfer.freezing import Freezable
 
 STAGES = ["stem", "layer1", "layer2", "layer3", "layer4", "pool", "head"]
 

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from zoo_core.regularize import Regularizer as Regularizer
     from zoo_core.regularize import regularizers as regularizers
     from zoo_core.training import finetune as finetune
-    from zoo_core.transfer import freeze_until as freeze_until
+    from zoo_core.transfer.freezing import freeze_until as freeze_until
     from zoo_core.types import Architecture as Architecture
     from zoo_core.types import Fetched as Fetched
     from zoo_core.types import ModelInfo as ModelInfo
@@ -62,7 +62,7 @@ __getattr__, __dir__, __all__ = handed_on(
         "publish": "push",
         "regularize": "Regularizer regularizers",
         "training": "finetune",
-        "transfer": "freeze_until",
+        "transfer.freezing": "freeze_until",
         "types": "Architecture Fetched ModelInfo RegularizerSpec Stage WeightSource",
     },
 )

@@ -22,10 +22,10 @@ from zoo_core.data.samples import FixedViews, Samples, seeded
 from zoo_core.digest import tensor_digest
 from zoo_core.humanize import duration
 from zoo_core.model import ZooModel
-from zoo_core.modes import modes_kept
 from zoo_core.prefix import Prefix
 from zoo_core.processes import Processes
 from zoo_core.progress import Bar
+from zoo_core.transfer.modes import modes_kept
 from zoo_core.version import __version__
 
 SAMPLE = 32  # so many items of a dataset of one's own are read twice

@@ -81,7 +81,7 @@ def stage_rows(model: Any) -> list[dict[str, Any]]:
     """
     import torch
 
-    from zoo_core.modes import evaluating
+    from zoo_core.transfer.modes import evaluating
 
     first = next(model.parameters())
     x = torch.zeros(1, *model.input.size, device=first.device, dtype=first.dtype)

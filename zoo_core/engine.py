@@ -49,7 +49,6 @@ from zoo_core.resuming import (
 from zoo_core.runs import Run, RunFolder, model_recipe, saved_names
 from zoo_core.scoring import scores_of, validated
 from zoo_core.settings import Phase, Settings
-from zoo_core.snapshot import Snapshot, moving
 from zoo_core.standing import Place, Tried
 from zoo_core.steps import Loss, Stepper
 from zoo_core.subset import apply, trained_range
@@ -66,6 +65,7 @@ from zoo_core.telling import (
     what_the_cache_saved,
 )
 from zoo_core.tracking import Tracker
+from zoo_core.transfer.snapshot import Snapshot, moving
 
 
 class Session:

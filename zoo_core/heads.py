@@ -8,11 +8,11 @@ from torch import Tensor, nn
 from zoo_core.data.loader import Feed
 from zoo_core.errors import RecipeError
 from zoo_core.model import ZooModel, classifier, scores_of_one_layer
-from zoo_core.modes import evaluating
 from zoo_core.processes import Processes
 from zoo_core.ridge import Solution, solve
 from zoo_core.settings import Settings
 from zoo_core.supply import Supply
+from zoo_core.transfer.modes import evaluating
 
 
 def solves_head(model: ZooModel, settings: Settings, *, multilabel: bool) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from zoo_core.snapshot import moving
+from zoo_core.transfer.snapshot import moving
 
 
 class Fitting:

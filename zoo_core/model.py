@@ -19,8 +19,8 @@ from torch import Tensor, nn
 
 from zoo_core.chain import before, run_stages, stage_rows
 from zoo_core.errors import PluginError, ZooError
-from zoo_core.swap import swap_class
-from zoo_core.transfer import Freezable
+from zoo_core.transfer.freezing import Freezable
+from zoo_core.transfer.swap import swap_class
 from zoo_core.types import InputSpec, ModelInfo, Pushed, Stage
 
 

@@ -19,7 +19,7 @@ import torch
 
 from zoo_core.errors import RecipeError
 from zoo_core.runs import kept_whole
-from zoo_core.snapshot import Snapshot
+from zoo_core.transfer.snapshot import Snapshot
 
 if TYPE_CHECKING:
     from zoo_core.engine import Session

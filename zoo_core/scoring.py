@@ -8,9 +8,9 @@ from torch.nn import functional
 
 from zoo_core.data.loader import Feed
 from zoo_core.model import ZooModel
-from zoo_core.modes import evaluating
 from zoo_core.processes import Processes
 from zoo_core.supply import Supply
+from zoo_core.transfer.modes import evaluating
 
 
 def scores_of(model: ZooModel, feed: Feed, supply: Supply, processes: Processes) -> Tensor:

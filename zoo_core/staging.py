@@ -25,10 +25,10 @@ from zoo_core.chain import owner
 from zoo_core.errors import PublishError, WeightsError
 from zoo_core.lineage import Below, Delta, base_of, decided, difference, equal, inherited_license
 from zoo_core.model import ZooModel
-from zoo_core.modes import evaluating
 from zoo_core.runs import RECIPE, without_none
 from zoo_core.saved import CONFIG, SCHEMA, Base, Saved, saved_input
 from zoo_core.stamps import read_sha256
+from zoo_core.transfer.modes import evaluating
 from zoo_core.weights import split_reference
 
 

@@ -20,12 +20,12 @@ from zoo_core.errors import RecipeError
 from zoo_core.humanize import byte_size
 from zoo_core.memory import Fitting
 from zoo_core.model import ZooModel
-from zoo_core.modes import evaluating
 from zoo_core.precision import Precision
 from zoo_core.prefix import Prefix, entered, frozen_stages, rows_for
 from zoo_core.processes import Processes
 from zoo_core.regularize import Stack, called
 from zoo_core.settings import Settings
+from zoo_core.transfer.modes import evaluating
 from zoo_core.types import Stage
 
 TRAIN, VAL = "training pictures", "validation pictures"

@@ -22,7 +22,6 @@ from zoo_core.engine import Session
 from zoo_core.errors import DataError, RecipeError
 from zoo_core.inference.matching import matched, refuse_wrong_size
 from zoo_core.model import ZooModel
-from zoo_core.modes import evaluating
 from zoo_core.processes import Processes
 from zoo_core.recipes import BEST, RECIPE, SCHEMA, read_recipe
 from zoo_core.regularize import Regularizer, Stack, called
@@ -34,6 +33,7 @@ from zoo_core.stamps import read_sha256
 from zoo_core.subset import apply
 from zoo_core.supply import augmented, refuse_cache
 from zoo_core.tracking import Tracker
+from zoo_core.transfer.modes import evaluating
 from zoo_core.version import __version__
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from zoo_core.snapshot import Snapshot, moving
+from zoo_core.transfer import Snapshot, moving
 from zoo_regularizers.on_weights import OnTrained
 from zoo_regularizers.pieces import pieces
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from zoo_core.errors import RecipeError, did_you_mean
 from zoo_core.regularize import Regularizer, Stack, Verdict, at_least_zero
-from zoo_core.snapshot import Snapshot
+from zoo_core.transfer import Snapshot
 from zoo_regularizers.stopping_rules import RULES, Course
 
 

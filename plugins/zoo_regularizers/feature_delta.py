@@ -14,7 +14,7 @@ from torch.utils._pytree import tree_map_only
 from zoo_core.chain import chain_of, run_stages
 from zoo_core.errors import RecipeError
 from zoo_core.regularize import Regularizer, at_least_zero
-from zoo_core.snapshot import moving
+from zoo_core.transfer import moving
 from zoo_core.types import Stage
 from zoo_regularizers.places import kept_in_eval, modules_of, places, trained_layers
 

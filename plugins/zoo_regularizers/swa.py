@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from zoo_core.modes import modes_kept
 from zoo_core.regularize import at_least_zero
+from zoo_core.transfer import modes_kept
 from zoo_regularizers.averaging import Averaging
 
 NUMBERS = ("count", "step", "validations", "last", "_measured")

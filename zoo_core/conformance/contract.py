@@ -19,7 +19,7 @@ from zoo_core.conformance.cases import NotHere, expect
 from zoo_core.conformance.specimen import CLASSES, Specimen, attempt, takes_pictures
 from zoo_core.errors import FreezeError
 from zoo_core.model import ZooModel
-from zoo_core.modes import modes_kept
+from zoo_core.transfer.modes import modes_kept
 from zoo_core.types import Stage
 
 Check = Callable[[Specimen], str | None]

@@ -18,9 +18,9 @@ from zoo_core.humanize import duration
 from zoo_core.inference.matching import as_model, matched, refuse_wrong_size
 from zoo_core.inference.metrics import Metrics, measured
 from zoo_core.model import ZooModel
-from zoo_core.modes import evaluating
 from zoo_core.progress import Bar
 from zoo_core.runs import Run
+from zoo_core.transfer.modes import evaluating
 
 
 def evaluate(

@@ -21,8 +21,8 @@ from zoo_core.inference.inputs import inputs
 from zoo_core.inference.matching import as_model
 from zoo_core.inference.reading import reading
 from zoo_core.model import ZooModel, check_count
-from zoo_core.modes import evaluating
 from zoo_core.runs import Run
+from zoo_core.transfer.modes import evaluating
 from zoo_core.version import __version__
 
 TOLERANCE = 1e-4  # of the largest score

@@ -11,8 +11,8 @@ from torch import Tensor
 from zoo_core.data.pictures import Pictures
 from zoo_core.errors import DataError
 from zoo_core.model import ZooModel
-from zoo_core.modes import evaluating
 from zoo_core.runs import Run
+from zoo_core.transfer.modes import evaluating
 
 
 def as_model(model: ZooModel | Run | str | Path) -> ZooModel:

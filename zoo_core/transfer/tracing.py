@@ -17,7 +17,7 @@ from torch.autograd.graph import Node, get_gradient_edge
 from torch.utils._pytree import tree_leaves, tree_map_only
 
 from zoo_core.errors import FreezeError
-from zoo_core.modes import can_learn, evaluating, everything_learns, recording
+from zoo_core.transfer.modes import can_learn, evaluating, everything_learns, recording
 from zoo_core.types import InputSpec
 
 

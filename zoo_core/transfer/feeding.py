@@ -15,7 +15,7 @@ from torch import nn
 from torch.autograd.graph import Node
 
 from zoo_core.errors import FreezeError
-from zoo_core.tracing import behind, watch
+from zoo_core.transfer.tracing import behind, watch
 from zoo_core.types import Stage
 
 

@@ -16,10 +16,10 @@ from torch.nn.parameter import is_lazy
 
 from zoo_core.chain import before, chain_of
 from zoo_core.errors import FreezeError, UnknownName, did_you_mean
-from zoo_core.feeding import Feeding, declared, tied, traced
-from zoo_core.modes import can_learn
-from zoo_core.param_groups import param_groups
-from zoo_core.swap import Swapped, swap_class
+from zoo_core.transfer.feeding import Feeding, declared, tied, traced
+from zoo_core.transfer.modes import can_learn
+from zoo_core.transfer.param_groups import param_groups
+from zoo_core.transfer.swap import Swapped, swap_class
 
 
 @dataclass(frozen=True)
