@@ -16,7 +16,7 @@ from torch.nn import functional
 
 import zoo_core as zoo
 from benchmarks.measure import Row, Skipped, alternate, at_least, at_most, show
-from zoo_core.regularize import Stack
+from zoo_core.regularize.stack import Stack
 
 ROUNDS = 9
 NAMES = ("l2=1e-4", "l1=1e-5", "l2-sp=0.01", "max-norm=3")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from zoo_core.regularize import Stack
+from zoo_core.regularize.stack import Stack
 
 
 def step(

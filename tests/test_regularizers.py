@@ -12,7 +12,8 @@ from torch import nn
 import zoo_core as zoo
 from zoo_core.catalogue import catalogue
 from zoo_core.cli import regularizers as card
-from zoo_core.regularize import Regularizer, Stack, Verdict
+from zoo_core.regularize.regularizer import Regularizer, Verdict
+from zoo_core.regularize.stack import Stack
 from zoo_core.testing import check_regularizer
 
 QUIET = {"out": False, "progress": False}

@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import zoo_core as zoo
 from zoo_core.data.opening import open_data
-from zoo_core.regularize import Regularizer, Verdict
+from zoo_core.regularize.regularizer import Regularizer, Verdict
 
 # What Lightning says of the machine, of its own code, of a first step that a scaler skips, and of a
 # folder that the run before wrote to.

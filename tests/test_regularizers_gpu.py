@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 import zoo_core as zoo
 from zoo_core.catalogue import catalogue
-from zoo_core.regularize import Stack
+from zoo_core.regularize.stack import Stack
 
 pytestmark = [
     pytest.mark.gpu,

@@ -13,7 +13,8 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 import zoo_core as zoo
 from zoo_core.data.opening import open_data
-from zoo_core.regularize import Stack, Verdict
+from zoo_core.regularize.regularizer import Verdict
+from zoo_core.regularize.stack import Stack
 
 QUIET = {"out": False, "progress": False}
 

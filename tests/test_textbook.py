@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 import zoo_core as zoo
-from zoo_core.regularize import Verdict
+from zoo_core.regularize.regularizer import Verdict
 
 
 def regression(seed: int = 0) -> tuple[nn.Linear, Tensor, Tensor]:

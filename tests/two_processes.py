@@ -10,7 +10,7 @@ from torch import distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
 import zoo_core as zoo
-from zoo_core.regularize import Verdict
+from zoo_core.regularize.regularizer import Verdict
 
 
 def trained(name: str, rank: int, world: int) -> nn.Module:

@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from zoo_core.inference.export import export as export
     from zoo_core.inference.predict import predict as predict
     from zoo_core.publish import push as push
-    from zoo_core.regularize import Regularizer as Regularizer
-    from zoo_core.regularize import regularizers as regularizers
+    from zoo_core.regularize.by_name import regularizers as regularizers
+    from zoo_core.regularize.regularizer import Regularizer as Regularizer
     from zoo_core.training import finetune as finetune
     from zoo_core.transfer.freezing import freeze_until as freeze_until
     from zoo_core.types import Architecture as Architecture
@@ -60,7 +60,8 @@ __getattr__, __dir__, __all__ = handed_on(
         "inference.export": "export",
         "inference.predict": "predict",
         "publish": "push",
-        "regularize": "Regularizer regularizers",
+        "regularize.by_name": "regularizers",
+        "regularize.regularizer": "Regularizer",
         "training": "finetune",
         "transfer.freezing": "freeze_until",
         "types": "Architecture Fetched ModelInfo RegularizerSpec Stage WeightSource",

@@ -30,7 +30,8 @@ from zoo_core.prefix import entered
 from zoo_core.processes import Processes
 from zoo_core.progress import Bar
 from zoo_core.recipes import REPORT
-from zoo_core.regularize import Stack, Verdict
+from zoo_core.regularize.regularizer import Verdict
+from zoo_core.regularize.stack import Stack
 from zoo_core.report import write_report
 from zoo_core.resuming import (
     AFTER_EPOCH,

@@ -17,8 +17,9 @@ from transformers import Trainer, TrainerCallback
 from transformers.trainer_utils import get_last_checkpoint
 
 from zoo_core.errors import RecipeError
-from zoo_core.regularize import Regularizer, Stack, Verdict, called, unwrapped
-from zoo_core.regularize import regularizers as stack_of
+from zoo_core.regularize.by_name import regularizers as stack_of
+from zoo_core.regularize.regularizer import Regularizer, Verdict, called, unwrapped
+from zoo_core.regularize.stack import Stack
 
 METRICS = {"loss": "eval_loss", "accuracy": "eval_accuracy"}
 FILE = "regularizers.pt"

@@ -14,8 +14,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from zoo_core.errors import RecipeError
-from zoo_core.regularize import Regularizer, Stack, Verdict
-from zoo_core.regularize import regularizers as stack_of
+from zoo_core.regularize.by_name import regularizers as stack_of
+from zoo_core.regularize.regularizer import Regularizer, Verdict
+from zoo_core.regularize.stack import Stack
 from zoo_core.transfer.modes import modes_kept
 
 METRICS = {"loss": "val_loss", "accuracy": "val_acc"}

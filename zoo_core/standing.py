@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from zoo_core.regularize import Verdict
+from zoo_core.regularize.regularizer import Verdict
 
 
 @dataclass

@@ -15,7 +15,7 @@ from zoo_core.data.pictures import Pictures
 from zoo_core.memory import Fitting
 from zoo_core.model import ZooModel
 from zoo_core.precision import Precision
-from zoo_core.regularize import Stack
+from zoo_core.regularize.stack import Stack
 from zoo_core.supply import Supply
 
 

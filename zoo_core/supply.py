@@ -23,7 +23,8 @@ from zoo_core.model import ZooModel
 from zoo_core.precision import Precision
 from zoo_core.prefix import Prefix, entered, frozen_stages, rows_for
 from zoo_core.processes import Processes
-from zoo_core.regularize import Stack, called
+from zoo_core.regularize.regularizer import called
+from zoo_core.regularize.stack import Stack
 from zoo_core.settings import Settings
 from zoo_core.transfer.modes import evaluating
 from zoo_core.types import Stage

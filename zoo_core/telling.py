@@ -12,7 +12,8 @@ from torch import Tensor
 
 from zoo_core.errors import RecipeError
 from zoo_core.humanize import duration
-from zoo_core.regularize import Stack, called
+from zoo_core.regularize.regularizer import called
+from zoo_core.regularize.stack import Stack
 
 SLOW = 0.3  # the share of an epoch spent waiting for pictures that is worth a word
 LONG = 3.0  # seconds of an epoch from which on it is

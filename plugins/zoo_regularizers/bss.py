@@ -8,9 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from zoo_core.regularize import Regularizer, at_least_zero
-from zoo_core.schedule import Schedule
-from zoo_core.selection import selected
+from zoo_core.regularize import Regularizer, Schedule, at_least_zero, selected
 from zoo_regularizers.places import head_of, modules_of
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from zoo_core.regularize import Regularizer, at_least_zero
-from zoo_core.schedule import Schedule
+from zoo_core.regularize import Regularizer, Schedule, at_least_zero
 
 
 def entropy(outputs: Tensor) -> Tensor:

@@ -6,8 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from zoo_core.regularize import Regularizer, a_share
-from zoo_core.schedule import Schedule
+from zoo_core.regularize import Regularizer, Schedule, a_share
 
 
 def smoothing(outputs: Tensor, targets: Tensor, share: float) -> Tensor:

@@ -10,8 +10,7 @@ from torch.nn import functional
 
 from zoo_core.errors import RecipeError
 from zoo_core.model import ZooModel
-from zoo_core.regularize import Regularizer, above_zero, called
-from zoo_core.schedule import Schedule
+from zoo_core.regularize import Regularizer, Schedule, above_zero, called
 
 
 class Mixing(Regularizer):

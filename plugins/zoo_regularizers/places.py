@@ -7,8 +7,7 @@ from collections.abc import Iterable
 from torch import nn
 
 from zoo_core.chain import chain_of
-from zoo_core.regularize import Regularizer
-from zoo_core.selection import selected
+from zoo_core.regularize import Regularizer, selected
 
 
 def modules_of(model: nn.Module, word: str) -> list[str]:

@@ -10,8 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from zoo_core.errors import RecipeError
-from zoo_core.regularize import Regularizer, at_least_zero, called
-from zoo_core.schedule import Schedule
+from zoo_core.regularize import Regularizer, Schedule, at_least_zero, called
 from zoo_regularizers.dropblock import DropBlock
 from zoo_regularizers.dropout import Dropout
 from zoo_regularizers.stochastic_depth import StochasticDepth

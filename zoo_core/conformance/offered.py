@@ -12,7 +12,7 @@ import click
 
 from zoo_core.conformance.cases import Case, Wish, expect
 from zoo_core.conformance.regularizers import POINTS, look
-from zoo_core.regularize import Regularizer
+from zoo_core.regularize.regularizer import Regularizer
 from zoo_core.types import RegularizerSpec, WeightSource
 
 GIVEN = 0.1  # for an option that must be given: a number, as the command line reads it

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from zoo_core.conformance.cases import expect
 from zoo_core.conformance.toy_training import LR, Training, _copied
-from zoo_core.regularize import Regularizer, regularizers
+from zoo_core.regularize.by_name import regularizers
+from zoo_core.regularize.regularizer import Regularizer
 
 
 def check_regularizer(regularizer: str | Regularizer, *, steps: int = 3) -> None:

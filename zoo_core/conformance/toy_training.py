@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from zoo_core.conformance.cases import expect
-from zoo_core.regularize import Regularizer, called, regularizers
+from zoo_core.regularize.by_name import regularizers
+from zoo_core.regularize.regularizer import Regularizer, called
 
 LR = 0.1
 

@@ -1,0 +1,219 @@
+"""Regularizers: what lowers the generalization error, one class each.
+
+"Any modification we make to a learning algorithm that is intended to reduce its generalization
+error but not its training error" (Goodfellow, Bengio and Courville, 2016, chapter 5). The class has
+a method for each moment of training; a regularizer overrides those that it needs. They are chosen
+by name (`"l2=1e-4"`, `"early-stopping:patience=5"`) or given as objects, and work in zoo's loop and
+in anybody's.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from enum import Enum
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
+
+from zoo_core.errors import RecipeError
+from zoo_core.regularize.schedule import Schedule, scheduled
+from zoo_core.regularize.selection import selected, words
+
+
+class Verdict(Enum):
+    """What a regularizer makes of a validation: go on, go on and note a new best, or stop."""
+
+    CONTINUE = "continue"
+    IMPROVED = "improved"
+    STOP = "stop"
+
+
+class StackView(Protocol):
+    """What a regularizer sees of the stack that it is in.
+
+    `steps`: how many the optimizer took. `taken`: whether a GradScaler let it take the last one (1
+    or 0 on the device; None where none is ever skipped).
+    """
+
+    steps: int
+    taken: Tensor | None
+
+    @property
+    def members(self) -> Sequence[Regularizer]: ...
+
+    def evaluating(self) -> contextlib.AbstractContextManager[None]: ...
+
+
+class Regularizer:
+    """One thing that lowers generalisation error: override the moments that it needs.
+
+    `stages`, `exclude`: where it acts, as names of stages or paths of modules: a sequence, or one
+    text joined by `+`; by default wherever something trains. `schedule`, `steps`: how its strength
+    moves (`zoo_core.regularize.schedule`). What it raises as ValueError comes out as a RecipeError
+    that names it.
+
+    >>> class Noise(Regularizer):
+    ...     def gradients(self) -> None:
+    ...         for weight in self.trained.values():
+    ...             weight.grad += self.now(0.01) * torch.randn_like(weight.grad)
+    """
+
+    name: str = ""
+    """What it is called in messages and recipes; the class's name where it has none."""
+
+    needs_validation: bool = False
+    """Whether it is of no use without validations."""
+
+    changes_pictures: bool = False
+    """Whether what enters the model is another picture each time: then nothing can be cached."""
+
+    averages: bool = False
+    """Whether it puts averaged weights in place of the trained ones; one in a stack at most."""
+
+    one_class: bool = False
+    """Whether it takes scores for those of one class a picture, and not of several labels."""
+
+    begun: bool = True
+    """Whether the weights of a validation are already those that it stands for."""
+
+    stages: Sequence[str] = ()
+    exclude: Sequence[str] = ()
+    schedule: Schedule = staticmethod(scheduled("constant"))
+    stack: StackView | None = None
+    handles: Sequence[RemovableHandle] = ()
+
+    def __init__(
+        self,
+        *,
+        stages: str | Sequence[str] = (),
+        exclude: str | Sequence[str] = (),
+        schedule: str | Schedule = "constant",
+        steps: int = 0,
+    ) -> None:
+        self.stages, self.exclude = words(stages), words(exclude)
+        self.schedule = scheduled(schedule, steps)
+
+    @property
+    def step_taken(self) -> Tensor | None:
+        """In `weights()`, where a GradScaler may have skipped the step: 1 or 0 on the device.
+
+        None where no step is skipped.
+        """
+        return self.stack.taken if self.stack else None
+
+    def uses(self, moment: str) -> bool:
+        """Whether it does something at a moment, so that a loop has to serve it."""
+        return getattr(type(self), moment) is not getattr(Regularizer, moment)
+
+    def now(self, strength: float) -> float:
+        """A strength as its schedule has it at this step of the stack."""
+        factor = self.schedule(self.stack.steps if self.stack else 0)
+        if factor != 1 and torch.cuda.is_available() and torch.cuda.is_current_stream_capturing():
+            raise RecipeError(
+                f"{called(self)} has a schedule, and a CUDA graph would repeat one step of it.",
+                hint="Capture without a schedule.",
+            )
+        return strength * factor
+
+    def attach(
+        self,
+        model: nn.Module,
+        *,
+        optimizer: torch.optim.Optimizer | None = None,
+        scaler: Any = None,
+        reference: Mapping[str, Tensor] | None = None,
+    ) -> None:
+        """Take hold of a model: before training, and again after each change of what trains.
+
+        `optimizer`: proximal steps take its learning rates, 1 without one. `scaler`: a GradScaler.
+        `reference`: the weights to start from by name (default: those of the first attach, kept
+        from then on). Afterwards `self.model`, `self.optimizer`, `self.trained` (the weights that
+        train, by name) and `self.decayed` (those of two and more dimensions) are set, of the
+        chosen stages only.
+        """
+        self.release()
+        self.model, self.optimizer, self.scaler = unwrapped(model), optimizer, scaler
+        learns = {name: p for name, p in self.model.named_parameters() if p.requires_grad}
+        chosen = selected(self.model, learns, self.stages, self.exclude)
+        self.trained = {name: learns[name] for name in chosen}
+        self.decayed = {name: p for name, p in self.trained.items() if p.ndim >= 2}
+
+    def batch(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Inputs and targets of a step."""
+        return x, y
+
+    def loss(self, loss: Tensor, outputs: Tensor, targets: Tensor) -> Tensor:
+        """The loss to go backward from.
+
+        `outputs`: scores (N, C). `targets`: classes (N,), or shares of classes (N, C) when mixed.
+        """
+        return loss
+
+    def passes(self, closure: Callable[[], Tensor]) -> Tensor:
+        """Forward and backward pass of a step; at most one regularizer of a stack replaces it."""
+        return closure()
+
+    def gradients(self) -> None:
+        """After backward (and unscaling), before the optimizer's step."""
+
+    def weights(self) -> None:
+        """After the optimizer's step."""
+
+    def validation(self, metrics: Mapping[str, float]) -> Verdict:
+        """After a validation; `metrics` has `loss` and `accuracy`."""
+        return Verdict.CONTINUE
+
+    @contextlib.contextmanager
+    def evaluating(self) -> Iterator[None]:
+        """Around a validation: averaged weights in, and out again."""
+        yield
+
+    def detach(self) -> None:
+        """After training: the weights that it stands for stay in the model, and no hook of it."""
+        self.release()
+
+    def penalty(self) -> Tensor:
+        """Its value now, on the device of the model; zero for those that add none."""
+        return torch.zeros((), device=next(self.model.parameters()).device)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a resumed run needs."""
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take up the state of an earlier run, once attached."""
+
+    def nothing_to_act_on(self, what: str, hint: str = "") -> RecipeError:
+        """The error of a regularizer that would do nothing."""
+        where = f" in {'+'.join(self.stages)}" if self.stages else ""
+        where += f" outside {'+'.join(self.exclude)}" if self.exclude else ""
+        return RecipeError(
+            f"{called(self)} has nothing to act on: no {what}{where}.",
+            hint=hint or "Unfreeze it, choose other stages, or leave the regularizer out.",
+        )
+
+    def release(self) -> None:
+        """Take its hooks out of the model, and nothing else: after training, or where it failed."""
+        for handle in self.handles:
+            handle.remove()
+        self.handles = []
+
+
+def called(member: Regularizer) -> str:
+    """What a regularizer is called: its name, else that of its class."""
+    return member.name or type(member).__name__
+
+
+def unwrapped(model: nn.Module) -> nn.Module:
+    """The module inside the wrappers of torch: compiled, data-parallel, or both."""
+    wrappers = (nn.DataParallel, nn.parallel.DistributedDataParallel)
+    while True:
+        if isinstance(model, wrappers):
+            model = model.module
+        elif "_orig_mod" in model._modules:
+            model = model._modules["_orig_mod"]  # type: ignore[assignment]
+        else:
+            return model
