@@ -25,10 +25,10 @@ import torch
 
 import zoo_core as zoo
 from benchmarks.__main__ import machine
-from zoo_core.catalogue import catalogue
 from zoo_core.data.opening import open_data
 from zoo_core.data.pictures import Pictures
 from zoo_core.data.splitting import per_class
+from zoo_core.plugins.catalogue import catalogue
 from zoo_core.progress import Bar
 from zoo_lenet.demo import workers
 

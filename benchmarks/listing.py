@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.measure import ZOO, Row, Skipped, at_least, at_most, ms, processes, run, show
-from zoo_core.scaffold import new_plugin
+from zoo_core.plugins.scaffold import new_plugin
 
 PLUGINS = 20
 

@@ -18,14 +18,15 @@ from torch import Tensor, nn
 
 import zoo_core as zoo
 from zoo_core import Architecture, RegularizerSpec, Stage, UnknownName, WeightSource
-from zoo_core.catalogue import Catalogue
 from zoo_core.cli import main
 from zoo_core.conformance.cases import Case, NotHere, Result, Wish
 from zoo_core.conformance.contract import CONTRACT, Check
 from zoo_core.conformance.plugin import examinations, manifest_examination, specimen_cases
 from zoo_core.conformance.specimen import Specimen
 from zoo_core.conformance.use import USE
-from zoo_core.plugins import Plugin, load_plugins
+from zoo_core.plugins.catalogue import Catalogue
+from zoo_core.plugins.entry_points import load_plugins
+from zoo_core.plugins.manager import Plugin
 from zoo_core.types import InputSpec
 
 pytestmark = pytest.mark.usefixtures("one_thread", "own_cache")

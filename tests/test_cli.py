@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from zoo_core import __version__
-from zoo_core.catalogue import catalogue, list_models
 from zoo_core.cli import COMMANDS, _failed, main
 from zoo_core.errors import ZooError
+from zoo_core.plugins.catalogue import catalogue, list_models
 
 ZOO = [sys.executable, "-m", "zoo_core"]
 QUICK = ("list", "show", "stages", "plugins", "doctor")

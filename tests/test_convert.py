@@ -21,7 +21,6 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 import zoo_core as zoo
-from zoo_core.catalogue import catalogue
 from zoo_core.cli import main
 from zoo_core.convert import convert
 from zoo_core.errors import UnknownName, WeightsError
@@ -29,6 +28,7 @@ from zoo_core.foreign.mapping import named
 from zoo_core.foreign.outline import outline
 from zoo_core.foreign.report import Converted
 from zoo_core.foreign.values import values
+from zoo_core.plugins.catalogue import catalogue
 
 State = dict[str, Tensor]
 Save = Callable[..., Path]
@@ -515,7 +515,7 @@ def _registered(done: Converted, monkeypatch: pytest.MonkeyPatch) -> nn.Module:
     model = '[models.resnet18]\narchitecture = "resnet"\nconfig = { variant = "resnet18" }\n'
     manifest.write_text(f"schema = 1\n{model}\n{done.manifest}", encoding="utf-8")
     with monkeypatch.context() as patch:
-        patch.setattr("zoo_core.catalogue.official_manifest", lambda: manifest)
+        patch.setattr("zoo_core.plugins.catalogue.official_manifest", lambda: manifest)
         catalogue.cache_clear()
         info = zoo.info("resnet18").weights[done.weights]
         assert (info.sha256, info.license, info.input) == (done.sha256, done.license, done.input)

@@ -25,7 +25,7 @@ from hub.server import HubServer
 
 import zoo_core as zoo
 from zoo_core import hookspecs
-from zoo_core.plugins import HOOKS
+from zoo_core.plugins.manager import HOOKS
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent

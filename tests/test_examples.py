@@ -12,7 +12,7 @@ from third_parties import python, zoo
 
 from zoo_core.data.opening import open_data
 from zoo_core.data.splitting import per_class
-from zoo_core.known_plugins import known_plugins
+from zoo_core.plugins.known import known_plugins
 
 EXAMPLES = sorted((Path(__file__).parent.parent / "docs" / "examples").iterdir())
 # the whole contract, model by model, takes minutes; its heart is checked by another_width

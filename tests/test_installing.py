@@ -22,9 +22,8 @@ from new_environment import NewEnvironment
 from zoo_core.cli import main
 from zoo_core.cli.plugins.uninstall import command as uninstall
 from zoo_core.errors import PluginError
-from zoo_core.installing import distribution_of, examined
-from zoo_core.pip import pip
-from zoo_core.scaffold import KINDS
+from zoo_core.plugins.install import distribution_of, examined, pip
+from zoo_core.plugins.scaffold import KINDS
 
 Shell = NewEnvironment
 
@@ -174,7 +173,7 @@ def test_a_package_that_is_no_plugin(shell: Shell) -> None:
 
 
 def test_uv_where_there_is_no_pip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("zoo_core.pip.find_spec", lambda name: None)
+    monkeypatch.setattr("zoo_core.plugins.install.find_spec", lambda name: None)
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(PluginError, match=r"has no pip, and there is no uv on the PATH"):
         pip("install", "zoo-near")

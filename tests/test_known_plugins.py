@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 
 import zoo_core as zoo
-from zoo_core.catalogue import catalogue
-from zoo_core.known_plugins import PAGE, known_plugins, page, who_has
+from zoo_core.plugins.catalogue import catalogue
+from zoo_core.plugins.known import PAGE, known_plugins, page, who_has
 
 ROOT = Path(__file__).parent.parent
 
 
 def test_the_page_is_up_to_date() -> None:
-    assert PAGE.read_text(encoding="utf-8") == page(), "run python -m zoo_core.known_plugins"
+    assert PAGE.read_text(encoding="utf-8") == page(), "run python -m zoo_core.plugins.known"
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_one_that_is_installed_and_does_not_give_it(tmp_path: Path) -> None:
     (info / "METADATA").write_text(
         f"Metadata-Version: 2.1\nName: {entry.distribution}\nVersion: 1\n"
     )
-    code = "from zoo_core.known_plugins import who_has; print(who_has('cutout', 'regularizers'))"
+    code = "from zoo_core.plugins.known import who_has; print(who_has('cutout', 'regularizers'))"
     words = [sys.executable, "-c", code]
     said = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
     assert "is installed, but broken or not named in ZOO_PLUGINS" in said
@@ -61,9 +61,9 @@ def test_it_is_read_only_for_an_unknown_name() -> None:
 import sys
 from zoo_core.cli import main
 main(["list"]), main(["show", "lenet5"])
-assert not {"zoo_core.known_plugins", "zoo_core.built_for"} & {*sys.modules}
+assert not {"zoo_core.plugins.known", "zoo_core.plugins.requirements"} & {*sys.modules}
 main(["show", "lenet6"])
-assert "zoo_core.known_plugins" in sys.modules
+assert "zoo_core.plugins.known" in sys.modules
 """
     subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
 

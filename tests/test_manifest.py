@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from zoo_core.errors import ManifestError
-from zoo_core.manifest import read_manifest
+from zoo_core.plugins.manifest import read_manifest
 
 GOOD = """
 schema = 1

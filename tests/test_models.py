@@ -17,8 +17,8 @@ from twins import random_like
 
 import zoo_core as zoo
 from zoo_core import Architecture, Stage
-from zoo_core.catalogue import catalogue
 from zoo_core.chain import run_stages
+from zoo_core.plugins.catalogue import catalogue
 from zoo_core.testing import check_architecture
 
 # the smallest pictures that a family takes, so that the deepest network is checked in seconds

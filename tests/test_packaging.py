@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from zoo_core import __version__
-from zoo_core.catalogue import catalogue
+from zoo_core.plugins.catalogue import catalogue
 
 ROOT = Path(__file__).parent.parent
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from third_parties import FACTS, NET, python, zoo
 
-from zoo_core.plugins import HOOKS
+from zoo_core.plugins.manager import HOOKS
 
 ROOT = Path(__file__).parent.parent
 
@@ -104,7 +104,7 @@ def make(): ...
 """
     install("zoo-acme", code)
     ask = """
-from zoo_core.catalogue import catalogue
+from zoo_core.plugins.catalogue import catalogue
 found = catalogue().regularizers()
 print(list(found), found["l2"].factory.__module__)
 """
@@ -132,7 +132,7 @@ def test_hook_zoo_weight_sources(tmp_path: Path, install: Install) -> None:
     install("a-acme", SOURCE.replace("SCHEME", "acme"))
     install("a-file", SOURCE.replace("SCHEME", "file"))
     ask = """
-from zoo_core.catalogue import catalogue
+from zoo_core.plugins.catalogue import catalogue
 print(*(catalogue().source(scheme).fetch.__module__ for scheme in ("acme", "file")))
 """
     done = python(tmp_path, "-c", ask)
@@ -143,7 +143,7 @@ print(*(catalogue().source(scheme).fetch.__module__ for scheme in ("acme", "file
 def test_two_third_party_sources_of_one_scheme(tmp_path: Path, install: Install) -> None:
     install("a-acme", SOURCE.replace("SCHEME", "acme"))
     install("b-acme", SOURCE.replace("SCHEME", "acme"))
-    ask = "from zoo_core.catalogue import catalogue; catalogue().source('acme')"
+    ask = "from zoo_core.plugins.catalogue import catalogue; catalogue().source('acme')"
     said = python(tmp_path, "-c", ask).stderr
     assert 'The weight source "acme:" is offered by a-acme and b-acme.' in said
 

@@ -10,8 +10,9 @@ from types import SimpleNamespace
 import pytest
 
 import zoo_core as zoo
-from zoo_core.catalogue import Catalogue
-from zoo_core.plugins import Plugin, load_plugins
+from zoo_core.plugins.catalogue import Catalogue
+from zoo_core.plugins.entry_points import load_plugins
+from zoo_core.plugins.manager import Plugin
 
 Run = tuple[int, str]
 

@@ -9,9 +9,9 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from zoo_core.catalogue import Catalogue, catalogue, official_manifest
-from zoo_core.manifest import read_manifest
-from zoo_core.plugins import load_plugins
+from zoo_core.plugins.catalogue import Catalogue, catalogue, official_manifest
+from zoo_core.plugins.entry_points import load_plugins
+from zoo_core.plugins.manifest import read_manifest
 from zoo_core.types import ModelInfo, WeightsInfo
 
 MODELS = read_manifest(official_manifest())

@@ -10,8 +10,8 @@ from click.testing import CliRunner
 from torch import nn
 
 import zoo_core as zoo
-from zoo_core.catalogue import catalogue
 from zoo_core.cli import regularizers as card
+from zoo_core.plugins.catalogue import catalogue
 from zoo_core.regularize.regularizer import Regularizer, Verdict
 from zoo_core.regularize.stack import Stack
 from zoo_core.testing import check_regularizer

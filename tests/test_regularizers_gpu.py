@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 import zoo_core as zoo
-from zoo_core.catalogue import catalogue
+from zoo_core.plugins.catalogue import catalogue
 from zoo_core.regularize.stack import Stack
 
 pytestmark = [

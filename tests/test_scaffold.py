@@ -8,12 +8,14 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from click import Context
 
-from zoo_core import __version__, scaffold
-from zoo_core.cli import main
+from zoo_core import __version__
+from zoo_core.cli import main, zoo
 from zoo_core.errors import PluginError
-from zoo_core.plugin_names import LONGEST
-from zoo_core.scaffold import KINDS, TEMPLATES, new_plugin
+from zoo_core.plugins import scaffold
+from zoo_core.plugins.names import LONGEST
+from zoo_core.plugins.scaffold import KINDS, TEMPLATES, new_plugin
 
 ROOT = Path(__file__).parent.parent
 LONG = "a-name-of-thirty-characters-ab"
@@ -174,7 +176,7 @@ def test_a_name_that_cannot_be(tmp_path: Path, name: str, instead: str) -> None:
 )
 def test_a_name_that_is_taken(tmp_path: Path, name: str, kind: str, holder: str) -> None:
     with pytest.raises(PluginError, match=rf"is taken\. {holder}\."):
-        new_plugin(name, kind=kind, to=tmp_path)
+        new_plugin(name, kind=kind, to=tmp_path, commands=zoo.list_commands(Context(zoo)))
     assert list(tmp_path.iterdir()) == []
 
 

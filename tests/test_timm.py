@@ -27,8 +27,8 @@ from torch.utils.data import TensorDataset
 import zoo_core as zoo
 from zoo_core.chain import run_stages
 from zoo_core.cli import main
-from zoo_core.manifest import read_manifest
 from zoo_core.model import ZooModel
+from zoo_core.plugins.manifest import read_manifest
 from zoo_core.testing import check_architecture
 from zoo_timm import coverage, generate, specimens
 from zoo_timm.chains import stages

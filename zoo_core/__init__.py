@@ -17,8 +17,6 @@ from zoo_core.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from zoo_core.building import create as create
-    from zoo_core.catalogue import info as info
-    from zoo_core.catalogue import list_models as list_models
     from zoo_core.errors import DataError as DataError
     from zoo_core.errors import FreezeError as FreezeError
     from zoo_core.errors import HashMismatch as HashMismatch
@@ -35,6 +33,8 @@ if TYPE_CHECKING:
     from zoo_core.inference.evaluate import evaluate as evaluate
     from zoo_core.inference.export import export as export
     from zoo_core.inference.predict import predict as predict
+    from zoo_core.plugins.catalogue import info as info
+    from zoo_core.plugins.catalogue import list_models as list_models
     from zoo_core.publish import push as push
     from zoo_core.regularize.by_name import regularizers as regularizers
     from zoo_core.regularize.regularizer import Regularizer as Regularizer
@@ -51,7 +51,6 @@ __getattr__, __dir__, __all__ = handed_on(
     __name__,
     {
         "building": "create",
-        "catalogue": "info list_models",
         "errors": "DataError FreezeError HashMismatch ManifestError NotCached "
         "PluginError PublishError RecipeError SourceError UnknownName "
         "WeightsError ZooError",
@@ -59,6 +58,7 @@ __getattr__, __dir__, __all__ = handed_on(
         "inference.evaluate": "evaluate",
         "inference.export": "export",
         "inference.predict": "predict",
+        "plugins.catalogue": "info list_models",
         "publish": "push",
         "regularize.by_name": "regularizers",
         "regularize.regularizer": "Regularizer",

@@ -18,11 +18,11 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
-from zoo_core.catalogue import catalogue
 from zoo_core.chain import behind_pool, make_chain
 from zoo_core.errors import PluginError, WeightsError, ZooError, did_you_mean
 from zoo_core.model import classifier, replace_head
-from zoo_core.plugins import Plugin
+from zoo_core.plugins.catalogue import catalogue
+from zoo_core.plugins.manager import Plugin
 from zoo_core.tensors import aligned, fitted
 from zoo_core.types import Architecture, Stage
 

@@ -17,11 +17,11 @@ from torch import Tensor, nn
 
 from zoo_core.assembly import Built, Plan, outline, with_weights, without_weights
 from zoo_core.cache import using_cache
-from zoo_core.catalogue import catalogue
 from zoo_core.checkpoint import Checkpoint, names_file, of_repository, of_weights, published_model
 from zoo_core.errors import UnknownName, WeightsError, ZooError, did_you_mean
 from zoo_core.labels import label_names
 from zoo_core.model import Origin, ZooModel, as_zoo_model, check_count
+from zoo_core.plugins.catalogue import catalogue
 from zoo_core.saved import CONFIG, Saved
 from zoo_core.types import Architecture, InputSpec, ModelInfo, WeightsInfo
 from zoo_core.weights import MODEL_FILE

@@ -12,13 +12,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from zoo_core.catalogue import catalogue
 from zoo_core.digest import remembered_digest, tensor_digest
 from zoo_core.errors import PluginError, UnknownName, WeightsError
-from zoo_core.known_plugins import how_to_get
 from zoo_core.labels import label_names
 from zoo_core.lock import pin_of
 from zoo_core.pickles import PICKLES
+from zoo_core.plugins.catalogue import catalogue
+from zoo_core.plugins.known import how_to_get
 from zoo_core.saved import CONFIG, Base, Saved, read_config
 from zoo_core.tensors import read_tensors
 from zoo_core.types import Architecture, InputSpec, ModelInfo, WeightsInfo

@@ -15,7 +15,6 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from zoo_core.catalogue import catalogue
 from zoo_core.errors import WeightsError
 from zoo_core.files import written
 from zoo_core.foreign.mapping import named
@@ -24,6 +23,7 @@ from zoo_core.foreign.report import Converted
 from zoo_core.foreign.unpacking import unpack
 from zoo_core.foreign.values import types, values
 from zoo_core.pickles import PICKLES
+from zoo_core.plugins.catalogue import catalogue
 from zoo_core.tensors import read_tensors
 from zoo_core.types import InputSpec, ModelInfo
 

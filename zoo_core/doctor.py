@@ -11,12 +11,13 @@ import shutil
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, requires, version
+from importlib.metadata import requires
 from pathlib import Path
 
-from zoo_core.catalogue import catalogue
 from zoo_core.errors import ZooError
-from zoo_core.plugins import BUILT_IN
+from zoo_core.plugins.catalogue import catalogue
+from zoo_core.plugins.manager import BUILT_IN
+from zoo_core.plugins.requirements import _version, unmet
 
 SHOWN = ("torch", "torchvision", "timm", "huggingface-hub", "safetensors", "accelerate")
 
@@ -66,20 +67,6 @@ def _packages() -> tuple[bool, str, str]:
     if wrong:
         return False, f"{', '.join(wrong)}; found {found}", f"pip install --upgrade {BUILT_IN}"
     return True, found, ""
-
-
-def unmet(requirement: str) -> str:
-    """What is wrong about one requirement, as `timm is 0.9.2, not >=1.0.31`, or nothing."""
-    from packaging.requirements import Requirement
-
-    needed = Requirement(requirement)
-    if needed.marker is not None and not needed.marker.evaluate({"extra": ""}):
-        return ""
-    have = _version(needed.name)
-    if have == "missing":
-        return f"{needed.name} is missing"
-    fits = needed.specifier.contains(have, prereleases=True)
-    return "" if fits else f"{needed.name} is {have}, not {needed.specifier}"
 
 
 def _torchvision() -> tuple[bool, str, str]:
@@ -184,13 +171,6 @@ def _bundled_weights() -> tuple[bool, str, str]:
             if fault:
                 return False, f"{model.name}.{weights.tag}: {fault}", mend
     return True, f"{found} bundled, whole", ""
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "missing"
 
 
 def _one_line(error: BaseException) -> str:

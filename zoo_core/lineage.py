@@ -10,11 +10,11 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from zoo_core.catalogue import catalogue
 from zoo_core.checkpoint import Checkpoint
 from zoo_core.digest import remembered_digest, tensor_digest
 from zoo_core.errors import PublishError
 from zoo_core.model import ZooModel
+from zoo_core.plugins.catalogue import catalogue
 from zoo_core.weights import split_reference
 
 # Below this share of the whole, what differs is worth a delta that needs its base to load.

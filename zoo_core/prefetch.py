@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from zoo_core.cache import using_cache
-from zoo_core.catalogue import catalogue
 from zoo_core.errors import UnknownName, WeightsError
 from zoo_core.files import written
 from zoo_core.lock import NAME, Pin, add_pins
+from zoo_core.plugins.catalogue import catalogue
 from zoo_core.saved import CONFIG
 from zoo_core.stamps import Stamp, all_stamps, read_sha256
 from zoo_core.types import Fetched, WeightsInfo

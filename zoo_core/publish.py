@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from zoo_core.cache import is_offline
-from zoo_core.catalogue import catalogue
 from zoo_core.errors import PublishError
 from zoo_core.lineage import Delta
 from zoo_core.model import ZooModel
+from zoo_core.plugins.catalogue import catalogue
 from zoo_core.runs import RECIPE, Run, read_recipe
 from zoo_core.saved import FILES
 from zoo_core.staging import stage

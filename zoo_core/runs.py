@@ -25,12 +25,12 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
-from zoo_core.catalogue import catalogue
 from zoo_core.errors import PluginError, RecipeError, UnknownName, WeightsError, ZooError
 from zoo_core.files import written
-from zoo_core.known_plugins import how_to_get
 from zoo_core.model import ZooModel
-from zoo_core.plugins import BUILT_IN
+from zoo_core.plugins.catalogue import catalogue
+from zoo_core.plugins.known import how_to_get
+from zoo_core.plugins.manager import BUILT_IN
 from zoo_core.recipes import BEST, METRICS, RECIPE, read_recipe
 from zoo_core.recipes import SCHEMA as SCHEMA
 from zoo_core.tensors import read_tensors

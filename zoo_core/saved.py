@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Meta
 
 from zoo_core.errors import WeightsError
-from zoo_core.manifest import INTERPOLATIONS
+from zoo_core.plugins.manifest_schema import INTERPOLATIONS
 from zoo_core.types import InputSpec
 
 CONFIG = "config.json"

@@ -20,11 +20,11 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from zoo_core import card
-from zoo_core.catalogue import catalogue
 from zoo_core.chain import owner
 from zoo_core.errors import PublishError, WeightsError
 from zoo_core.lineage import Below, Delta, base_of, decided, difference, equal, inherited_license
 from zoo_core.model import ZooModel
+from zoo_core.plugins.catalogue import catalogue
 from zoo_core.runs import RECIPE, without_none
 from zoo_core.saved import CONFIG, SCHEMA, Base, Saved, saved_input
 from zoo_core.stamps import read_sha256

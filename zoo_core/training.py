@@ -251,7 +251,7 @@ def _model_for(
 ) -> ZooModel:
     """The model to train, with a head for the classes of the data."""
     from zoo_core.building import brings_weights, create
-    from zoo_core.catalogue import catalogue
+    from zoo_core.plugins.catalogue import catalogue
 
     if isinstance(model, ZooModel):
         if config:

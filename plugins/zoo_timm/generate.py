@@ -15,9 +15,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from zoo_core.catalogue import catalogue
 from zoo_core.errors import PluginError
-from zoo_core.manifest import SCHEMA
+from zoo_core.plugins.catalogue import catalogue
+from zoo_core.plugins.manifest_schema import SCHEMA
 from zoo_core.types import InputSpec
 from zoo_timm.chains import stages
 from zoo_timm.networks import network

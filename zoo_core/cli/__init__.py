@@ -101,7 +101,7 @@ class Zoo(click.Group):
         if not self._asked_plugins:
             self._asked_plugins = True
             from zoo_core.cli.output import known
-            from zoo_core.offers import add_commands
+            from zoo_core.plugins.contributions import add_commands
 
             for _ in add_commands(known().plugins, self):
                 pass

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from zoo_core.catalogue import Catalogue
+    from zoo_core.plugins.catalogue import Catalogue
 
 LAST_COLUMN = 30  # what the last column gets at least, where it needs as much
 
 
 def known() -> Catalogue:
     """The catalogue, imported when it is asked for."""
-    from zoo_core.catalogue import catalogue
+    from zoo_core.plugins.catalogue import catalogue
 
     return catalogue()
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import click
 
-from zoo_core.catalogue import catalogue
 from zoo_core.cli.arguments import json_option
 from zoo_core.cli.output import print_json, print_table
+from zoo_core.plugins.catalogue import catalogue
 from zoo_core.types import WHEN, WHERE, Option, RegularizerSpec
 
 OPTIONS = 2  # as many as a line of the table has room for

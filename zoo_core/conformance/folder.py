@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo_core.errors import PluginError
-from zoo_core.plugins import GROUP
+from zoo_core.plugins.entry_points import GROUP
 
 _NAME = r"[A-Za-z0-9]([\w.-]*[A-Za-z0-9])?"  # of a distribution
 _VERSION = r"[\w.+!-]+"

@@ -11,8 +11,8 @@ from importlib.metadata import PackageNotFoundError, metadata, requires
 from typing import Any
 
 from zoo_core.conformance.cases import Case, NotHere, Wish
-from zoo_core.doctor import unmet
-from zoo_core.plugins import Plugin
+from zoo_core.plugins.manager import Plugin
+from zoo_core.plugins.requirements import unmet
 
 LONG = 0.2  # seconds; twenty such plugins make everybody wait for four
 

@@ -10,7 +10,6 @@ from pathlib import Path
 import click
 import torch
 
-from zoo_core.catalogue import Catalogue, catalogue
 from zoo_core.conformance.cases import Case
 from zoo_core.conformance.contract import CONTRACT, Check
 from zoo_core.conformance.facts import Entry, entry_cases
@@ -19,9 +18,10 @@ from zoo_core.conformance.package import package_cases
 from zoo_core.conformance.specimen import Specimen
 from zoo_core.conformance.use import USE
 from zoo_core.errors import PluginError, UnknownName, did_you_mean
-from zoo_core.manifest import read_manifest
-from zoo_core.offers import Offers, offers
-from zoo_core.plugins import Plugin
+from zoo_core.plugins.catalogue import Catalogue, catalogue
+from zoo_core.plugins.contributions import Offers, offers
+from zoo_core.plugins.manager import Plugin
+from zoo_core.plugins.manifest import read_manifest
 from zoo_core.types import Architecture, InputSpec, ModelInfo, RegularizerSpec, WeightSource
 
 FEW = 3  # models of one architecture

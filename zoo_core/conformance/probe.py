@@ -42,7 +42,7 @@ class Watch:
 
 def probe(name: str) -> dict[str, Any]:
     """Seconds of importing a module beside what zoo imports itself, and where torch comes in."""
-    importlib.import_module("zoo_core.catalogue")
+    importlib.import_module("zoo_core.plugins.catalogue")
     watch = Watch(name.partition(".")[0])
     sys.meta_path.insert(0, watch)
     start = time.perf_counter()

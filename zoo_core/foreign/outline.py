@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from zoo_core.catalogue import catalogue
 from zoo_core.errors import WeightsError
+from zoo_core.plugins.catalogue import catalogue
 from zoo_core.types import Architecture, ModelInfo, Stage
 
 

@@ -6,8 +6,8 @@ import contextlib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from zoo_core.catalogue import catalogue
 from zoo_core.errors import RecipeError, UnknownName, did_you_mean
+from zoo_core.plugins.catalogue import catalogue
 from zoo_core.regularize.regularizer import Regularizer
 from zoo_core.regularize.stack import Stack
 from zoo_core.types import Option, RegularizerSpec

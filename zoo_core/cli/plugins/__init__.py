@@ -9,10 +9,10 @@ import click
 from zoo_core.cli.output import known, print_json, print_table
 from zoo_core.cli.plugins import install, new, uninstall
 from zoo_core.cli.plugins.check import command as check_command
-from zoo_core.plugins import Plugin
+from zoo_core.plugins.manager import Plugin
 
 if TYPE_CHECKING:
-    from zoo_core.offers import Offers
+    from zoo_core.plugins.contributions import Offers
 
 
 @click.group("plugins", invoke_without_command=True)
@@ -34,7 +34,7 @@ def list_plugins(ctx: click.Context, as_json: bool) -> None:
 
 def _list(ctx: click.Context, as_json: bool) -> None:
     from zoo_core.cli import Zoo
-    from zoo_core.offers import offers
+    from zoo_core.plugins.contributions import offers
 
     found = offers(known(), Zoo("zoo"))
     if as_json:

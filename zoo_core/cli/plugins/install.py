@@ -16,7 +16,7 @@ def command(packages: tuple[str, ...], editable: bool, upgrade: bool) -> None:
     may do all that you may. Install those whose authors you trust.
     """
     from zoo_core.errors import PluginError
-    from zoo_core.installing import install
+    from zoo_core.plugins.install import install
 
     found = install(packages, editable=editable, upgrade=upgrade)
     click.echo()

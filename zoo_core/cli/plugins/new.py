@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from zoo_core.scaffold import KINDS, new_plugin
+from zoo_core.plugins.scaffold import KINDS, new_plugin
 
 
 @click.command("new")
@@ -25,12 +25,15 @@ from zoo_core.scaffold import KINDS, new_plugin
     metavar="DIR",
     help="The folder to make it in; by default this one.",
 )
-def command(name: str, kind: str, to: Path) -> None:
+@click.pass_context
+def command(ctx: click.Context, name: str, kind: str, to: Path) -> None:
     """Make a package that is a plugin.
 
     It is called zoo-NAME, and works as it is: code, facts, tests, CI and README.
     """
-    made = new_plugin(name, kind=kind, to=to)
+    root = ctx.find_root()
+    taken = root.command.list_commands(root) if isinstance(root.command, click.Group) else ()
+    made = new_plugin(name, kind=kind, to=to, commands=taken)
     click.echo(f"{made.folder} adds {made.adds}:")
     for path in made.files:
         click.echo(f"  {path}")

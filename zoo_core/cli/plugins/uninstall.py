@@ -17,7 +17,7 @@ class InstalledPlugin(click.ParamType):
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
-        from zoo_core.installing import third_parties
+        from zoo_core.plugins.install import third_parties
 
         names = sorted({entry.name for entry in third_parties()})
         return [CompletionItem(name) for name in names if name.startswith(incomplete)]
@@ -31,7 +31,7 @@ def command(names: tuple[Any, ...], yes: bool) -> None:
 
     NAME is a plugin, with or without zoo_ in front, or its distribution.
     """
-    from zoo_core.installing import distribution_of, uninstall
+    from zoo_core.plugins.install import distribution_of, uninstall
 
     distributions = list(dict.fromkeys(distribution_of(name) for name in names))
     listed = ", ".join(distributions)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import keyword
 import re
 import unicodedata
+from collections.abc import Collection
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
 
-from zoo_core.catalogue import Catalogue, catalogue
 from zoo_core.errors import PluginError, UnknownName
-from zoo_core.known_plugins import known_plugins
+from zoo_core.plugins.catalogue import Catalogue, catalogue
+from zoo_core.plugins.known import known_plugins
 
 LONGEST = 30
 _NAME = re.compile(r"[a-z][a-z0-9]*([_-][a-z0-9]+)*")
@@ -81,11 +82,14 @@ def _suggested(typed: str) -> str:
     return f"{name}_net" if keyword.iskeyword(taken) or taken in _IN_TEMPLATES else name
 
 
-def refuse_taken(name: PluginName, kind: str) -> None:
-    """Raise PluginError where the package is installed, or what it would add is there already."""
+def refuse_taken(name: PluginName, kind: str, commands: Collection[str] = ()) -> None:
+    """Raise PluginError where the package is installed, or what it would add is there already.
+
+    `commands`: those of the command line.
+    """
     known = catalogue()
     holder = _installed(name)
-    if not holder and kind == "command" and _is_command(name.dashed):
+    if not holder and kind == "command" and name.dashed in commands:
         holder = f'zoo has the command "{name.dashed}"'
     if not holder and kind == "regularizer" and name.dashed in known.regularizers():
         holder = f'There is a regularizer "{name.dashed}"'
@@ -108,14 +112,6 @@ def _installed(name: PluginName) -> str:
         return f"{name.distribution} {distribution(name.distribution).version} is installed"
     except PackageNotFoundError:
         return ""
-
-
-def _is_command(name: str) -> bool:
-    import click
-
-    from zoo_core.cli import zoo
-
-    return zoo.get_command(click.Context(zoo), name) is not None
 
 
 def _model(name: str, known: Catalogue) -> str:

@@ -1,6 +1,6 @@
 """The directory of known plugins: read where a name is unknown, and never a reason to install.
 
-python -m zoo_core.known_plugins    writes docs/known-plugins.md anew
+python -m zoo_core.plugins.known    writes docs/known-plugins.md anew
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 DIRECTORY = Path(__file__).with_suffix(".toml")
-PAGE = Path(__file__).parent.parent / "docs" / "known-plugins.md"
+PAGE = Path(__file__).parent.parent.parent / "docs" / "known-plugins.md"
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ Where a name is unknown and one of these has it, zoo says so. It installs nothin
 being listed here says nothing about what the code does: see [trust](trust.md) for how to look
 first.
 
-This page is made by `python -m zoo_core.known_plugins` from `zoo_core/known_plugins.toml`. To have
+This page is made by `python -m zoo_core.plugins.known` from `zoo_core/plugins/known.toml`. To have
 your plugin listed, add a table there.
 """
 

@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from zoo_core.errors import ManifestError, PluginError, UnknownName, did_you_mean
-from zoo_core.listed import ListedModels
-from zoo_core.manifest import load_manifest
-from zoo_core.plugins import BUILT_IN, Plugin, Plugins, load_plugins
+from zoo_core.plugins.entry_points import load_plugins
+from zoo_core.plugins.manager import BUILT_IN, Plugin, Plugins
+from zoo_core.plugins.manifest import load_manifest
+from zoo_core.plugins.model_index import ListedModels
 from zoo_core.types import Architecture, ModelInfo, RegularizerSpec, WeightsInfo, WeightSource
 
 Offer = TypeVar("Offer")
@@ -321,8 +322,8 @@ def info(name: str) -> ModelInfo:
 
 
 def official_manifest() -> Path:
-    """The official registry.toml: beside this file in a wheel, one folder up in a checkout."""
-    here = Path(__file__).parent
+    """The official registry.toml: in the package in a wheel, beside it in a checkout."""
+    here = Path(__file__).parent.parent
     installed = here / "registry.toml"
     return installed if installed.exists() else here.parent / "registry.toml"
 
@@ -339,7 +340,7 @@ def natural(name: str) -> list[tuple[int, int, str]]:
 
 def _who_has(name: str, *kinds: str) -> str:
     """A plugin that would have had a name: the directory of known ones is read only then."""
-    from zoo_core.known_plugins import who_has
+    from zoo_core.plugins.known import who_has
 
     return who_has(name, *kinds)
 

@@ -17,14 +17,14 @@ import shlex
 import shutil
 import tempfile
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from zoo_core.cache import cache_folder
-from zoo_core.catalogue import catalogue
 from zoo_core.errors import PluginError, did_you_mean
-from zoo_core.plugin_names import PluginName, plugin_name, refuse_taken
+from zoo_core.plugins.catalogue import catalogue
+from zoo_core.plugins.names import PluginName, plugin_name, refuse_taken
 from zoo_core.version import __version__
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -42,12 +42,19 @@ class Made:
     commands: tuple[str, ...]
 
 
-def new_plugin(name: str, *, kind: str = "architecture", to: str | Path = ".") -> Made:
+def new_plugin(
+    name: str,
+    *,
+    kind: str = "architecture",
+    to: str | Path = ".",
+    commands: Collection[str] = (),
+) -> Made:
     """Write the package `zoo-NAME`, a plugin that works as it is.
 
     `name`: lower-case letters, digits and "-" or "_" between them. `kind`: architecture,
-    regularizer, weights or command. `to`: the folder to make it in. It is there whole or not at
-    all, and nothing is ever overwritten. Raises PluginError for a name that cannot be or is taken,
+    regularizer, weights or command. `to`: the folder to make it in. `commands`: names
+    that a command cannot have, since the command line has them. It is there whole or not at all,
+    and nothing is ever overwritten. Raises PluginError for a name that cannot be or is taken,
     and where the folder cannot be written.
 
     >>> import tempfile
@@ -61,7 +68,7 @@ def new_plugin(name: str, *, kind: str = "architecture", to: str | Path = ".") -
             f'No kind "{kind}" of plugin. {near}'.strip(), hint=f"There is: {', '.join(KINDS)}."
         )
     words = plugin_name(name)
-    refuse_taken(words, kind)
+    refuse_taken(words, kind, commands)
     folder = Path(to).expanduser() / words.distribution
     known = _context(words, kind)
     with _put_in_place(folder) as draft:

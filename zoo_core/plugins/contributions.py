@@ -7,8 +7,8 @@ from dataclasses import dataclass, fields
 
 import click
 
-from zoo_core.catalogue import Catalogue, natural
-from zoo_core.plugins import Plugin, Plugins
+from zoo_core.plugins.catalogue import Catalogue, natural
+from zoo_core.plugins.manager import Plugin, Plugins
 from zoo_core.types import RegularizerSpec, WeightSource
 
 

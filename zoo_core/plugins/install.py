@@ -10,6 +10,7 @@ import importlib
 import json
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -17,14 +18,15 @@ import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import Distribution, EntryPoint, PathDistribution
+from importlib.util import find_spec
 from pathlib import Path
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from zoo_core.errors import PluginError, UnknownName, did_you_mean
-from zoo_core.pip import pip
-from zoo_core.plugins import BUILT_IN, GROUP, installed_entries, owner
+from zoo_core.plugins.entry_points import GROUP, installed_entries, owner
+from zoo_core.plugins.manager import BUILT_IN
 
 _NO_ENTRY = f"nothing there has an entry point in the group {GROUP}"
 
@@ -203,3 +205,21 @@ def third_parties() -> list[EntryPoint]:
     """The plugins that do not come with zoo, not loaded."""
     entries, _ = installed_entries()
     return [entry for entry in entries if entry.dist and owner(entry) != BUILT_IN]
+
+
+def pip(verb: str, *words: str) -> int:
+    """Run `pip VERB WORDS...` and return its exit code; nothing is asked.
+
+    `verb`: install or uninstall. Raises PluginError where there is neither pip nor uv.
+    """
+    yes = ["--yes"] if verb == "uninstall" else []
+    if find_spec("pip") is not None:
+        command = [sys.executable, "-m", "pip", verb, *yes]
+    elif uv := shutil.which("uv"):
+        command = [uv, "pip", verb, "--python", sys.executable]
+    else:
+        raise PluginError(
+            f"{sys.executable} has no pip, and there is no uv on the PATH.",
+            hint=f"Give it one: {sys.executable} -m ensurepip",
+        )
+    return subprocess.run([*command, *words], check=False).returncode

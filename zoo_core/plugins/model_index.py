@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from zoo_core.manifest import Manifest
+from zoo_core.plugins.manifest import Manifest
 from zoo_core.types import ModelInfo
 
 Key = tuple[str, str]  # distribution, name

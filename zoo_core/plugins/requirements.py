@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from importlib.metadata import PackageNotFoundError, requires
+from importlib.metadata import PackageNotFoundError, requires, version
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import SpecifierSet
@@ -45,3 +45,24 @@ def _wanted(distribution: str) -> Iterator[SpecifierSet]:
         applies = requirement.marker is None or requirement.marker.evaluate({"extra": ""})
         if applies and requirement.name.lower().replace("_", "-") == "zoo-core":
             yield requirement.specifier
+
+
+def unmet(requirement: str) -> str:
+    """What is wrong about one requirement, as `timm is 0.9.2, not >=1.0.31`, or nothing."""
+    from packaging.requirements import Requirement
+
+    needed = Requirement(requirement)
+    if needed.marker is not None and not needed.marker.evaluate({"extra": ""}):
+        return ""
+    have = _version(needed.name)
+    if have == "missing":
+        return f"{needed.name} is missing"
+    fits = needed.specifier.contains(have, prereleases=True)
+    return "" if fits else f"{needed.name} is {have}, not {needed.specifier}"
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "missing"

@@ -1,0 +1,129 @@
+"""Manifests: static facts about models and weights, in TOML, or generated JSON of the same schema.
+
+The reader is strict: an unknown key, a wrong type or a bad hash is an error that names file, table
+and the closest valid key. It imports no torch.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+import msgspec
+
+from zoo_core.plugins.manifest_faults import _check_model, _converted
+from zoo_core.plugins.manifest_schema import (
+    _NAME,
+    _SHA256,
+    _SOURCE,
+    _TAG,
+    _Input,
+    _Model,
+    _SoundManifest,
+    _Weights,
+)
+from zoo_core.types import InputSpec, ModelInfo, WeightsInfo
+
+
+def read_manifest(path: Path) -> list[ModelInfo]:
+    """All models of one manifest file, in its order.
+
+    Raises ManifestError with file, table and fault. Neither plugin nor distribution is known here.
+    """
+    manifest = load_manifest(path)
+    return [manifest.record(name) for name in manifest.models]
+
+
+def load_manifest(path: Path) -> Manifest:
+    """The same without making the records; all of the file is checked."""
+    models = _decoded(path) if path.suffix == ".json" else None
+    if models is None:
+        models = _converted(path)
+        for name, raw in models.items():
+            _check_model(path, name, raw)
+    return Manifest(models)
+
+
+class Manifest:
+    """The models of one file, checked, by name; `record` makes what zoo knows of one."""
+
+    def __init__(self, models: dict[str, _Model]) -> None:
+        self.models = models
+
+    def record(self, name: str) -> ModelInfo:
+        return _record(name, self.models[name])
+
+
+# --- all at once ---------------------------------------------------------------------------------
+# A generated file has thousands of tables: what has no fault is read in a few milliseconds. Where
+# there is any, all is read again table by table, to tell which.
+
+
+def _decoded(path: Path) -> dict[str, _Model] | None:
+    """The tables of a JSON file without a fault; None for any other."""
+    try:
+        models = msgspec.json.decode(path.read_bytes(), type=_SoundManifest).models
+    except (OSError, msgspec.MsgspecError):
+        return None
+    weights = [table for model in models.values() for table in model.weights.values()]
+    several = any(sum(w.default for w in m.weights.values()) > 1 for m in models.values())
+    sound = (
+        _all(_NAME, models)
+        and _all(_TAG, {tag for model in models.values() for tag in model.weights})
+        and _all(_SOURCE, (table.source for table in weights))
+        and _all(_SHA256, (table.sha256 for table in weights if table.sha256 is not None))
+    )
+    return {**models} if sound and not several else None
+
+
+def _all(pattern: re.Pattern[str], texts: Iterable[str]) -> bool:
+    """Whether all texts match, in one go."""
+    listed = list(texts)
+    lines = "".join(f"{text}\n" for text in listed)
+    alone = lines.count("\n") == len(listed)
+    return alone and re.fullmatch(f"(?:(?:{pattern.pattern})\n)*", lines) is not None
+
+
+# --- records -------------------------------------------------------------------------------------
+
+
+def _record(name: str, raw: _Model) -> ModelInfo:
+    own = _spec(raw.input) if raw.input else None
+    weights = {tag: _weights_record(tag, w, own) for tag, w in raw.weights.items()}
+    if own is None:
+        first = next((w for w in weights.values() if w.default), None)
+        own = first.input if first else InputSpec()
+    return ModelInfo(
+        name=name,
+        architecture=raw.architecture,
+        config=raw.config,
+        default=raw.default,
+        params=raw.params,
+        gmacs=raw.gmacs,
+        paper=raw.paper,
+        summary=raw.summary,
+        num_classes=raw.num_classes,
+        input=own,
+        weights=weights,
+    )
+
+
+def _weights_record(tag: str, raw: _Weights, own: InputSpec | None) -> WeightsInfo:
+    named = tuple(raw.labels) if isinstance(raw.labels, list) else None
+    return WeightsInfo(
+        tag=tag,
+        source=raw.source,
+        sha256=raw.sha256,
+        license=raw.license,
+        labels=named or raw.labels,  # type: ignore[arg-type]
+        num_classes=len(named) if named and raw.num_classes is None else raw.num_classes,
+        input=_spec(raw.input) if raw.input else (own or InputSpec()),
+        metrics=raw.metrics,
+        default=raw.default,
+        recipe=raw.recipe,
+    )
+
+
+def _spec(raw: _Input) -> InputSpec:
+    return InputSpec(raw.size, raw.mean, raw.std, raw.interpolation, raw.crop, raw.flip)

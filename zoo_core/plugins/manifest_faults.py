@@ -1,0 +1,149 @@
+"""What is wrong with a manifest: file, table and the closest valid key."""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from zoo_core.errors import ManifestError, did_you_mean
+from zoo_core.plugins.manifest_schema import (
+    _NAME,
+    _SHA256,
+    _SOURCE,
+    _TAG,
+    INTERPOLATIONS,
+    SCHEMA,
+    _Input,
+    _Model,
+    _Weights,
+)
+
+
+def _converted(path: Path) -> dict[str, _Model]:
+    """The tables, one by one, so that a fault is told with its table."""
+    data = _parse(path)
+    schema = data.pop("schema", None)
+    if schema != SCHEMA:
+        raise ManifestError(
+            f"{path}: schema is {schema!r}, this version of zoo reads schema {SCHEMA}.",
+            hint=f"Write schema = {SCHEMA} at the top, or upgrade zoo-core.",
+        )
+    models = data.pop("models", {})
+    if data:
+        key = next(iter(data))
+        raise ManifestError(f"{path}: {_unknown_key(key, ('schema', 'models'))}")
+    if not isinstance(models, dict):
+        raise ManifestError(f"{path}: models must be tables, such as [models.resnet50].")
+    return {name: _table(path, name, table) for name, table in models.items()}
+
+
+def _parse(path: Path) -> dict[str, Any]:
+    try:
+        text = path.read_text(encoding="utf-8")
+        data = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
+    except OSError as error:
+        raise ManifestError(f"{path}: cannot be read: {error.strerror}.") from error
+    except ValueError as error:  # UnicodeDecodeError, TOMLDecodeError, JSONDecodeError are such
+        raise ManifestError(f"{path}: not valid {path.suffix[1:].upper()}: {error}.") from error
+    if not isinstance(data, dict):
+        raise ManifestError(f"{path}: the top level must be a table.")
+    return data
+
+
+def _table(path: Path, name: str, table: Any) -> _Model:
+    where = f"{path}, [models.{name}]"
+    _check_name(where, "model", name, _NAME)
+    weights = table.get("weights") if isinstance(table, dict) else None
+    if not isinstance(weights, dict):
+        return _convert(where, table, _Model)
+    raw: _Model = _convert(where, {**table, "weights": {}}, _Model)
+    raw.weights = {tag: _weights_table(path, name, tag, inner) for tag, inner in weights.items()}
+    return raw
+
+
+def _weights_table(path: Path, name: str, tag: str, table: Any) -> _Weights:
+    where = f"{path}, [models.{name}.weights.{tag}]"
+    _check_name(where, "weights", tag, _TAG)
+    return _convert(where, table, _Weights)
+
+
+def _check_model(path: Path, name: str, raw: _Model) -> None:
+    where = f"{path}, [models.{name}]"
+    _check_name(where, "model", name, _NAME)
+    for value in (raw.params, raw.gmacs, raw.num_classes):
+        if value is not None and value <= 0:
+            raise ManifestError(f"{where}: params, gmacs and num_classes must be positive.")
+    if raw.input:
+        _check_input(where, raw.input)
+    for tag, weights in raw.weights.items():
+        _check_weights(f"{path}, [models.{name}.weights.{tag}]", tag, weights)
+    defaults = [tag for tag, weights in raw.weights.items() if weights.default]
+    if len(defaults) > 1:
+        raise ManifestError(f"{where}: more than one default weights: {', '.join(defaults)}.")
+
+
+def _check_weights(where: str, tag: str, raw: _Weights) -> None:
+    _check_name(where, "weights", tag, _TAG)
+    if raw.sha256 is not None and not _SHA256.fullmatch(raw.sha256):
+        raise ManifestError(f"{where}: sha256 must be 64 lower-case hex digits: {raw.sha256!r}.")
+    if not _SOURCE.fullmatch(raw.source):
+        raise ManifestError(
+            f"{where}: source {raw.source!r} has no scheme.",
+            hint="Write hf://owner/name@revision/file, https://…, file:PATH or pkg://package/path.",
+        )
+    if raw.num_classes is not None and raw.num_classes < 0:
+        raise ManifestError(f"{where}: num_classes must be positive, or 0 for no classifier.")
+    if raw.input:
+        _check_input(where, raw.input)
+
+
+def _check_input(where: str, raw: _Input) -> None:
+    channels = raw.size[0]
+    if raw.interpolation not in INTERPOLATIONS:
+        valid = f"Valid: {', '.join(INTERPOLATIONS)}."
+        near = did_you_mean(raw.interpolation, INTERPOLATIONS) or valid
+        raise ManifestError(f'{where}: interpolation is "{raw.interpolation}". {near}')
+    if min(raw.size) < 1 or not 0 < raw.crop <= 1:
+        raise ManifestError(f"{where}: input sizes must be positive and crop in (0, 1].")
+    if len(raw.mean) != channels or len(raw.std) != channels or min(raw.std) <= 0:
+        needed = f"{channels} numbers in mean, and {channels} > 0 in std"
+        raise ManifestError(f"{where}: input needs {needed}.")
+
+
+def _check_name(where: str, what: str, name: str, pattern: re.Pattern[str]) -> None:
+    if not pattern.fullmatch(name):
+        rule = 'letters, digits, "_" and "-" only'
+        raise ManifestError(f'{where}: "{name}" is no {what} name: {rule}.')
+
+
+def _convert(where: str, table: Any, kind: Any) -> Any:
+    if isinstance(table, dict):
+        _check_keys(where, table, kind)
+    try:
+        return msgspec.convert(table, kind)
+    except msgspec.ValidationError as error:
+        text = str(error).replace(" - at `$.", ", at `").replace("`", '"')
+        raise ManifestError(f"{where}: {text}.") from error
+
+
+def _check_keys(where: str, table: dict[str, Any], kind: Any) -> None:
+    """Refuse unknown keys of a table, and of the input table in it."""
+    fields = kind.__struct_fields__
+    for key in table:
+        if key not in fields:
+            raise ManifestError(f"{where}: {_unknown_key(key, fields)}")
+    inner, fields = table.get("input"), _Input.__struct_fields__
+    if isinstance(inner, dict):
+        for key in inner:
+            if key not in fields:
+                raise ManifestError(f"{where}: {_unknown_key(key, fields, ' in input')}")
+
+
+def _unknown_key(key: str, valid: tuple[str, ...], where: str = "") -> str:
+    near = did_you_mean(key, valid) or f"Valid: {', '.join(valid)}."
+    return f'unknown key "{key}"{where}. {near}'
