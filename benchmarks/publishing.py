@@ -72,7 +72,7 @@ def client() -> None:
     known = str(model.origin.sha256)
 
     def unchecked() -> object:
-        with mock.patch("zoo_core.weights.sha256_of", lambda *_, **__: known):
+        with mock.patch("zoo_core.weights.hashes.sha256_of", lambda *_, **__: known):
             return zoo.create("resnet50", pretrained=base)
 
     times = alternate(

@@ -15,7 +15,7 @@ from fetching import digest, lenet, own_places, safetensors, same, seeded, weigh
 from hub.server import HubServer
 
 import zoo_core as zoo
-from zoo_core.weights import local_file
+from zoo_core.weights.sources import local_file
 
 __all__ = ["own_places"]
 pytestmark = pytest.mark.usefixtures("own_places")

@@ -21,9 +21,9 @@ from model_fixtures import Offer
 import zoo_core as zoo
 from zoo_core.cache import using_cache
 from zoo_core.cli import main
-from zoo_core.lock import Pin, add_pins, read_lock
-from zoo_core.prefetch import prefetch
-from zoo_core.weights import local_file
+from zoo_core.weights.fetch import prefetch
+from zoo_core.weights.lock import Pin, add_pins, read_lock
+from zoo_core.weights.sources import local_file
 
 __all__ = ["own_places"]
 pytestmark = pytest.mark.usefixtures("own_places")

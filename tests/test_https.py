@@ -16,8 +16,8 @@ from fetching import digest, lenet, own_places, pickled, safetensors, same, weig
 from hub.server import HubServer
 
 import zoo_core as zoo
-from zoo_core import conversion
-from zoo_core.weights import local_file
+from zoo_core.weights import pickles
+from zoo_core.weights.sources import local_file
 
 __all__ = ["own_places"]
 pytestmark = pytest.mark.usefixtures("own_places")
@@ -107,7 +107,7 @@ def test_a_process_that_is_killed_leaves_a_part_that_the_next_one_goes_on_with(
     url = hub.publish("big.safetensors", body)
     hub.faults.slow("GET /static/*", 0.05, chunk=1 << 14)
     code = (
-        "from zoo_core.weights import local_file; from zoo_core.types import WeightsInfo; "
+        "from zoo_core.weights.sources import local_file; from zoo_core.types import WeightsInfo; "
         f"local_file(WeightsInfo(tag='', source={url!r}))"
     )
     process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
@@ -202,10 +202,10 @@ def test_a_process_killed_while_converting_leaves_nothing_half(
 ) -> None:
     url = hub.publish("lenet.pth", pickled(lenet()))
     code = (
-        "import os, signal; from zoo_core import conversion\n"
+        "import os, signal; from zoo_core.weights import pickles\n"
         "def half(tensors, path, **_):\n"
         "    open(path, 'wb').write(b'half'); os.kill(os.getpid(), signal.SIGKILL)\n"
-        "conversion.save_file = half\n"
+        "pickles.save_file = half\n"
         f"import zoo_core as zoo; zoo.create('lenet5', pretrained={url!r})"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
@@ -223,7 +223,7 @@ def test_a_full_disk_is_one_error_and_leaves_no_half_file(
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(conversion, "save_file", full)
+        patch.setattr(pickles, "save_file", full)
         with pytest.raises(zoo.WeightsError, match=r"cannot be written: No space left.*ZOO_CACHE"):
             zoo.create("lenet5", pretrained=url)
     assert not list((own_places / "cache/converted").glob("*"))

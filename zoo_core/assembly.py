@@ -23,8 +23,8 @@ from zoo_core.errors import PluginError, WeightsError, ZooError, did_you_mean
 from zoo_core.model import classifier, replace_head
 from zoo_core.plugins.catalogue import catalogue
 from zoo_core.plugins.manager import Plugin
-from zoo_core.tensors import aligned, fitted
 from zoo_core.types import Architecture, Stage
+from zoo_core.weights.tensors import aligned, fitted
 
 log = logging.getLogger(__name__)
 

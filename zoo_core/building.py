@@ -16,15 +16,21 @@ import torch
 from torch import Tensor, nn
 
 from zoo_core.assembly import Built, Plan, outline, with_weights, without_weights
-from zoo_core.cache import using_cache
-from zoo_core.checkpoint import Checkpoint, names_file, of_repository, of_weights, published_model
 from zoo_core.errors import UnknownName, WeightsError, ZooError, did_you_mean
-from zoo_core.labels import label_names
 from zoo_core.model import Origin, ZooModel, as_zoo_model, check_count
 from zoo_core.plugins.catalogue import catalogue
-from zoo_core.saved import CONFIG, Saved
-from zoo_core.types import Architecture, InputSpec, ModelInfo, WeightsInfo
-from zoo_core.weights import MODEL_FILE
+from zoo_core.types import Architecture, InputSpec, ModelInfo
+from zoo_core.weights.checkpoint import (
+    Checkpoint,
+    names_file,
+    of_repository,
+    published_model,
+)
+from zoo_core.weights.labels import label_names
+from zoo_core.weights.pretrained import _checkpoint, _expanded, is_path
+from zoo_core.weights.published import CONFIG
+from zoo_core.weights.sources import MODEL_FILE
+from zoo_core.weights.timm_layout import _told
 
 
 def create(
@@ -81,16 +87,6 @@ def create(
     return model
 
 
-def is_path(name: str | Path) -> bool:
-    """Whether a name is a path: a Path, or a string that starts with `/`, `./`, `../` or `~`."""
-    return isinstance(name, Path) or name.startswith(("/", "./", "../", "~"))
-
-
-def brings_weights(name: str | Path) -> bool:
-    """Whether a name is a path or a reference, which have weights of their own."""
-    return is_path(name) or "://" in str(name)
-
-
 # --- from a name ---------------------------------------------------------------------------------
 
 
@@ -135,18 +131,6 @@ def _from_name(
         input=spec.with_channels(in_chans) if in_chans else spec,
         labels=labels,
     )
-
-
-def _told(saved: Saved, architecture: Architecture) -> dict[str, Any]:
-    """The arguments that a published model was built with.
-
-    timm writes average pooling down also where there is no other.
-    """
-    told = dict(saved.config)
-    if saved.distribution == "timm" and told.get("global_pool") == "avg":
-        if "global_pool" not in inspect.signature(architecture.build).parameters:
-            del told["global_pool"]
-    return told
 
 
 def _sized(spec: InputSpec, side: Any) -> InputSpec:
@@ -215,71 +199,6 @@ def _meant(
     return published_model(checkpoint.saved, name), checkpoint
 
 
-def checkpoint_of(info: ModelInfo, weights: str) -> Checkpoint:
-    """The checkpoint behind the `weights` of an Origin."""
-    found = _checkpoint(info, None, weights)
-    assert found is not None
-    return found
-
-
-def _checkpoint(
-    info: ModelInfo, named: WeightsInfo | None, pretrained: bool | str | Path | None
-) -> Checkpoint | None:
-    """Which weights are meant, or None for none."""
-    if pretrained is False or (pretrained is None and named is None):
-        return None
-    if pretrained is None or pretrained is True:
-        return of_weights(named or _default(info))
-    text = str(pretrained)
-    if not isinstance(pretrained, Path) and text in info.weights:
-        return of_weights(info.weights[text])
-    if "://" in text or text.startswith("file:"):
-        return _by_reference(info, text)
-    if is_path(pretrained) or "/" in text or text.endswith(_ENDINGS):  # a tag has no slash
-        return _by_path(info, named, _expanded(Path(text)).absolute())
-    return of_weights(catalogue().weights(info, text))
-
-
-def _default(info: ModelInfo) -> WeightsInfo:
-    if info.default_weights is None:
-        tags = f"It has: {', '.join(info.weights)}." if info.weights else "It has none."
-        hint = "Name one of them." if info.weights else "Leave pretrained out."
-        raise UnknownName(f"{info.name} has no default weights. {tags}", hint=hint)
-    return info.default_weights
-
-
-def _by_reference(info: ModelInfo, reference: str) -> Checkpoint:
-    known = next((w for w in info.weights.values() if w.source == reference), None)
-    if known is not None or reference.startswith("file:") or names_file(reference):
-        return of_weights(known or WeightsInfo(tag="", source=reference, input=info.input))
-    return _of_model(info, of_repository(reference))
-
-
-def _by_path(info: ModelInfo, named: WeightsInfo | None, path: Path) -> Checkpoint:
-    """A file of weights, an exported folder, or a folder that `zoo fetch --to` filled."""
-    if (path / "recipe.toml").exists() and not (path / CONFIG).exists():
-        raise WeightsError(
-            f"{path} is a run, not weights alone.", hint=f'Use create("{path}"): it has both.'
-        )
-    if (path / CONFIG).exists():
-        return _of_model(info, of_repository(f"file:{path}"))
-    if (path / "fetched").is_dir() or (path / "converted").is_dir():
-        with using_cache(path):
-            return of_weights(named or _default(info))
-    return of_weights(WeightsInfo(tag="", source=f"file:{path}", input=info.input))
-
-
-def _of_model(info: ModelInfo, checkpoint: Checkpoint) -> Checkpoint:
-    assert checkpoint.saved is not None
-    other = published_model(checkpoint.saved, checkpoint.reference)
-    if (other.name, other.distribution) != (info.name, info.distribution):
-        raise WeightsError(
-            f"{checkpoint.reference} holds a {other.name}, not a {info.name}.",
-            hint=f'create("{checkpoint.reference}") builds what it holds.',
-        )
-    return checkpoint
-
-
 def checked_config(
     architecture: Architecture, info: ModelInfo, config: Mapping[str, Any]
 ) -> Mapping[str, Any]:
@@ -309,7 +228,6 @@ def checked_config(
 
 ALWAYS = ("num_classes", "in_chans", "pretrained", "freeze_until", "device", "dtype")
 _KINDS: Mapping[Any, type] = {"bool": bool, "int": Integral, "float": Real, "str": str}
-_ENDINGS = (".safetensors", ".pth", ".pt", ".bin", ".ckpt")
 
 
 # --- from a path ---------------------------------------------------------------------------------
@@ -329,7 +247,7 @@ def _run_at(
     if (path / CONFIG).exists():
         return None
     if (path / "recipe.toml").exists():
-        from zoo_core.runs import load_run
+        from zoo_core.weights.checkpoint import load_run
 
         with torch.random.fork_rng(devices=[]):
             return load_run(path)
@@ -339,17 +257,6 @@ def _run_at(
         if path.suffix == ".safetensors" or (path / MODEL_FILE).exists()
         else "zoo finetune leaves runs.",
     )
-
-
-def _expanded(path: Path) -> Path:
-    """The path with `~` replaced. Raises UnknownName where none can be there."""
-    try:
-        path = path.expanduser()
-        path.exists()
-    except (OSError, RuntimeError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error).rstrip(".")
-        raise UnknownName(f"Nothing can be at {str(path)[:200]}: {reason}.") from error
-    return path
 
 
 # --- checks --------------------------------------------------------------------------------------

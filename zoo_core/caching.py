@@ -19,7 +19,6 @@ from torch import Tensor
 from zoo_core import activations
 from zoo_core.data.loader import Feed, Order, worker_count
 from zoo_core.data.samples import FixedViews, Samples, seeded
-from zoo_core.digest import tensor_digest
 from zoo_core.humanize import duration
 from zoo_core.model import ZooModel
 from zoo_core.prefix import Prefix
@@ -27,6 +26,7 @@ from zoo_core.processes import Processes
 from zoo_core.progress import Bar
 from zoo_core.transfer.modes import modes_kept
 from zoo_core.version import __version__
+from zoo_core.weights.hashes import tensor_digest
 
 SAMPLE = 32  # so many items of a dataset of one's own are read twice
 WORTH = 0.05  # the share of the time that a cache must save

@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from zoo_core.errors import PublishError
-from zoo_core.saved import Saved
 from zoo_core.types import ModelInfo
+from zoo_core.weights.published import Saved
 
 BEGIN = "<!-- zoo: what stands between this mark and the next is written anew by each push -->"
 END = "<!-- /zoo -->"

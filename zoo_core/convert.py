@@ -22,10 +22,10 @@ from zoo_core.foreign.outline import gives_numbers, outline
 from zoo_core.foreign.report import Converted
 from zoo_core.foreign.unpacking import unpack
 from zoo_core.foreign.values import types, values
-from zoo_core.pickles import PICKLES
 from zoo_core.plugins.catalogue import catalogue
-from zoo_core.tensors import read_tensors
 from zoo_core.types import InputSpec, ModelInfo
+from zoo_core.weights.pickles import PICKLES
+from zoo_core.weights.tensors import read_tensors
 
 
 def convert(

@@ -153,8 +153,8 @@ def _plugins() -> tuple[bool, str, str]:
 
 def _bundled_weights() -> tuple[bool, str, str]:
     """Weights that came inside a package are there, and their bytes are the pinned ones."""
-    from zoo_core.stamps import read_sha256
-    from zoo_core.weights import MODEL_FILE, obtained
+    from zoo_core.weights.hashes import read_sha256
+    from zoo_core.weights.sources import MODEL_FILE, obtained
 
     found = 0
     for model in catalogue().models():

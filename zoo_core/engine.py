@@ -18,7 +18,6 @@ import torch
 
 from zoo_core.data.loader import Feed
 from zoo_core.data.pictures import Pictures
-from zoo_core.digest import tensor_digest
 from zoo_core.errors import RecipeError
 from zoo_core.findings import cost_of, findings_of
 from zoo_core.heads import solve_head, solves_head
@@ -67,6 +66,7 @@ from zoo_core.telling import (
 )
 from zoo_core.tracking import Tracker
 from zoo_core.transfer.snapshot import Snapshot, moving
+from zoo_core.weights.hashes import tensor_digest
 
 
 class Session:

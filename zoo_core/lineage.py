@@ -10,12 +10,12 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from zoo_core.checkpoint import Checkpoint
-from zoo_core.digest import remembered_digest, tensor_digest
 from zoo_core.errors import PublishError
 from zoo_core.model import ZooModel
 from zoo_core.plugins.catalogue import catalogue
-from zoo_core.weights import split_reference
+from zoo_core.weights.checkpoint import Checkpoint
+from zoo_core.weights.hashes import remembered_digest, tensor_digest
+from zoo_core.weights.sources import split_reference
 
 # Below this share of the whole, what differs is worth a delta that needs its base to load.
 WORTHWHILE = 0.5
@@ -37,7 +37,7 @@ class Below:
 
 def base_of(model: ZooModel) -> Below | None:
     """The pinned weights that a model started from, or None where nobody else could have them."""
-    from zoo_core.building import checkpoint_of
+    from zoo_core.weights.pretrained import checkpoint_of
 
     origin = model.origin
     if origin.weights is None or origin.sha256 is None:

@@ -15,10 +15,10 @@ from zoo_core.lineage import Delta
 from zoo_core.model import ZooModel
 from zoo_core.plugins.catalogue import catalogue
 from zoo_core.runs import RECIPE, Run, read_recipe
-from zoo_core.saved import FILES
 from zoo_core.staging import stage
 from zoo_core.types import Pushed, Upload, WeightSource
-from zoo_core.weights import split_reference
+from zoo_core.weights.published import FILES
+from zoo_core.weights.sources import split_reference
 
 
 def push(

@@ -15,7 +15,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,16 +25,14 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
-from zoo_core.errors import PluginError, RecipeError, UnknownName, WeightsError, ZooError
+from zoo_core.errors import RecipeError
 from zoo_core.files import written
 from zoo_core.model import ZooModel
 from zoo_core.plugins.catalogue import catalogue
-from zoo_core.plugins.known import how_to_get
 from zoo_core.plugins.manager import BUILT_IN
-from zoo_core.recipes import BEST, METRICS, RECIPE, read_recipe
+from zoo_core.recipes import BEST, METRICS, RECIPE
 from zoo_core.recipes import SCHEMA as SCHEMA
-from zoo_core.tensors import read_tensors
-from zoo_core.types import InputSpec, ModelInfo
+from zoo_core.types import ModelInfo
 
 
 @dataclass
@@ -222,69 +220,3 @@ def _third_party(info: ModelInfo) -> str | None:
         return None
     plugin = catalogue().offered_by(info)
     return f"{info.distribution} {plugin.version}" if plugin else info.distribution
-
-
-def without_plugin(told: Mapping[str, Any], where: Path, error: UnknownName) -> ZooError:
-    """The error for a run whose model is unknown: its plugin may be gone. `told`: its [model]."""
-    distribution, _, its_version = str(told.get("plugin", "")).partition(" ")
-    if not distribution:
-        return error
-    return PluginError(
-        f'{where} is a run of "{told["reference"]}" of {distribution} {its_version}, which is not '
-        "installed here.",
-        hint=how_to_get(str(told["reference"]), distribution),
-    )
-
-
-def load_run(folder: Path) -> ZooModel:
-    """The model of a run, with its best weights. Raises RecipeError, WeightsError."""
-    from zoo_core.building import create
-
-    recipe = read_recipe(folder)["model"]
-    if not (folder / BEST).exists():
-        raise WeightsError(
-            f"{folder} has no {BEST}: the run was stopped before its first epoch ended."
-        )
-    try:
-        model = create(
-            recipe["reference"],
-            pretrained=recipe.get("weights", False),
-            in_chans=recipe["in_chans"],
-            **recipe.get("config", {}),
-        )
-        given: dict[str, Any] = {
-            k: tuple(v) if isinstance(v, list) else v for k, v in recipe["input"].items()
-        }
-        spec = InputSpec(**given)
-        count, labels = recipe["num_classes"], recipe.get("labels")
-    except UnknownName as error:
-        raise without_plugin(recipe, folder, error) from error
-    except (KeyError, TypeError) as error:
-        raise RecipeError(f"{folder / RECIPE} lacks something in [model]: {error}.") from error
-    _same_base(model, recipe.get("sha256"), folder)
-    if count != model.num_outputs:
-        model.reset_head(count)
-    model.labels, model.input = (tuple(labels) if labels else None), spec
-    model.origin = replace(model.origin, new_head=False, trained=True)
-    _put(model, read_tensors(folder / BEST), folder, complete="weights" not in recipe)
-    return model
-
-
-def _same_base(model: ZooModel, expected: str | None, folder: Path) -> None:
-    if expected is not None and model.origin.sha256 != expected:
-        raise WeightsError(
-            f"{folder} stands on weights with sha256 {expected}, and {model.origin.reference}."
-            f"{model.origin.weights} now has {model.origin.sha256}.",
-            hint="Install the version of zoo that the recipe names.",
-        )
-
-
-@torch.no_grad()
-def _put(model: ZooModel, tensors: Mapping[str, Tensor], folder: Path, *, complete: bool) -> None:
-    state = model.state_dict()
-    wrong = [n for n, t in tensors.items() if n not in state or state[n].shape != t.shape]
-    wrong += [name for name in state if complete and name not in tensors]
-    if wrong:
-        raise WeightsError(f"{folder / BEST} does not fit its recipe: {', '.join(wrong[:3])}.")
-    for name, tensor in tensors.items():
-        state[name].copy_(tensor)

@@ -26,10 +26,10 @@ from zoo_core.lineage import Below, Delta, base_of, decided, difference, equal, 
 from zoo_core.model import ZooModel
 from zoo_core.plugins.catalogue import catalogue
 from zoo_core.runs import RECIPE, without_none
-from zoo_core.saved import CONFIG, SCHEMA, Base, Saved, saved_input
-from zoo_core.stamps import read_sha256
 from zoo_core.transfer.modes import evaluating
-from zoo_core.weights import split_reference
+from zoo_core.weights.hashes import read_sha256
+from zoo_core.weights.published import CONFIG, SCHEMA, Base, Saved, saved_input
+from zoo_core.weights.sources import split_reference
 
 
 @dataclass(frozen=True)

@@ -30,12 +30,12 @@ from zoo_core.regularize.stack import Stack
 from zoo_core.replaying import VALIDATION, refuse_another
 from zoo_core.runs import Run, RunFolder, new_folder
 from zoo_core.settings import Settings
-from zoo_core.stamps import read_sha256
 from zoo_core.subset import apply
 from zoo_core.supply import augmented, refuse_cache
 from zoo_core.tracking import Tracker
 from zoo_core.transfer.modes import evaluating
 from zoo_core.version import __version__
+from zoo_core.weights.hashes import read_sha256
 
 
 def finetune(
@@ -250,8 +250,9 @@ def _model_for(
     model: ZooModel | str | Path, pictures: Pictures, config: Mapping[str, Any]
 ) -> ZooModel:
     """The model to train, with a head for the classes of the data."""
-    from zoo_core.building import brings_weights, create
+    from zoo_core.building import create
     from zoo_core.plugins.catalogue import catalogue
+    from zoo_core.weights.pretrained import brings_weights
 
     if isinstance(model, ZooModel):
         if config:

@@ -19,8 +19,8 @@ from huggingface_hub.utils import httpx
 from zoo_core.cache import locked, unwritable
 from zoo_core.errors import NotCached, SourceError
 from zoo_core.progress import Bar
-from zoo_core.transport import is_safe
 from zoo_core.types import Fetched
+from zoo_core.weights.transport import is_safe
 
 ATTEMPTS = 5
 TIMEOUT = 30.0  # seconds without a byte

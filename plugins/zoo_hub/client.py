@@ -7,7 +7,7 @@ from huggingface_hub.constants import ENDPOINT
 
 from zoo_core import __version__
 from zoo_core.errors import SourceError
-from zoo_core.transport import is_safe
+from zoo_core.weights.transport import is_safe
 
 
 def api() -> HfApi:

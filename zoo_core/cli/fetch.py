@@ -20,7 +20,7 @@ def command(names: tuple[str, ...], to: Path | None, as_json: bool) -> None:
 
     Bring the folder of --to to a machine without a network, and set ZOO_CACHE=DIR there.
     """
-    from zoo_core.prefetch import prefetch
+    from zoo_core.weights.fetch import prefetch
 
     held = list({file.path: file for file in reversed(prefetch(names, to=to))}.values())[::-1]
     if as_json:

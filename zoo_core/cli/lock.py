@@ -22,7 +22,7 @@ def command(names: tuple[str, ...], file: Path, as_json: bool) -> None:
 
     In the folder of a zoo.lock, weights with other bytes are refused. Commit it with your project.
     """
-    from zoo_core.prefetch import lock
+    from zoo_core.weights.fetch import lock
 
     pins = lock(names, file)
     if as_json:

@@ -16,7 +16,7 @@ def command(ctx: click.Context, as_json: bool) -> None:
 
     Exits with 1 if one is damaged.
     """
-    from zoo_core.prefetch import Finding, verify
+    from zoo_core.weights.fetch import Finding, verify
 
     found: list[Finding] = []
     for finding in verify():

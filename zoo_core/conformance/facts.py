@@ -12,12 +12,12 @@ from torch import Tensor, nn
 
 from zoo_core.assembly import Plan, outline, with_weights, without_weights
 from zoo_core.building import checked_config
-from zoo_core.checkpoint import of_weights
 from zoo_core.conformance.cases import Case, NotHere, Wish, expect
 from zoo_core.errors import NotCached, ZooError
-from zoo_core.labels import label_names
 from zoo_core.types import Architecture, ModelInfo, WeightsInfo
-from zoo_core.weights import local_file, split_reference
+from zoo_core.weights.checkpoint import of_weights
+from zoo_core.weights.labels import label_names
+from zoo_core.weights.sources import local_file, split_reference
 
 HERE = ("file", "pkg")  # schemes of files that must be on this machine
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from zoo_core.errors import WeightsError
-from zoo_core.pickles import is_pickle, load_pickle
-from zoo_core.tensors import read_tensors
+from zoo_core.weights.pickles import is_pickle, load_pickle
+from zoo_core.weights.tensors import read_tensors
 
 
 def read_checkpoint(path: Path) -> Any:

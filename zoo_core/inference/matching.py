@@ -17,7 +17,8 @@ from zoo_core.transfer.modes import evaluating
 
 def as_model(model: ZooModel | Run | str | Path) -> ZooModel:
     """The model itself, that of a run, or the one behind a path or a name, with its weights."""
-    from zoo_core.building import brings_weights, create
+    from zoo_core.building import create
+    from zoo_core.weights.pretrained import brings_weights
 
     if isinstance(model, Run):
         return model.model

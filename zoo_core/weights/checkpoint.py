@@ -10,19 +10,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from zoo_core.digest import remembered_digest, tensor_digest
-from zoo_core.errors import PluginError, UnknownName, WeightsError
-from zoo_core.labels import label_names
-from zoo_core.lock import pin_of
-from zoo_core.pickles import PICKLES
+import torch
+from torch import Tensor
+
+from zoo_core.errors import PluginError, RecipeError, UnknownName, WeightsError, ZooError
+from zoo_core.model import ZooModel
 from zoo_core.plugins.catalogue import catalogue
 from zoo_core.plugins.known import how_to_get
-from zoo_core.saved import CONFIG, Base, Saved, read_config
-from zoo_core.tensors import read_tensors
+from zoo_core.recipes import BEST, RECIPE, read_recipe
 from zoo_core.types import Architecture, InputSpec, ModelInfo, WeightsInfo
-from zoo_core.weights import local_file, split_reference, verified_file
+from zoo_core.weights.config_json import read_config
+from zoo_core.weights.hashes import remembered_digest, tensor_digest
+from zoo_core.weights.labels import label_names
+from zoo_core.weights.lock import pin_of
+from zoo_core.weights.pickles import PICKLES
+from zoo_core.weights.published import CONFIG, Base, Saved
+from zoo_core.weights.sources import local_file, split_reference, verified_file
+from zoo_core.weights.tensors import read_tensors
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -179,3 +185,69 @@ def _check_base(
 def published_files(saved: Saved) -> tuple[str, ...]:
     """The files of a published model that create() needs."""
     return (CONFIG, saved.file)
+
+
+def without_plugin(told: Mapping[str, Any], where: Path, error: UnknownName) -> ZooError:
+    """The error for a run whose model is unknown: its plugin may be gone. `told`: its [model]."""
+    distribution, _, its_version = str(told.get("plugin", "")).partition(" ")
+    if not distribution:
+        return error
+    return PluginError(
+        f'{where} is a run of "{told["reference"]}" of {distribution} {its_version}, which is not '
+        "installed here.",
+        hint=how_to_get(str(told["reference"]), distribution),
+    )
+
+
+def load_run(folder: Path) -> ZooModel:
+    """The model of a run, with its best weights. Raises RecipeError, WeightsError."""
+    from zoo_core.building import create
+
+    recipe = read_recipe(folder)["model"]
+    if not (folder / BEST).exists():
+        raise WeightsError(
+            f"{folder} has no {BEST}: the run was stopped before its first epoch ended."
+        )
+    try:
+        model = create(
+            recipe["reference"],
+            pretrained=recipe.get("weights", False),
+            in_chans=recipe["in_chans"],
+            **recipe.get("config", {}),
+        )
+        given: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in recipe["input"].items()
+        }
+        spec = InputSpec(**given)
+        count, labels = recipe["num_classes"], recipe.get("labels")
+    except UnknownName as error:
+        raise without_plugin(recipe, folder, error) from error
+    except (KeyError, TypeError) as error:
+        raise RecipeError(f"{folder / RECIPE} lacks something in [model]: {error}.") from error
+    _same_base(model, recipe.get("sha256"), folder)
+    if count != model.num_outputs:
+        model.reset_head(count)
+    model.labels, model.input = (tuple(labels) if labels else None), spec
+    model.origin = replace(model.origin, new_head=False, trained=True)
+    _put(model, read_tensors(folder / BEST), folder, complete="weights" not in recipe)
+    return model
+
+
+def _same_base(model: ZooModel, expected: str | None, folder: Path) -> None:
+    if expected is not None and model.origin.sha256 != expected:
+        raise WeightsError(
+            f"{folder} stands on weights with sha256 {expected}, and {model.origin.reference}."
+            f"{model.origin.weights} now has {model.origin.sha256}.",
+            hint="Install the version of zoo that the recipe names.",
+        )
+
+
+@torch.no_grad()
+def _put(model: ZooModel, tensors: Mapping[str, Tensor], folder: Path, *, complete: bool) -> None:
+    state = model.state_dict()
+    wrong = [n for n, t in tensors.items() if n not in state or state[n].shape != t.shape]
+    wrong += [name for name in state if complete and name not in tensors]
+    if wrong:
+        raise WeightsError(f"{folder / BEST} does not fit its recipe: {', '.join(wrong[:3])}.")
+    for name, tensor in tensors.items():
+        state[name].copy_(tensor)

@@ -10,12 +10,12 @@ from pathlib import Path
 from zoo_core.cache import using_cache
 from zoo_core.errors import UnknownName, WeightsError
 from zoo_core.files import written
-from zoo_core.lock import NAME, Pin, add_pins
 from zoo_core.plugins.catalogue import catalogue
-from zoo_core.saved import CONFIG
-from zoo_core.stamps import Stamp, all_stamps, read_sha256
 from zoo_core.types import Fetched, WeightsInfo
-from zoo_core.weights import MODEL_FILE, local_file, shelf, split_reference, verified_file
+from zoo_core.weights.hashes import Stamp, all_stamps, read_sha256
+from zoo_core.weights.lock import NAME, Pin, add_pins
+from zoo_core.weights.published import CONFIG
+from zoo_core.weights.sources import MODEL_FILE, local_file, shelf, split_reference, verified_file
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def _changed_by_its_owner(stamp: Stamp, path: Path) -> bool:
 
 def _files(name: str) -> Iterator[Held]:
     """Every file that creating `name` needs, from the network or from here."""
-    from zoo_core.checkpoint import names_file
+    from zoo_core.weights.checkpoint import names_file
 
     if "://" in name and not names_file(name):
         yield from _published(name)
@@ -102,7 +102,7 @@ def _files(name: str) -> Iterator[Held]:
 
 
 def _published(name: str) -> Iterator[Held]:
-    from zoo_core.checkpoint import of_repository, published_files
+    from zoo_core.weights.checkpoint import of_repository, published_files
 
     checkpoint = of_repository(name)
     assert checkpoint.saved is not None

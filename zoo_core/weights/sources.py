@@ -12,13 +12,12 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from zoo_core.cache import cache_folder, is_offline
-from zoo_core.conversion import converted, held_conversion
 from zoo_core.errors import HashMismatch, NotCached, SourceError, UnknownName, WeightsError
-from zoo_core.lock import Pin, add_pins, lock_in_use, pin_of
-from zoo_core.pickles import is_pickle
 from zoo_core.plugins.catalogue import catalogue
-from zoo_core.stamps import sha256_of
 from zoo_core.types import Fetched, WeightsInfo
+from zoo_core.weights.hashes import sha256_of
+from zoo_core.weights.lock import Pin, add_pins, lock_in_use, pin_of
+from zoo_core.weights.pickles import converted, held_conversion, is_pickle
 
 MODEL_FILE = "model.safetensors"
 

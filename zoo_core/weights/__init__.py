@@ -1,0 +1,1 @@
+"""A name -> a verified file of tensors: sources, hashes, locks, checkpoints."""

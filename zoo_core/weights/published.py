@@ -1,0 +1,87 @@
+"""config.json as typed structs: the schema of a published model."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from zoo_core.types import InputSpec
+
+CONFIG = "config.json"
+
+
+SCHEMA = 1
+
+
+FILES = {"whole": "model.safetensors", "delta": "delta.safetensors"}
+
+
+Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+
+
+Count = Annotated[int, Meta(ge=0, le=10_000_000)]
+
+
+Few = Annotated[int, Meta(ge=1, le=100_000)]
+
+
+Value = str | Annotated[int, Meta(ge=-100_000, le=100_000)] | float | bool
+
+
+class Input(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """InputSpec, as it is written down."""
+
+    size: tuple[Few, Few, Few]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    interpolation: str
+    crop: float
+    flip: bool = True
+
+
+class Base(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a model was fine-tuned from: `resnet50.a1_in1k`, or `hf://owner/repository@commit`.
+
+    `sha256`: of the file. `digest`: of its tensors. `dropped`: those that the model has no more.
+    """
+
+    name: str
+    sha256: Sha256
+    digest: Sha256
+    dropped: tuple[str, ...] = ()
+
+
+class Saved(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """The part of config.json under `zoo`."""
+
+    schema: int
+    format: Literal["whole", "delta"]
+    model: str
+    distribution: str
+    version: str
+    num_classes: Count
+    in_chans: Few
+    input: Input
+    sha256: Sha256 | None = None
+    config: dict[str, Value | list[Value]] = {}
+    dtype: Literal["float32", "float16", "bfloat16", "float64"] = "float32"
+    labels: tuple[str, ...] | None = None
+    license: str | None = None
+    base: Base | None = None
+
+    @property
+    def file(self) -> str:
+        """The name of the file with the tensors."""
+        return FILES[self.format]
+
+    @property
+    def spec(self) -> InputSpec:
+        return InputSpec(**{name: getattr(self.input, name) for name in Input.__struct_fields__})
+
+
+def saved_input(spec: InputSpec) -> Input:
+    """An InputSpec, to be written down."""
+    return Input(**asdict(spec))
