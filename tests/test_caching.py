@@ -23,7 +23,7 @@ import zoo_core as zoo
 from zoo_core import activations
 from zoo_core.data.opening import open_data
 from zoo_core.data.pictures import Pictures
-from zoo_core.model import ZooModel
+from zoo_core.model.zoo_model import ZooModel
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

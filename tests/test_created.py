@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from twins import MODELS, WITH_AUX
 
 import zoo_core as zoo
-from zoo_core.model import ZooModel
+from zoo_core.model.zoo_model import ZooModel
 from zoo_core.transfer.freezing import Freezable
 from zoo_inception.googlenet import GoogLeNet
 

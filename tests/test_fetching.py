@@ -247,7 +247,7 @@ def test_pretrained_takes_a_folder_that_fetch_filled(
 def test_sixteen_processes_fetch_once(hub: HubServer, own_places: Path) -> None:
     reference = seeded(hub)
     context = get_context("forkserver")
-    modules = ["fetching", "zoo_core.building", "zoo_hub.fetching", "zoo_lenet.lenet"]
+    modules = ["fetching", "zoo_core.model.create", "zoo_hub.fetching", "zoo_lenet.lenet"]
     context.set_forkserver_preload(modules)
     places = [{"ZOO_CACHE": str(own_places / "cache")}] * 16
     with ProcessPoolExecutor(16, mp_context=context) as pool:

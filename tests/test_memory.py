@@ -14,7 +14,7 @@ from torch.utils.data import TensorDataset
 
 import zoo_core as zoo
 from zoo_core.memory import Fitting
-from zoo_core.model import ZooModel
+from zoo_core.model.zoo_model import ZooModel
 
 pytestmark = pytest.mark.usefixtures("one_thread", "own_cache")
 QUIET = {"out": False, "val": False, "head": "random", "optimizer": "sgd", "epochs": 2}

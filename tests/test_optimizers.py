@@ -10,7 +10,7 @@ import torch
 from torch.utils.data import TensorDataset
 
 import zoo_core as zoo
-from zoo_core.model import ZooModel
+from zoo_core.model.zoo_model import ZooModel
 from zoo_core.optimizers import Rates, make_optimizer
 from zoo_core.settings import Settings
 

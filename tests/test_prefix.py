@@ -17,7 +17,7 @@ from torch.utils.data import TensorDataset
 from toys import MANIFEST, channels_last, toy
 
 import zoo_core as zoo
-from zoo_core.model import ZooModel
+from zoo_core.model.zoo_model import ZooModel
 from zoo_core.prefix import Prefix, entered, frozen_stages, rows_for
 from zoo_core.subset import train_only
 

@@ -19,7 +19,7 @@ from model_fixtures import Offer
 import zoo_core as zoo
 from zoo_core import staging
 from zoo_core.cli import main
-from zoo_core.model import ZooModel
+from zoo_core.model.zoo_model import ZooModel
 
 __all__ = ["own_places"]
 pytestmark = pytest.mark.usefixtures("own_places")

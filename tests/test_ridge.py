@@ -13,7 +13,7 @@ from torch.utils.data import TensorDataset
 from toys import MANIFEST, toy
 
 import zoo_core as zoo
-from zoo_core.model import ZooModel
+from zoo_core.model.zoo_model import ZooModel
 from zoo_core.prefix import Prefix, frozen_stages, rows_for
 from zoo_core.ridge import STRENGTHS, Solution, solve
 

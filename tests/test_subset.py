@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.utils.data import TensorDataset
 
 import zoo_core as zoo
-from zoo_core.model import ZooModel
+from zoo_core.model.zoo_model import ZooModel
 from zoo_core.subset import apply, train_only, trained_range
 
 pytestmark = pytest.mark.usefixtures("one_thread", "own_cache")

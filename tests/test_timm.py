@@ -27,7 +27,7 @@ from torch.utils.data import TensorDataset
 import zoo_core as zoo
 from zoo_core.chain import run_stages
 from zoo_core.cli import main
-from zoo_core.model import ZooModel
+from zoo_core.model.zoo_model import ZooModel
 from zoo_core.plugins.manifest import read_manifest
 from zoo_core.testing import check_architecture
 from zoo_timm import coverage, generate, specimens

@@ -16,7 +16,6 @@ from zoo_core.lazy import handed_on
 from zoo_core.version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from zoo_core.building import create as create
     from zoo_core.errors import DataError as DataError
     from zoo_core.errors import FreezeError as FreezeError
     from zoo_core.errors import HashMismatch as HashMismatch
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
     from zoo_core.inference.evaluate import evaluate as evaluate
     from zoo_core.inference.export import export as export
     from zoo_core.inference.predict import predict as predict
+    from zoo_core.model.create import create as create
     from zoo_core.plugins.catalogue import info as info
     from zoo_core.plugins.catalogue import list_models as list_models
     from zoo_core.publish import push as push
@@ -50,7 +50,6 @@ if TYPE_CHECKING:
 __getattr__, __dir__, __all__ = handed_on(
     __name__,
     {
-        "building": "create",
         "errors": "DataError FreezeError HashMismatch ManifestError NotCached "
         "PluginError PublishError RecipeError SourceError UnknownName "
         "WeightsError ZooError",
@@ -58,6 +57,7 @@ __getattr__, __dir__, __all__ = handed_on(
         "inference.evaluate": "evaluate",
         "inference.export": "export",
         "inference.predict": "predict",
+        "model.create": "create",
         "plugins.catalogue": "info list_models",
         "publish": "push",
         "regularize.by_name": "regularizers",

@@ -20,7 +20,7 @@ from zoo_core import activations
 from zoo_core.data.loader import Feed, Order, worker_count
 from zoo_core.data.samples import FixedViews, Samples, seeded
 from zoo_core.humanize import duration
-from zoo_core.model import ZooModel
+from zoo_core.model.zoo_model import ZooModel
 from zoo_core.prefix import Prefix
 from zoo_core.processes import Processes
 from zoo_core.progress import Bar

@@ -72,33 +72,3 @@ def reach(stage: Stage) -> Stage:
     """A stage that has also the modules that it runs but does not own, such as dropout."""
     ran = [step for step in stage.run if isinstance(step, str)]
     return Stage(stage.name, run=stage.run, owns=(*stage.owns, *ran))
-
-
-def stage_rows(model: Any) -> list[dict[str, Any]]:
-    """One row per stage, from one picture of zeros in eval mode.
-
-    A row: name, output shape without the batch, parameters, how many train, whether it is frozen.
-    """
-    import torch
-
-    from zoo_core.transfer.modes import evaluating
-
-    first = next(model.parameters())
-    x = torch.zeros(1, *model.input.size, device=first.device, dtype=first.dtype)
-    rows = []
-    frozen = set(model.frozen)
-    with evaluating(model), torch.no_grad():
-        for stage in model.chain.values():
-            x = run_stages(model, [stage], x)
-            own = {n: p for n, p in model.named_parameters() if stage.has(n)}
-            trainable = sum(p.numel() for p in own.values() if p.requires_grad)
-            rows.append(
-                {
-                    "stage": stage.name,
-                    "output": list(x.shape[1:]),
-                    "params": sum(p.numel() for p in own.values()),
-                    "trainable": trainable,
-                    "frozen": bool(own) and trainable == 0 and any(n in frozen for n in own),
-                }
-            )
-    return rows

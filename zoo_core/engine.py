@@ -22,7 +22,9 @@ from zoo_core.errors import RecipeError
 from zoo_core.findings import cost_of, findings_of
 from zoo_core.heads import solve_head, solves_head
 from zoo_core.memory import Fitting
-from zoo_core.model import ZooModel, pretrained_part
+from zoo_core.model.base import saved_names
+from zoo_core.model.run import Run
+from zoo_core.model.zoo_model import ZooModel, pretrained_part
 from zoo_core.optimizers import Rates, make_optimizer
 from zoo_core.precision import Precision
 from zoo_core.prefix import entered
@@ -46,7 +48,7 @@ from zoo_core.resuming import (
     state_of,
     take_up,
 )
-from zoo_core.runs import Run, RunFolder, model_recipe, saved_names
+from zoo_core.runs import RunFolder, model_recipe
 from zoo_core.scoring import scores_of, validated
 from zoo_core.settings import Phase, Settings
 from zoo_core.standing import Place, Tried

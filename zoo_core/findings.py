@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from zoo_core.chain import owner, stage_rows
-from zoo_core.model import ZooModel
+from zoo_core.chain import owner
+from zoo_core.model.summary import stage_rows
+from zoo_core.model.zoo_model import ZooModel
 from zoo_core.report import Findings
 
 if TYPE_CHECKING:

@@ -7,7 +7,8 @@ from torch import Tensor, nn
 
 from zoo_core.data.loader import Feed
 from zoo_core.errors import RecipeError
-from zoo_core.model import ZooModel, classifier, scores_of_one_layer
+from zoo_core.model.head import classifier, scores_of_one_layer
+from zoo_core.model.zoo_model import ZooModel
 from zoo_core.processes import Processes
 from zoo_core.ridge import Solution, solve
 from zoo_core.settings import Settings

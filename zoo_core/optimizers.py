@@ -6,7 +6,7 @@ import math
 
 import torch
 
-from zoo_core.model import ZooModel
+from zoo_core.model.zoo_model import ZooModel
 from zoo_core.settings import Settings
 
 

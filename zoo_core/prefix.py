@@ -19,7 +19,7 @@ from torch.utils.checkpoint import checkpoint
 
 from zoo_core.chain import reach, run_stages
 from zoo_core.memory import clear, ran_out
-from zoo_core.model import ZooModel
+from zoo_core.model.zoo_model import ZooModel
 from zoo_core.types import Stage
 
 ROWS = 4  # matrix products take so many rows at once, and another way for the rest of them

@@ -11,10 +11,11 @@ from typing import Any
 
 from zoo_core.cache import is_offline
 from zoo_core.errors import PublishError
-from zoo_core.lineage import Delta
-from zoo_core.model import ZooModel
+from zoo_core.model.base import Delta
+from zoo_core.model.run import Run
+from zoo_core.model.zoo_model import ZooModel
 from zoo_core.plugins.catalogue import catalogue
-from zoo_core.runs import RECIPE, Run, read_recipe
+from zoo_core.recipes import RECIPE, read_recipe
 from zoo_core.staging import stage
 from zoo_core.types import Pushed, Upload, WeightSource
 from zoo_core.weights.published import FILES
@@ -91,7 +92,7 @@ def save_pretrained(model: ZooModel, folder: str | Path, *, delta: Delta = False
 
 
 def _subject(model: Run | ZooModel | str | Path) -> tuple[ZooModel, dict[str, Any] | None]:
-    from zoo_core.building import create
+    from zoo_core.model.create import create
 
     if isinstance(model, Run):
         return model.model, _shareable(model.recipe)

@@ -11,8 +11,9 @@ import tomli_w
 
 from zoo_core.errors import RecipeError, UnknownName
 from zoo_core.files import name_or_path
+from zoo_core.model.run import Run
 from zoo_core.recipes import read_recipe
-from zoo_core.runs import Run, without_none
+from zoo_core.runs import without_none
 from zoo_core.weights.checkpoint import without_plugin
 
 TABLES = ("train", "start", "data")

@@ -26,7 +26,8 @@ from zoo_core.files import written
 from zoo_core.humanize import byte_size, duration
 from zoo_core.inference.metrics import Metrics, confusion, measured
 from zoo_core.inference.mistakes import most_confused, worst_mistakes
-from zoo_core.runs import Run, without_none
+from zoo_core.model.run import Run
+from zoo_core.runs import without_none
 from zoo_core.thumbnails import data_uri
 
 MATRIX = 30  # classes that a confusion matrix has room for

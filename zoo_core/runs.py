@@ -15,48 +15,22 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import tomli_w
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
 from zoo_core.errors import RecipeError
 from zoo_core.files import written
-from zoo_core.model import ZooModel
+from zoo_core.model.zoo_model import ZooModel
 from zoo_core.plugins.catalogue import catalogue
 from zoo_core.plugins.manager import BUILT_IN
 from zoo_core.recipes import BEST, METRICS, RECIPE
-from zoo_core.recipes import SCHEMA as SCHEMA
 from zoo_core.types import ModelInfo
-
-
-@dataclass
-class Run:
-    """One fine-tune: the model with its best weights, the recipe and a row per epoch.
-
-    `best`: the row of the epoch whose weights the model has. `path`: the folder (None: in memory).
-    """
-
-    model: ZooModel
-    recipe: dict[str, Any]
-    history: list[dict[str, Any]] = field(default_factory=list)
-    best: dict[str, Any] = field(default_factory=dict)
-    path: Path | None = None
-
-    @property
-    def accuracy(self) -> float | None:
-        """The validation accuracy of the best epoch in [0, 1], or None without validation."""
-        return self.best.get("val_accuracy")
-
-    def __repr__(self) -> str:
-        reference, epoch = self.recipe["model"]["reference"], self.best.get("epoch", 0)
-        accuracy = "" if self.accuracy is None else f", {self.accuracy:.1%} on validation"
-        return f"Run({reference}, epoch {epoch}{accuracy}, {self.path})"
 
 
 class RunFolder:
@@ -152,44 +126,6 @@ def without_none(value: Any) -> Any:
 
 
 # --- which tensors -------------------------------------------------------------------------------
-
-
-def saved_names(model: ZooModel, moved: Iterable[str]) -> tuple[str, ...]:
-    """What a run must hold: all that training can change, or that is not as pretrained already.
-
-    `moved`: what training can change, at any time. Without pinned weights all is held.
-    """
-    state = model.state_dict()
-    base = base_of(model)
-    if base is None:
-        return tuple(state)
-    theirs = base.state_dict()
-    held = set(moved)
-    return tuple(
-        name
-        for name, tensor in state.items()
-        if name in held or not _same(tensor, theirs.get(name))
-    )
-
-
-def _same(ours: Tensor, theirs: Tensor | None) -> bool:
-    return (
-        theirs is not None
-        and ours.shape == theirs.shape
-        and torch.equal(ours.cpu(), theirs.to(ours.dtype))
-    )
-
-
-def base_of(model: ZooModel) -> ZooModel | None:
-    """The model with its pretrained weights as they were; None where no hash pins those."""
-    from zoo_core.building import create
-
-    origin = model.origin
-    if origin.weights is None or origin.sha256 is None:
-        return None
-    return create(
-        origin.reference, pretrained=origin.weights, in_chans=origin.in_chans, **origin.config
-    )
 
 
 # --- recipes -------------------------------------------------------------------------------------

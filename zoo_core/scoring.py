@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from zoo_core.data.loader import Feed
-from zoo_core.model import ZooModel
+from zoo_core.model.zoo_model import ZooModel
 from zoo_core.processes import Processes
 from zoo_core.supply import Supply
 from zoo_core.transfer.modes import evaluating

@@ -22,8 +22,8 @@ from torch import Tensor
 from zoo_core import card
 from zoo_core.chain import owner
 from zoo_core.errors import PublishError, WeightsError
-from zoo_core.lineage import Below, Delta, base_of, decided, difference, equal, inherited_license
-from zoo_core.model import ZooModel
+from zoo_core.model.base import Below, Delta, base_of, decided, difference, equal, inherited_license
+from zoo_core.model.zoo_model import ZooModel
 from zoo_core.plugins.catalogue import catalogue
 from zoo_core.runs import RECIPE, without_none
 from zoo_core.transfer.modes import evaluating
@@ -185,7 +185,7 @@ def _timm_config(model: ZooModel, path: Path) -> dict[str, Any]:
 
 def _check_round_trip(model: ZooModel, state: Mapping[str, Tensor], folder: Path) -> None:
     """Load what was staged, as anybody will, and compare every tensor and one picture's scores."""
-    from zoo_core.building import create
+    from zoo_core.model.create import create
 
     try:
         again = create(folder)

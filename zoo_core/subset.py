@@ -11,7 +11,7 @@ from torch import nn
 
 from zoo_core.chain import before, reach, unknown_stage
 from zoo_core.errors import RecipeError
-from zoo_core.model import ZooModel
+from zoo_core.model.zoo_model import ZooModel
 from zoo_core.transfer.freezing import hold, norm_modules
 
 WORDS = ("all", "norm", "bias")

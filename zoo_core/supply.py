@@ -19,7 +19,7 @@ from zoo_core.data.samples import FixedViews, Samples
 from zoo_core.errors import RecipeError
 from zoo_core.humanize import byte_size
 from zoo_core.memory import Fitting
-from zoo_core.model import ZooModel
+from zoo_core.model.zoo_model import ZooModel
 from zoo_core.precision import Precision
 from zoo_core.prefix import Prefix, entered, frozen_stages, rows_for
 from zoo_core.processes import Processes

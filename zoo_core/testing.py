@@ -22,7 +22,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from zoo_core.building import checked_config
 from zoo_core.conformance.cases import Case, Result
 from zoo_core.conformance.contract import CONTRACT
 from zoo_core.conformance.package import imports_no_torch
@@ -30,6 +29,7 @@ from zoo_core.conformance.plugin import examinations, specimen_cases
 from zoo_core.conformance.regularizers import check_regularizer as check_regularizer
 from zoo_core.conformance.specimen import Specimen
 from zoo_core.errors import ZooError
+from zoo_core.model.arguments import checked_config
 from zoo_core.plugins.catalogue import catalogue
 from zoo_core.plugins.entry_points import installed_entries
 from zoo_core.types import Architecture, InputSpec

@@ -21,14 +21,15 @@ from zoo_core.data.splitting import split as split_in_two
 from zoo_core.engine import Session
 from zoo_core.errors import DataError, RecipeError
 from zoo_core.inference.matching import matched, refuse_wrong_size
-from zoo_core.model import ZooModel
+from zoo_core.model.run import Run
+from zoo_core.model.zoo_model import ZooModel
 from zoo_core.processes import Processes
 from zoo_core.recipes import BEST, RECIPE, SCHEMA, read_recipe
 from zoo_core.regularize.by_name import regularizers as stack_of
 from zoo_core.regularize.regularizer import Regularizer, called
 from zoo_core.regularize.stack import Stack
 from zoo_core.replaying import VALIDATION, refuse_another
-from zoo_core.runs import Run, RunFolder, new_folder
+from zoo_core.runs import RunFolder, new_folder
 from zoo_core.settings import Settings
 from zoo_core.subset import apply
 from zoo_core.supply import augmented, refuse_cache
@@ -250,7 +251,7 @@ def _model_for(
     model: ZooModel | str | Path, pictures: Pictures, config: Mapping[str, Any]
 ) -> ZooModel:
     """The model to train, with a head for the classes of the data."""
-    from zoo_core.building import create
+    from zoo_core.model.create import create
     from zoo_core.plugins.catalogue import catalogue
     from zoo_core.weights.pretrained import brings_weights
 

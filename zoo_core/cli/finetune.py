@@ -12,7 +12,7 @@ from zoo_core.cli.output import print_json
 from zoo_core.files import name_or_path
 
 if TYPE_CHECKING:
-    from zoo_core.runs import Run
+    from zoo_core.model.run import Run
 
 
 @click.command("finetune")

@@ -22,8 +22,8 @@ def command(name: str, freeze_until: str | None, as_json: bool) -> None:
 
     NAME is a model, whose weights are not fetched, a reference (hf://…) or the path of a run.
     """
-    from zoo_core.building import create
-    from zoo_core.chain import stage_rows
+    from zoo_core.model.create import create
+    from zoo_core.model.summary import stage_rows
     from zoo_core.weights.pretrained import brings_weights
 
     named = name_or_path(name)

@@ -18,7 +18,7 @@ from zoo_core.chain import owner, run_stages
 from zoo_core.conformance.cases import NotHere, expect
 from zoo_core.conformance.specimen import CLASSES, Specimen, attempt, takes_pictures
 from zoo_core.errors import FreezeError
-from zoo_core.model import ZooModel
+from zoo_core.model.zoo_model import ZooModel
 from zoo_core.transfer.modes import modes_kept
 from zoo_core.types import Stage
 

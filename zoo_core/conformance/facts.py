@@ -10,10 +10,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from zoo_core.assembly import Plan, outline, with_weights, without_weights
-from zoo_core.building import checked_config
 from zoo_core.conformance.cases import Case, NotHere, Wish, expect
 from zoo_core.errors import NotCached, ZooError
+from zoo_core.model.arguments import checked_config
+from zoo_core.model.build import Plan, outline, without_weights
+from zoo_core.model.loading import with_weights
 from zoo_core.types import Architecture, ModelInfo, WeightsInfo
 from zoo_core.weights.checkpoint import of_weights
 from zoo_core.weights.labels import label_names

@@ -12,11 +12,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from zoo_core.assembly import Plan, without_weights
-from zoo_core.building import checked_config
 from zoo_core.conformance.cases import NotHere, expect
 from zoo_core.errors import ZooError
-from zoo_core.model import Origin, ZooModel, as_zoo_model
+from zoo_core.model.arguments import checked_config
+from zoo_core.model.build import Plan, without_weights
+from zoo_core.model.zoo_model import Origin, ZooModel, as_zoo_model
 from zoo_core.types import Architecture, InputSpec, ModelInfo
 
 CLASSES = 7

@@ -19,7 +19,6 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from zoo_core.assembly import outline, why_plain, with_weights
 from zoo_core.conformance.cases import NotHere, Wish, expect
 from zoo_core.conformance.contract import (
     Check,
@@ -29,6 +28,8 @@ from zoo_core.conformance.contract import (
 )
 from zoo_core.conformance.specimen import CLASSES, Specimen, attempt
 from zoo_core.inference.export_formats import traced
+from zoo_core.model.build import outline, why_plain
+from zoo_core.model.loading import with_weights
 from zoo_core.plugins.catalogue import catalogue
 
 CLOSE = 1e-3  # of the largest score: more than rounding of another kernel, less than any mistake

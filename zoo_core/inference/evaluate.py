@@ -17,9 +17,9 @@ from zoo_core.data.samples import Samples
 from zoo_core.humanize import duration
 from zoo_core.inference.matching import as_model, matched, refuse_wrong_size
 from zoo_core.inference.metrics import Metrics, measured
-from zoo_core.model import ZooModel
+from zoo_core.model.run import Run
+from zoo_core.model.zoo_model import ZooModel
 from zoo_core.progress import Bar
-from zoo_core.runs import Run
 from zoo_core.transfer.modes import evaluating
 
 

@@ -20,8 +20,9 @@ from zoo_core.inference.export_formats import FORMATS, traced
 from zoo_core.inference.inputs import inputs
 from zoo_core.inference.matching import as_model
 from zoo_core.inference.reading import reading
-from zoo_core.model import ZooModel, check_count
-from zoo_core.runs import Run
+from zoo_core.model.arguments import check_count
+from zoo_core.model.run import Run
+from zoo_core.model.zoo_model import ZooModel
 from zoo_core.transfer.modes import evaluating
 from zoo_core.version import __version__
 

@@ -10,14 +10,14 @@ from torch import Tensor
 
 from zoo_core.data.pictures import Pictures
 from zoo_core.errors import DataError
-from zoo_core.model import ZooModel
-from zoo_core.runs import Run
+from zoo_core.model.run import Run
+from zoo_core.model.zoo_model import ZooModel
 from zoo_core.transfer.modes import evaluating
 
 
 def as_model(model: ZooModel | Run | str | Path) -> ZooModel:
     """The model itself, that of a run, or the one behind a path or a name, with its weights."""
-    from zoo_core.building import create
+    from zoo_core.model.create import create
     from zoo_core.weights.pretrained import brings_weights
 
     if isinstance(model, Run):

@@ -13,9 +13,9 @@ from zoo_core.errors import DataError
 from zoo_core.inference.inputs import Picture, inputs
 from zoo_core.inference.matching import as_model, refuse_wrong_size
 from zoo_core.inference.reading import reading
-from zoo_core.model import ZooModel
+from zoo_core.model.run import Run
+from zoo_core.model.zoo_model import ZooModel
 from zoo_core.progress import Bar
-from zoo_core.runs import Run
 from zoo_core.transfer.modes import evaluating
 
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from zoo_core.data.decoding import read_picture
 from zoo_core.errors import DataError
 from zoo_core.inference.inputs import Picture
-from zoo_core.model import ZooModel
+from zoo_core.model.zoo_model import ZooModel
 
 READERS = min(os.cpu_count() or 1, 8)  # threads: decoding and resizing let go of Python's lock
 

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from zoo_core.errors import PluginError, RecipeError, UnknownName, WeightsError, ZooError
-from zoo_core.model import ZooModel
+from zoo_core.model.zoo_model import ZooModel
 from zoo_core.plugins.catalogue import catalogue
 from zoo_core.plugins.known import how_to_get
 from zoo_core.recipes import BEST, RECIPE, read_recipe
@@ -201,7 +201,7 @@ def without_plugin(told: Mapping[str, Any], where: Path, error: UnknownName) -> 
 
 def load_run(folder: Path) -> ZooModel:
     """The model of a run, with its best weights. Raises RecipeError, WeightsError."""
-    from zoo_core.building import create
+    from zoo_core.model.create import create
 
     recipe = read_recipe(folder)["model"]
     if not (folder / BEST).exists():

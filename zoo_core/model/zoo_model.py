@@ -6,19 +6,18 @@ new head, transforms and labels. State-dict keys stay those of the original.
 
 from __future__ import annotations
 
-import functools
-import operator
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
-from zoo_core.chain import before, run_stages, stage_rows
+from zoo_core.chain import before, run_stages
 from zoo_core.errors import PluginError, ZooError
+from zoo_core.model.arguments import check_count
+from zoo_core.model.head import _head_layers, _outputs, replace_head
+from zoo_core.model.summary import render_rows, stage_rows
 from zoo_core.transfer.freezing import Freezable
 from zoo_core.transfer.swap import swap_class
 from zoo_core.types import InputSpec, ModelInfo, Pushed, Stage
@@ -129,28 +128,6 @@ class ZooModel(Freezable):
         return render_rows(stage_rows(self))
 
 
-def render_rows(rows: list[dict[str, Any]]) -> str:
-    """Stage rows as aligned text."""
-    lines = [("stage", "output", "params", "trains")]
-    for row in rows:
-        shape = "x".join(str(n) for n in row["output"])
-        lines.append((row["stage"], shape, f"{row['params']:,}", _trains(row)))
-    total, trained = (sum(row[key] for row in rows) for key in ("params", "trainable"))
-    lines.append(("total", "", f"{total:,}", f"{trained:,}"))
-    wide = [max(len(line[i]) for line in lines) for i in range(4)]
-    return "\n".join(
-        f"{a:<{wide[0]}}  {b:<{wide[1]}}  {c:>{wide[2]}}  {d}".rstrip() for a, b, c, d in lines
-    )
-
-
-def _trains(row: Mapping[str, Any]) -> str:
-    if row["frozen"]:
-        return "frozen"
-    if not row["params"]:
-        return "-"
-    return "yes" if row["trainable"] == row["params"] else f"{row['trainable']:,}"
-
-
 def as_zoo_model(
     module: nn.Module,
     *,
@@ -188,103 +165,3 @@ def pretrained_part(model: nn.Module) -> dict[str, Tensor]:
         return {}
     head = model.chain["head"]
     return {n: p for n, p in named.items() if not (model.origin.new_head and head.has(n))}
-
-
-def check_count(what: str, value: Any, *, least: int) -> int:
-    """A number of classes or channels as an int, of numpy's and torch's integers too.
-
-    Raises ZooError for what is none.
-    """
-    try:
-        count = None if isinstance(value, bool) else operator.index(value)
-    except (TypeError, ValueError):
-        count = None
-    if count is None or count < least:
-        raise ZooError(f"{what} must be a whole number, {least} or more: {value!r}.")
-    return count
-
-
-# --- the head ------------------------------------------------------------------------------------
-
-
-class NoHead(nn.Identity):
-    """What stands in the place of a classifier that was taken off.
-
-    `make`: from a number of classes to a new classifier of the same kind.
-    """
-
-    def __init__(self, make: Callable[[int], nn.Module]) -> None:
-        super().__init__()
-        self.make = make
-
-
-def _last_layer(module: nn.Module, prefix: str) -> str | None:
-    """The path of the last linear layer or convolution under `prefix`, or of its NoHead."""
-    below = Stage("below", run=(), owns=(prefix,))
-    names = [
-        name
-        for name, part in module.named_modules()
-        if below.has(name) and isinstance(part, nn.Linear | nn.Conv2d | NoHead)
-    ]
-    return names[-1] if names else None
-
-
-def _head_layers(model: nn.Module, stages: Mapping[str, Stage]) -> dict[str, nn.Module]:
-    """The layers that give class scores: the classifier's, then those beside it: auxiliary heads,
-    or the others of a network that adds up the scores of several.
-
-    `owns` of the head lists it before its helpers, and may list members without parameters, and
-    parameters that mix the scores of several.
-    """
-    names = [_last_layer(model, prefix) for prefix in stages["head"].owns]
-    return {name: model.get_submodule(name) for name in names if name is not None}
-
-
-def classifier(model: nn.Module, stages: Mapping[str, Stage]) -> str | None:
-    """The path of the layer that gives class scores, or None where the head has no such layer."""
-    return next(iter(_head_layers(model, stages)), None)
-
-
-def scores_of_one_layer(model: nn.Module, stages: Mapping[str, Stage]) -> bool:
-    """Whether the scores are what one layer makes of its input, and no function of several such."""
-    layers, run = list(_head_layers(model, stages)), stages["head"].run
-    if layers and layers[0] in run:
-        return all(isinstance(step, str) for step in run[run.index(layers[0]) :])
-    return len(layers) < 2
-
-
-def _outputs(layer: nn.Module) -> int:
-    if isinstance(layer, NoHead):
-        return 0
-    return int(layer.out_features if isinstance(layer, nn.Linear) else layer.out_channels)  # type: ignore[arg-type]
-
-
-def replace_head(model: nn.Module, stages: Mapping[str, Stage], num_classes: int) -> None:
-    """Put new layers in the place of those that give class scores, or NoHead for no classes."""
-    layers = list(_head_layers(model, stages).items())
-    if not layers:
-        raise PluginError(
-            f"The head of {type(model).__name__} is no linear layer or convolution to replace."
-        )
-    for name, old in layers:
-        like = next(chain(old.parameters(), model.parameters()), torch.empty(0))
-        new = _new_layer(old, num_classes)  # in the default type: one seed gives one head in each
-        new.to(device=like.device, dtype=like.dtype).train(old.training)
-        parent, _, last = name.rpartition(".")
-        setattr(model.get_submodule(parent), last, new)
-    if hasattr(model, "num_classes"):  # the original class's own record, which timm's tools read
-        model.num_classes = num_classes  # type: ignore[assignment]
-
-
-def _new_layer(old: nn.Module, num_classes: int) -> nn.Module:
-    make = old.make if isinstance(old, NoHead) else _maker(old)
-    return make(num_classes) if num_classes else NoHead(make)
-
-
-def _maker(old: nn.Module) -> Callable[[int], nn.Module]:
-    bias = old.bias is not None
-    if isinstance(old, nn.Linear):
-        return functools.partial(nn.Linear, old.in_features, bias=bias)
-    assert isinstance(old, nn.Conv2d)
-    where: Any = {"kernel_size": old.kernel_size, "stride": old.stride, "padding": old.padding}
-    return functools.partial(nn.Conv2d, old.in_channels, bias=bias, **where)

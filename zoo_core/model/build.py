@@ -9,7 +9,7 @@ is built) is built plainly and its weights are copied; the result is the same.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from traceback import walk_tb
 from typing import Any, NamedTuple
@@ -18,13 +18,12 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
-from zoo_core.chain import behind_pool, make_chain
+from zoo_core.chain import make_chain
 from zoo_core.errors import PluginError, WeightsError, ZooError, did_you_mean
-from zoo_core.model import classifier, replace_head
+from zoo_core.model.head import replace_head
 from zoo_core.plugins.catalogue import catalogue
 from zoo_core.plugins.manager import Plugin
 from zoo_core.types import Architecture, Stage
-from zoo_core.weights.tensors import aligned, fitted
 
 log = logging.getLogger(__name__)
 
@@ -47,41 +46,6 @@ class Built(NamedTuple):
 def without_weights(plan: Plan, classes: int, in_chans: int) -> Built:
     """The module as its architecture initialises it."""
     return _plainly(plan, classes, in_chans)
-
-
-def with_weights(
-    plan: Plan,
-    read: Callable[[nn.Module], dict[str, Tensor]],
-    *,
-    classes: int,
-    in_chans: int | None,
-    own_chans: int,
-    where: str,
-) -> tuple[Built, int]:
-    """The module with the tensors that `read` gives for it, and how many classes they have.
-
-    `classes`, `own_chans`: what the weights are said to have; the tensors know better. `in_chans`:
-    what the module shall have, None for the same. Raises WeightsError for what does not fit.
-    """
-    built = outline(plan, classes, in_chans or own_chans)
-    tensors = _read(read, built.module, where)
-    found = _classes_in(tensors, built) or classes
-    if found != classes:
-        built = outline(plan, found, in_chans or own_chans)
-    first = next(stage for stage in built.chain.values() if stage.owns)
-    theirs = (in_chans and _channels_in(tensors, built.module, first)) or own_chans
-    tensors = _with_ties(tensors, built.module)
-    fit = fitted(tensors, built.module, first, (theirs, in_chans or own_chans), where)
-    if not why_plain(built.module):
-        built.module.load_state_dict(aligned(fit, behind_pool(built.chain)), assign=True)
-        _check_values(plan, built.module, others=())  # of which it has none, or it were plain
-        if plan.device.type != "cpu":
-            built.module.to(plan.device)  # counters of batches that the file lacks
-    else:
-        log.debug("%s is built plainly: not all it has is a checkpoint's", plan.architecture.name)
-        built = _unseen(plan, found, in_chans or own_chans)
-        built.module.load_state_dict(fit)
-    return built, found
 
 
 # --- building ------------------------------------------------------------------------------------
@@ -177,50 +141,6 @@ def _has(module: nn.Module, path: str) -> bool:
         return hasattr(module.get_submodule(parent), name)
     except AttributeError:
         return False
-
-
-# --- what the tensors are ------------------------------------------------------------------------
-
-
-def _read(
-    read: Callable[[nn.Module], dict[str, Tensor]], module: nn.Module, where: str
-) -> dict[str, Tensor]:
-    try:
-        return read(module)
-    except torch.OutOfMemoryError:
-        raise
-    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
-        text = " ".join(str(error).split())
-        raise WeightsError(
-            f"{where} is not of this model: its layout cannot be adapted: {text}.",
-            hint='"zoo show" has the weights there are.',
-        ) from error
-
-
-def _classes_in(tensors: Mapping[str, Tensor], built: Built) -> int | None:
-    """How many classes the checkpoint's own classifier has."""
-    weight = tensors.get(f"{classifier(built.module, built.chain)}.weight")
-    return int(weight.shape[0]) if weight is not None and weight.ndim else None
-
-
-def _channels_in(tensors: Mapping[str, Tensor], module: nn.Module, first: Stage) -> int | None:
-    """How many channels the checkpoint's own first convolution sees."""
-    for name, part in module.named_modules():
-        if isinstance(part, nn.Conv2d) and first.has(name):
-            weight = tensors.get(f"{name}.weight")
-            return weight.shape[1] if weight is not None and weight.ndim == 4 else None
-    return None
-
-
-def _with_ties(tensors: dict[str, Tensor], module: nn.Module) -> dict[str, Tensor]:
-    """The tensors, with every name of a tied parameter.
-
-    safetensors' save_model writes it under one of its names only.
-    """
-    named = list(module.named_parameters(remove_duplicate=False))
-    held = {id(parameter): tensors[name] for name, parameter in named if name in tensors}
-    ties = {name: held[id(p)] for name, p in named if name not in tensors and id(p) in held}
-    return {**tensors, **ties}
 
 
 # --- what the module is --------------------------------------------------------------------------

@@ -5,21 +5,21 @@ What name and arguments mean is decided here; `assembly.py` puts module and weig
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping
 from dataclasses import replace
-from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from zoo_core.assembly import Built, Plan, outline, with_weights, without_weights
-from zoo_core.errors import UnknownName, WeightsError, ZooError, did_you_mean
-from zoo_core.model import Origin, ZooModel, as_zoo_model, check_count
+from zoo_core.errors import UnknownName, WeightsError, ZooError
+from zoo_core.model.arguments import _check_types, _device, _dtype, check_count, checked_config
+from zoo_core.model.build import Built, Plan, outline, without_weights
+from zoo_core.model.loading import with_weights
+from zoo_core.model.zoo_model import Origin, ZooModel, as_zoo_model
 from zoo_core.plugins.catalogue import catalogue
-from zoo_core.types import Architecture, InputSpec, ModelInfo
+from zoo_core.types import InputSpec, ModelInfo
 from zoo_core.weights.checkpoint import (
     Checkpoint,
     names_file,
@@ -199,37 +199,6 @@ def _meant(
     return published_model(checkpoint.saved, name), checkpoint
 
 
-def checked_config(
-    architecture: Architecture, info: ModelInfo, config: Mapping[str, Any]
-) -> Mapping[str, Any]:
-    """The given arguments of an architecture, checked.
-
-    Raises UnknownName for one that it does not have, with those it has, and ZooError for one of the
-    wrong type, where `build` says which it wants.
-    """
-    parameters = dict(inspect.signature(architecture.build).parameters)
-    parameters = {n: p for n, p in parameters.items() if n not in ("num_classes", "in_chans")}
-    if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
-        return config
-    for key, value in config.items():
-        if key not in parameters:
-            near = did_you_mean(key, (*parameters, *ALWAYS))
-            raise UnknownName(
-                f'{info.name} has no option "{key}". {near}'.strip(),
-                hint=f"It has: {', '.join(parameters) or 'none'}.",
-            )
-        wanted = parameters[key].annotation
-        wanted = getattr(wanted, "__name__", wanted)
-        kind = _KINDS.get(wanted)
-        if kind and (not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool)):
-            raise ZooError(f"{key} of {info.name} wants {wanted}, not {value!r}.")
-    return config
-
-
-ALWAYS = ("num_classes", "in_chans", "pretrained", "freeze_until", "device", "dtype")
-_KINDS: Mapping[Any, type] = {"bool": bool, "int": Integral, "float": Real, "str": str}
-
-
 # --- from a path ---------------------------------------------------------------------------------
 
 
@@ -257,55 +226,3 @@ def _run_at(
         if path.suffix == ".safetensors" or (path / MODEL_FILE).exists()
         else "zoo finetune leaves runs.",
     )
-
-
-# --- checks --------------------------------------------------------------------------------------
-
-
-def _check_types(name: Any, pretrained: Any, freeze_until: Any) -> None:
-    if not isinstance(name, str | Path):
-        raise ZooError(
-            f"create wants a model's name or a path, not a {type(name).__name__}.",
-            hint='Run "zoo list" for the names.',
-        )
-    if not isinstance(pretrained, bool | str | Path | None):
-        raise ZooError(
-            "pretrained is None, True, False, a tag, a reference or a path, not a "
-            f"{type(pretrained).__name__}.",
-            hint="For a state dict of yours: create(name).load_state_dict(…).",
-        )
-    if not isinstance(freeze_until, str | None):
-        raise ZooError(f"freeze_until is the name of a stage or layer, not {freeze_until!r}.")
-
-
-def _device(device: str | torch.device | None) -> torch.device:
-    """The device itself, with its number; None is torch's default device."""
-    asked = torch.get_default_device() if device is None else device
-    try:
-        found = torch.empty(0, device=asked).device
-    except Exception as error:  # each backend has its own
-        text = " ".join(str(error).split(";")[0].split("\n")[0].split())[:200]
-        raise ZooError(
-            f"No device {device!r} here: {text}.",
-            hint='Usual ones are cpu, cuda, cuda:1 and mps; "zoo doctor" says what is here.',
-        ) from error
-    if found.type == "meta":
-        raise ZooError(
-            "A model on the meta device has no values.", hint='Build it with device="cpu".'
-        )
-    return found if found.type != "cpu" else torch.device("cpu")
-
-
-DTYPES = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
-
-
-def _dtype(dtype: str | torch.dtype | None) -> torch.dtype | None:
-    if dtype is None:
-        return None
-    found = getattr(torch, dtype.removeprefix("torch."), None) if isinstance(dtype, str) else dtype
-    if found not in DTYPES:
-        names = [str(kind).removeprefix("torch.") for kind in DTYPES]
-        raise ZooError(
-            f"dtype is one of {', '.join(names)}, not {dtype!r}. {did_you_mean(str(dtype), names)}"
-        )
-    return found

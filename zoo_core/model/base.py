@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from zoo_core.errors import PublishError
-from zoo_core.model import ZooModel
+from zoo_core.model.zoo_model import ZooModel
 from zoo_core.plugins.catalogue import catalogue
 from zoo_core.weights.checkpoint import Checkpoint
 from zoo_core.weights.hashes import remembered_digest, tensor_digest
@@ -116,3 +116,41 @@ def inherited_license(below: Below | None, license: str | None) -> str | None:
             hint="Start from other weights: zoo list --json has their licences.",
         )
     return theirs
+
+
+def saved_names(model: ZooModel, moved: Iterable[str]) -> tuple[str, ...]:
+    """What a run must hold: all that training can change, or that is not as pretrained already.
+
+    `moved`: what training can change, at any time. Without pinned weights all is held.
+    """
+    state = model.state_dict()
+    base = _model_of_base(model)
+    if base is None:
+        return tuple(state)
+    theirs = base.state_dict()
+    held = set(moved)
+    return tuple(
+        name
+        for name, tensor in state.items()
+        if name in held or not _same(tensor, theirs.get(name))
+    )
+
+
+def _same(ours: Tensor, theirs: Tensor | None) -> bool:
+    return (
+        theirs is not None
+        and ours.shape == theirs.shape
+        and torch.equal(ours.cpu(), theirs.to(ours.dtype))
+    )
+
+
+def _model_of_base(model: ZooModel) -> ZooModel | None:
+    """The model with its pretrained weights as they were; None where no hash pins those."""
+    from zoo_core.model.create import create
+
+    origin = model.origin
+    if origin.weights is None or origin.sha256 is None:
+        return None
+    return create(
+        origin.reference, pretrained=origin.weights, in_chans=origin.in_chans, **origin.config
+    )

@@ -1,0 +1,111 @@
+"""The arguments of create(), checked: types, device, dtype, and those of an architecture."""
+
+from __future__ import annotations
+
+import inspect
+import operator
+from collections.abc import Mapping
+from numbers import Integral, Real
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from zoo_core.errors import UnknownName, ZooError, did_you_mean
+from zoo_core.types import Architecture, ModelInfo
+
+
+def checked_config(
+    architecture: Architecture, info: ModelInfo, config: Mapping[str, Any]
+) -> Mapping[str, Any]:
+    """The given arguments of an architecture, checked.
+
+    Raises UnknownName for one that it does not have, with those it has, and ZooError for one of the
+    wrong type, where `build` says which it wants.
+    """
+    parameters = dict(inspect.signature(architecture.build).parameters)
+    parameters = {n: p for n, p in parameters.items() if n not in ("num_classes", "in_chans")}
+    if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+        return config
+    for key, value in config.items():
+        if key not in parameters:
+            near = did_you_mean(key, (*parameters, *ALWAYS))
+            raise UnknownName(
+                f'{info.name} has no option "{key}". {near}'.strip(),
+                hint=f"It has: {', '.join(parameters) or 'none'}.",
+            )
+        wanted = parameters[key].annotation
+        wanted = getattr(wanted, "__name__", wanted)
+        kind = _KINDS.get(wanted)
+        if kind and (not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool)):
+            raise ZooError(f"{key} of {info.name} wants {wanted}, not {value!r}.")
+    return config
+
+
+ALWAYS = ("num_classes", "in_chans", "pretrained", "freeze_until", "device", "dtype")
+
+
+_KINDS: Mapping[Any, type] = {"bool": bool, "int": Integral, "float": Real, "str": str}
+
+
+def _check_types(name: Any, pretrained: Any, freeze_until: Any) -> None:
+    if not isinstance(name, str | Path):
+        raise ZooError(
+            f"create wants a model's name or a path, not a {type(name).__name__}.",
+            hint='Run "zoo list" for the names.',
+        )
+    if not isinstance(pretrained, bool | str | Path | None):
+        raise ZooError(
+            "pretrained is None, True, False, a tag, a reference or a path, not a "
+            f"{type(pretrained).__name__}.",
+            hint="For a state dict of yours: create(name).load_state_dict(…).",
+        )
+    if not isinstance(freeze_until, str | None):
+        raise ZooError(f"freeze_until is the name of a stage or layer, not {freeze_until!r}.")
+
+
+def _device(device: str | torch.device | None) -> torch.device:
+    """The device itself, with its number; None is torch's default device."""
+    asked = torch.get_default_device() if device is None else device
+    try:
+        found = torch.empty(0, device=asked).device
+    except Exception as error:  # each backend has its own
+        text = " ".join(str(error).split(";")[0].split("\n")[0].split())[:200]
+        raise ZooError(
+            f"No device {device!r} here: {text}.",
+            hint='Usual ones are cpu, cuda, cuda:1 and mps; "zoo doctor" says what is here.',
+        ) from error
+    if found.type == "meta":
+        raise ZooError(
+            "A model on the meta device has no values.", hint='Build it with device="cpu".'
+        )
+    return found if found.type != "cpu" else torch.device("cpu")
+
+
+DTYPES = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
+
+
+def _dtype(dtype: str | torch.dtype | None) -> torch.dtype | None:
+    if dtype is None:
+        return None
+    found = getattr(torch, dtype.removeprefix("torch."), None) if isinstance(dtype, str) else dtype
+    if found not in DTYPES:
+        names = [str(kind).removeprefix("torch.") for kind in DTYPES]
+        raise ZooError(
+            f"dtype is one of {', '.join(names)}, not {dtype!r}. {did_you_mean(str(dtype), names)}"
+        )
+    return found
+
+
+def check_count(what: str, value: Any, *, least: int) -> int:
+    """A number of classes or channels as an int, of numpy's and torch's integers too.
+
+    Raises ZooError for what is none.
+    """
+    try:
+        count = None if isinstance(value, bool) else operator.index(value)
+    except (TypeError, ValueError):
+        count = None
+    if count is None or count < least:
+        raise ZooError(f"{what} must be a whole number, {least} or more: {value!r}.")
+    return count

@@ -1,0 +1,33 @@
+"""Run: what a fine-tune gives back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from zoo_core.model.zoo_model import ZooModel
+
+
+@dataclass
+class Run:
+    """One fine-tune: the model with its best weights, the recipe and a row per epoch.
+
+    `best`: the row of the epoch whose weights the model has. `path`: the folder (None: in memory).
+    """
+
+    model: ZooModel
+    recipe: dict[str, Any]
+    history: list[dict[str, Any]] = field(default_factory=list)
+    best: dict[str, Any] = field(default_factory=dict)
+    path: Path | None = None
+
+    @property
+    def accuracy(self) -> float | None:
+        """The validation accuracy of the best epoch in [0, 1], or None without validation."""
+        return self.best.get("val_accuracy")
+
+    def __repr__(self) -> str:
+        reference, epoch = self.recipe["model"]["reference"], self.best.get("epoch", 0)
+        accuracy = "" if self.accuracy is None else f", {self.accuracy:.1%} on validation"
+        return f"Run({reference}, epoch {epoch}{accuracy}, {self.path})"
