@@ -22,12 +22,12 @@ from torch.optim.swa_utils import AveragedModel
 
 import zoo_core as zoo
 from zoo_core.cli import main
-from zoo_core.convert import convert
 from zoo_core.errors import UnknownName, WeightsError
-from zoo_core.foreign.mapping import named
-from zoo_core.foreign.outline import outline
-from zoo_core.foreign.report import Converted
-from zoo_core.foreign.values import values
+from zoo_core.model.convert.convert import convert
+from zoo_core.model.convert.mapping import named
+from zoo_core.model.convert.outline import outline
+from zoo_core.model.convert.report import Converted
+from zoo_core.model.convert.values import values
 from zoo_core.plugins.catalogue import catalogue
 
 State = dict[str, Tensor]

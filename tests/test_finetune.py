@@ -16,8 +16,8 @@ from torch.utils.data import TensorDataset
 
 import zoo_core as zoo
 from zoo_core.data.opening import open_data
-from zoo_core.recipes import read_recipe
 from zoo_core.replaying import replay
+from zoo_core.runs.recipe import read_recipe
 from zoo_core.training import split
 
 QUIET = {"out": False, "progress": False}

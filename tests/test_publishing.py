@@ -17,9 +17,9 @@ from huggingface_hub import HfApi, ModelCard
 from model_fixtures import Offer
 
 import zoo_core as zoo
-from zoo_core import staging
 from zoo_core.cli import main
 from zoo_core.model.zoo_model import ZooModel
+from zoo_core.publish import staging
 
 __all__ = ["own_places"]
 pytestmark = pytest.mark.usefixtures("own_places")

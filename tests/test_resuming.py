@@ -19,9 +19,9 @@ from safetensors.torch import load_file
 
 import zoo_core as zoo
 from zoo_core.data.opening import open_data
-from zoo_core.recipes import read_history, read_recipe
 from zoo_core.replaying import replay
 from zoo_core.resuming import load_state
+from zoo_core.runs.recipe import read_history, read_recipe
 
 DIGITS = open_data("digits").subset(range(0, 1797, 9))  # 200
 TIMED = ("seconds", "pictures_per_second", "waiting", "memory")

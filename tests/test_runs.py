@@ -17,8 +17,8 @@ import tomli_w
 
 import zoo_core as zoo
 from zoo_core.cli import main
-from zoo_core.comparison import differences, in_order, list_runs, read_summary
-from zoo_core.recipes import read_history
+from zoo_core.runs.comparison import differences, in_order, list_runs, read_summary
+from zoo_core.runs.recipe import read_history
 
 Capture = pytest.CaptureFixture[str]
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from zoo_core.model.create import create as create
     from zoo_core.plugins.catalogue import info as info
     from zoo_core.plugins.catalogue import list_models as list_models
-    from zoo_core.publish import push as push
+    from zoo_core.publish.push import push as push
     from zoo_core.regularize.by_name import regularizers as regularizers
     from zoo_core.regularize.regularizer import Regularizer as Regularizer
     from zoo_core.training import finetune as finetune
@@ -59,7 +59,7 @@ __getattr__, __dir__, __all__ = handed_on(
         "inference.predict": "predict",
         "model.create": "create",
         "plugins.catalogue": "info list_models",
-        "publish": "push",
+        "publish.push": "push",
         "regularize.by_name": "regularizers",
         "regularize.regularizer": "Regularizer",
         "training": "finetune",

@@ -30,7 +30,6 @@ from zoo_core.precision import Precision
 from zoo_core.prefix import entered
 from zoo_core.processes import Processes
 from zoo_core.progress import Bar
-from zoo_core.recipes import REPORT
 from zoo_core.regularize.regularizer import Verdict
 from zoo_core.regularize.stack import Stack
 from zoo_core.report import write_report
@@ -48,7 +47,8 @@ from zoo_core.resuming import (
     state_of,
     take_up,
 )
-from zoo_core.runs import RunFolder, model_recipe
+from zoo_core.runs.folder import RunFolder, model_recipe
+from zoo_core.runs.recipe import REPORT
 from zoo_core.scoring import scores_of, validated
 from zoo_core.settings import Phase, Settings
 from zoo_core.standing import Place, Tried

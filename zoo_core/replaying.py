@@ -12,8 +12,8 @@ import tomli_w
 from zoo_core.errors import RecipeError, UnknownName
 from zoo_core.files import name_or_path
 from zoo_core.model.run import Run
-from zoo_core.recipes import read_recipe
-from zoo_core.runs import without_none
+from zoo_core.runs.folder import without_none
+from zoo_core.runs.recipe import read_recipe
 from zoo_core.weights.checkpoint import without_plugin
 
 TABLES = ("train", "start", "data")

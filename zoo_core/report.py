@@ -20,14 +20,14 @@ import tomli_w
 from torch import Tensor
 
 from zoo_core.charts import Chart, Marks, chart
-from zoo_core.comparison import RunSummary, summary
 from zoo_core.data.pictures import Pictures
 from zoo_core.files import written
 from zoo_core.humanize import byte_size, duration
 from zoo_core.inference.metrics import Metrics, confusion, measured
 from zoo_core.inference.mistakes import most_confused, worst_mistakes
 from zoo_core.model.run import Run
-from zoo_core.runs import without_none
+from zoo_core.runs.comparison import RunSummary, summary
+from zoo_core.runs.folder import without_none
 from zoo_core.thumbnails import data_uri
 
 MATRIX = 30  # classes that a confusion matrix has room for

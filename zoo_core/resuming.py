@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from zoo_core.errors import RecipeError
-from zoo_core.runs import kept_whole
+from zoo_core.runs.folder import kept_whole
 from zoo_core.transfer.snapshot import Snapshot
 
 if TYPE_CHECKING:

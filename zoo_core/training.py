@@ -24,12 +24,12 @@ from zoo_core.inference.matching import matched, refuse_wrong_size
 from zoo_core.model.run import Run
 from zoo_core.model.zoo_model import ZooModel
 from zoo_core.processes import Processes
-from zoo_core.recipes import BEST, RECIPE, SCHEMA, read_recipe
 from zoo_core.regularize.by_name import regularizers as stack_of
 from zoo_core.regularize.regularizer import Regularizer, called
 from zoo_core.regularize.stack import Stack
 from zoo_core.replaying import VALIDATION, refuse_another
-from zoo_core.runs import RunFolder, new_folder
+from zoo_core.runs.folder import RunFolder, new_folder
+from zoo_core.runs.recipe import BEST, RECIPE, SCHEMA, read_recipe
 from zoo_core.settings import Settings
 from zoo_core.subset import apply
 from zoo_core.supply import augmented, refuse_cache

@@ -49,7 +49,7 @@ def command(file: str, model: str, as_json: bool, **given: Any) -> None:
 
     No code in it is run. What was done to it goes to stderr, a table for a manifest to stdout.
     """
-    from zoo_core.convert import convert
+    from zoo_core.model.convert.convert import convert
 
     done = convert(file, model, **given)
     if as_json:

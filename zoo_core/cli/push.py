@@ -33,7 +33,7 @@ def command(
     as_json: bool,
 ) -> None:
     """Publish MODEL, a run's folder, as OWNER/NAME on the Hub: one commit with a tag and a card."""
-    from zoo_core.publish import push
+    from zoo_core.publish.push import push
 
     done = push(
         name_or_path(model),

@@ -10,8 +10,8 @@ from typing import Any
 import click
 
 from zoo_core.cli.output import note, print_json, print_table
-from zoo_core.comparison import RunSummary, differences, in_order, is_run, list_runs
 from zoo_core.humanize import duration
+from zoo_core.runs.comparison import RunSummary, differences, in_order, is_run, list_runs
 
 KEYS = ("path", "model", "data", "epochs_done", "val_accuracy", "val_loss", "seconds")
 MOST = 8  # more values than these in one cell say nothing to anybody

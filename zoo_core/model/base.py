@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor
@@ -16,10 +14,6 @@ from zoo_core.plugins.catalogue import catalogue
 from zoo_core.weights.checkpoint import Checkpoint
 from zoo_core.weights.hashes import remembered_digest, tensor_digest
 from zoo_core.weights.sources import split_reference
-
-# Below this share of the whole, what differs is worth a delta that needs its base to load.
-WORTHWHILE = 0.5
-Delta = bool | Literal["auto"]
 
 
 @dataclass(frozen=True)
@@ -80,42 +74,6 @@ def equal(ours: Tensor, theirs: Tensor | None) -> bool:
 
 def _bytes(tensor: Tensor) -> Tensor:
     return tensor.contiguous().reshape(-1).view(torch.uint8)
-
-
-def decided(
-    delta: Delta, below: Below | None, state: Mapping[str, Tensor], moved: list[str]
-) -> bool:
-    if delta is False:
-        return False
-    if below is None:
-        if delta is True:
-            raise PublishError(
-                "There is nothing that a delta could stand on: "
-                "this model does not come from weights that others can get.",
-                hint="Push it whole: delta=False.",
-            )
-        return False
-    share = sum(state[name].nbytes for name in moved) / sum(t.nbytes for t in state.values())
-    return delta is True or share < WORTHWHILE
-
-
-def inherited_license(below: Below | None, license: str | None) -> str | None:
-    """The licence of what is pushed: the base's, which may also forbid it."""
-    theirs = below.checkpoint.license if below else None
-    if theirs is None:
-        return license
-    if license is not None and license != theirs:
-        raise PublishError(
-            f"This model was tuned from weights under {theirs}; it cannot be given {license}.",
-            hint="Leave license out.",
-        )
-    if re.search(r"(^|[-_ ])nd([-_ ]|$)", theirs.lower()):
-        raise PublishError(
-            f"{below.name if below else ''} is under {theirs}, "
-            "which does not allow to publish what is made from it.",
-            hint="Start from other weights: zoo list --json has their licences.",
-        )
-    return theirs
 
 
 def saved_names(model: ZooModel, moved: Iterable[str]) -> tuple[str, ...]:

@@ -102,13 +102,13 @@ class ZooModel(Freezable):
 
         `delta=True`: only what differs from the weights it came from. Raises PublishError.
         """
-        from zoo_core.publish import save_pretrained
+        from zoo_core.publish.push import save_pretrained
 
         return save_pretrained(self, folder, delta=delta)
 
     def push_to_hub(self, repository: str, **how: Any) -> Pushed:
         """Publish this model as `OWNER/NAME`; `how`: the arguments of `zoo.push`."""
-        from zoo_core.publish import push
+        from zoo_core.publish.push import push
 
         return push(self, repository, **how)
 

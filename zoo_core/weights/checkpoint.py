@@ -19,7 +19,7 @@ from zoo_core.errors import PluginError, RecipeError, UnknownName, WeightsError,
 from zoo_core.model.zoo_model import ZooModel
 from zoo_core.plugins.catalogue import catalogue
 from zoo_core.plugins.known import how_to_get
-from zoo_core.recipes import BEST, RECIPE, read_recipe
+from zoo_core.runs.recipe import BEST, RECIPE, read_recipe
 from zoo_core.types import Architecture, InputSpec, ModelInfo, WeightsInfo
 from zoo_core.weights.config_json import read_config
 from zoo_core.weights.hashes import remembered_digest, tensor_digest

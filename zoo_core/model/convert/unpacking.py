@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from zoo_core.errors import WeightsError
-from zoo_core.foreign.reading import read_checkpoint
+from zoo_core.model.convert.reading import read_checkpoint
 
 PLAIN = ("state_dict", "model", "model_state_dict", "module", "network", "net")
 AVERAGED = ("state_dict_ema", "model_ema", "ema_state_dict", "ema")

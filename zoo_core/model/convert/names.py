@@ -9,7 +9,7 @@ from typing import NamedTuple
 from torch import Tensor
 
 from zoo_core.errors import WeightsError
-from zoo_core.foreign.outline import Outline
+from zoo_core.model.convert.outline import Outline
 
 COUNTER = "num_batches_tracked"  # torch itself fills it in, for checkpoints from before it existed
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from zoo_core.errors import WeightsError
-from zoo_core.foreign.misfit import shaped
-from zoo_core.foreign.names import COUNTER, Names, starts, under
+from zoo_core.model.convert.misfit import shaped
+from zoo_core.model.convert.names import COUNTER, Names, starts, under
 
 
 def common_prefix(names: Names) -> str:

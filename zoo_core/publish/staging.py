@@ -19,13 +19,16 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
-from zoo_core import card
 from zoo_core.chain import owner
 from zoo_core.errors import PublishError, WeightsError
-from zoo_core.model.base import Below, Delta, base_of, decided, difference, equal, inherited_license
+from zoo_core.model.base import Below, base_of, difference, equal
 from zoo_core.model.zoo_model import ZooModel
 from zoo_core.plugins.catalogue import catalogue
-from zoo_core.runs import RECIPE, without_none
+from zoo_core.publish import card
+from zoo_core.publish.delta import Delta, decided, inherited_license
+from zoo_core.publish.timm_config import _timm_config, timm_name
+from zoo_core.runs.folder import without_none
+from zoo_core.runs.recipe import RECIPE
 from zoo_core.transfer.modes import evaluating
 from zoo_core.weights.hashes import read_sha256
 from zoo_core.weights.published import CONFIG, SCHEMA, Base, Saved, saved_input
@@ -147,40 +150,6 @@ def _write_config(model: ZooModel, saved: Saved, timm: str | None, path: Path) -
     config["zoo"] = msgspec.to_builtins(saved)
     shown = {key: value for key, value in config.items() if value is not None}
     path.write_text(json.dumps(shown, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-
-
-def timm_name(model: ZooModel) -> str | None:
-    """The name by which timm builds the same network, or None where it is not one of timm's."""
-    cfg = getattr(model, "pretrained_cfg", None)
-    name = cfg.get("architecture") if isinstance(cfg, dict) else None
-    if name is None:
-        return None
-    import timm
-
-    return name if timm.is_model(name) else None
-
-
-def _timm_config(model: ZooModel, path: Path) -> dict[str, Any]:
-    """What timm itself writes of such a network, with the input that these weights have."""
-    from timm.models._hub import save_config_for_hf
-
-    spec = model.input
-    save_config_for_hf(
-        model,
-        str(path),
-        model_config={"label_names": list(model.labels)} if model.labels else None,
-        data_config={
-            "input_size": spec.size,
-            "mean": spec.mean,
-            "std": spec.std,
-            "interpolation": spec.interpolation,
-            "crop_pct": spec.crop,
-        },
-    )
-    config = json.loads(path.read_text(encoding="utf-8"))
-    arguments = config.pop("model_args", {})
-    arguments.pop("num_classes", None)  # stands above already, and transformers takes it from there
-    return config | ({"model_args": arguments} if arguments else {})
 
 
 def _check_round_trip(model: ZooModel, state: Mapping[str, Tensor], folder: Path) -> None:

@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from zoo_core.errors import WeightsError, closest
-from zoo_core.foreign.matching import common_prefix, match_by_order
-from zoo_core.foreign.misfit import check_complete
-from zoo_core.foreign.names import Names, starts, under
-from zoo_core.foreign.outline import Outline
+from zoo_core.model.convert.matching import common_prefix, match_by_order
+from zoo_core.model.convert.misfit import check_complete
+from zoo_core.model.convert.names import Names, starts, under
+from zoo_core.model.convert.outline import Outline
 
 # what torch.compile, FSDP, activation checkpointing and DataParallel put between names
 WRAPPERS = ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module", "module")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo_core.errors import RecipeError
-from zoo_core.recipes import BEST, METRICS, RECIPE, read_history, read_recipe
+from zoo_core.runs.recipe import BEST, METRICS, RECIPE, read_history, read_recipe
 
 LARGER_IS_BETTER = {"val_accuracy"}
 

@@ -11,12 +11,12 @@ from typing import Any
 
 from zoo_core.cache import is_offline
 from zoo_core.errors import PublishError
-from zoo_core.model.base import Delta
 from zoo_core.model.run import Run
 from zoo_core.model.zoo_model import ZooModel
 from zoo_core.plugins.catalogue import catalogue
-from zoo_core.recipes import RECIPE, read_recipe
-from zoo_core.staging import stage
+from zoo_core.publish.delta import Delta
+from zoo_core.publish.staging import stage
+from zoo_core.runs.recipe import RECIPE, read_recipe
 from zoo_core.types import Pushed, Upload, WeightSource
 from zoo_core.weights.published import FILES
 from zoo_core.weights.sources import split_reference

@@ -29,7 +29,7 @@ from zoo_core.files import written
 from zoo_core.model.zoo_model import ZooModel
 from zoo_core.plugins.catalogue import catalogue
 from zoo_core.plugins.manager import BUILT_IN
-from zoo_core.recipes import BEST, METRICS, RECIPE
+from zoo_core.runs.recipe import BEST, METRICS, RECIPE
 from zoo_core.types import ModelInfo
 
 
@@ -123,9 +123,6 @@ def without_none(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: without_none(item) for key, item in value.items() if item is not None}
     return [without_none(item) for item in value] if isinstance(value, list | tuple) else value
-
-
-# --- which tensors -------------------------------------------------------------------------------
 
 
 # --- recipes -------------------------------------------------------------------------------------

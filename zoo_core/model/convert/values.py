@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo_core.errors import WeightsError
-from zoo_core.foreign.names import Names
+from zoo_core.model.convert.names import Names
 
 
 class Values(NamedTuple):

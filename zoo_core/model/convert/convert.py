@@ -17,11 +17,11 @@ from torch import Tensor, nn
 
 from zoo_core.errors import WeightsError
 from zoo_core.files import written
-from zoo_core.foreign.mapping import named
-from zoo_core.foreign.outline import gives_numbers, outline
-from zoo_core.foreign.report import Converted
-from zoo_core.foreign.unpacking import unpack
-from zoo_core.foreign.values import types, values
+from zoo_core.model.convert.mapping import named
+from zoo_core.model.convert.outline import gives_numbers, outline
+from zoo_core.model.convert.report import Converted
+from zoo_core.model.convert.unpacking import unpack
+from zoo_core.model.convert.values import types, values
 from zoo_core.plugins.catalogue import catalogue
 from zoo_core.types import InputSpec, ModelInfo
 from zoo_core.weights.pickles import PICKLES

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from zoo_core.foreign.names import Rule
+from zoo_core.model.convert.names import Rule
 from zoo_core.types import InputSpec, ModelInfo
 
 

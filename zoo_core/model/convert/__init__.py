@@ -1,0 +1,1 @@
+"""Somebody else's checkpoint -> safetensors for a model of the zoo."""

@@ -1,0 +1,1 @@
+"""push(): a model or a run -> a repository that others can start from."""

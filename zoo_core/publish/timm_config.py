@@ -1,0 +1,43 @@
+"""The part of config.json that timm and transformers read."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from zoo_core.model.zoo_model import ZooModel
+
+
+def timm_name(model: ZooModel) -> str | None:
+    """The name by which timm builds the same network, or None where it is not one of timm's."""
+    cfg = getattr(model, "pretrained_cfg", None)
+    name = cfg.get("architecture") if isinstance(cfg, dict) else None
+    if name is None:
+        return None
+    import timm
+
+    return name if timm.is_model(name) else None
+
+
+def _timm_config(model: ZooModel, path: Path) -> dict[str, Any]:
+    """What timm itself writes of such a network, with the input that these weights have."""
+    from timm.models._hub import save_config_for_hf
+
+    spec = model.input
+    save_config_for_hf(
+        model,
+        str(path),
+        model_config={"label_names": list(model.labels)} if model.labels else None,
+        data_config={
+            "input_size": spec.size,
+            "mean": spec.mean,
+            "std": spec.std,
+            "interpolation": spec.interpolation,
+            "crop_pct": spec.crop,
+        },
+    )
+    config = json.loads(path.read_text(encoding="utf-8"))
+    arguments = config.pop("model_args", {})
+    arguments.pop("num_classes", None)  # stands above already, and transformers takes it from there
+    return config | ({"model_args": arguments} if arguments else {})
