@@ -5,6 +5,7 @@ A plugin of pytest, imported before any test is chosen: so torch is imported ins
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ from types import SimpleNamespace
 import pytest
 
 import zoo_core as zoo
-from zoo_core.plugins.catalogue import Catalogue
+from zoo_core.plugins.catalogue import Catalogue, using_catalogue
 from zoo_core.plugins.entry_points import load_plugins
 from zoo_core.plugins.manager import Plugin
 
@@ -62,7 +63,7 @@ def weights_of(tmp_path_factory: pytest.TempPathFactory) -> Files:
 
 
 @pytest.fixture
-def offer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Offer:
+def offer(tmp_path: Path) -> Iterator[Offer]:
     """Make create() see a third party's architectures and manifest beside the built-in ones."""
 
     def install(manifest: str, *architectures: zoo.Architecture) -> None:
@@ -76,15 +77,7 @@ def offer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Offer:
         plugins.register(plugin, Plugin("toys", "zoo-toys", "1"))
         known = Catalogue(plugins)
         assert [other.faults for other in known.examine() if other.broken] == []
-        for module in (
-            "building",
-            "checkpoint",
-            "lineage",
-            "prefetch",
-            "publish",
-            "staging",
-            "weights",
-        ):
-            monkeypatch.setattr(f"zoo_core.{module}.catalogue", lambda: known)
+        uses.enter_context(using_catalogue(known))
 
-    return install
+    with contextlib.ExitStack() as uses:
+        yield install

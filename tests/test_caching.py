@@ -20,10 +20,10 @@ from torchvision.transforms import ColorJitter
 from toys import MANIFEST, by_mode, centred, channels_last, scaled, toy, with_dropout, with_noise
 
 import zoo_core as zoo
-from zoo_core import activations
 from zoo_core.data.opening import open_data
 from zoo_core.data.pictures import Pictures
 from zoo_core.model.zoo_model import ZooModel
+from zoo_core.training.cache import disk
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -231,9 +231,9 @@ def test_activations_of_half_precision(offer: Offer):
 
 
 def test_mapped_activations(monkeypatch):
-    monkeypatch.setattr(activations, "memory_budget", lambda: 0)
+    monkeypatch.setattr(disk, "memory_budget", lambda: 0)
     assert_same_training(lambda: made("lenet5", "fc1"), tensors("lenet5", 26))
-    assert len(activations.entries()) == 2
+    assert len(disk.entries()) == 2
 
 
 # --- the key -------------------------------------------------------------------------------------
@@ -241,9 +241,9 @@ def test_mapped_activations(monkeypatch):
 
 def keys(model: ZooModel, data: Any, **given: Any) -> set[str]:
     """What a training without validation uses, by itself."""
-    activations.clear()
+    disk.clear()
     trained(model, data, **{"epochs": 1, "val": False, "cache": True} | given)
-    return {entry.key for entry in activations.entries()}
+    return {entry.key for entry in disk.entries()}
 
 
 def changed(model: ZooModel, name: str) -> ZooModel:
@@ -366,12 +366,12 @@ def test_on_a_full_disk_it_is_in_memory_and_says_so(place, capsys):
         lines = said(capsys, model, data, cache=True)
     assert "The cache lasts for this run only: File too large." in lines
     assert all(torch.equal(model.state_dict()[n], t) for n, t in expected[1].items())
-    assert [entry.facts["count"] for entry in activations.entries()] == []
+    assert [entry.facts["count"] for entry in disk.entries()] == []
     assert list(place.iterdir()) == []
 
 
 def test_without_memory_and_disk_there_is_none(place, capsys, monkeypatch):
-    monkeypatch.setattr(activations, "memory_budget", lambda: 0)
+    monkeypatch.setattr(disk, "memory_budget", lambda: 0)
     slow = made("lenet5", "fc1")
     slow.conv1.register_forward_pre_hook(lambda module, inputs: time.sleep(0.01))
     data = tensors("lenet5", 60)
@@ -391,7 +391,7 @@ def test_more_than_the_limit_is_not_kept(place, capsys, monkeypatch):
     data = tensors("lenet5", 60)
     lines = said(capsys, made("lenet5", "fc1"), data, cache=True)
     assert "lasts for this run only: 77 kB are more than the 10 kB of ZOO_CACHE_LIMIT" in lines
-    monkeypatch.setattr(activations, "memory_budget", lambda: 0)
+    monkeypatch.setattr(disk, "memory_budget", lambda: 0)
     reason = "the activations cannot be kept: 77 kB are more than the 10 kB of ZOO_CACHE_LIMIT"
     assert f"Not cached: {reason}." in said(capsys, slow, data, epochs=10)
     with pytest.raises(zoo.RecipeError, match=f"cache=True cannot be: {reason}"):
@@ -409,7 +409,7 @@ def test_a_cache_that_cannot_be_written_is_in_memory(tmp_path, capsys, monkeypat
 def test_damaged_activations_are_computed_again(place):
     data, make = tensors("lenet5", 26), lambda: made("lenet5", "fc1")
     expected = trained(make(), data, cache=True)
-    for name in (activations.VALUES, activations.FACTS):
+    for name in (disk.VALUES, disk.FACTS):
         for path in place.glob(f"*/{name}"):
             content = bytearray(path.read_bytes())
             content[-9] ^= 0x10
@@ -417,7 +417,7 @@ def test_damaged_activations_are_computed_again(place):
         found = trained(make(), data, cache=True)
         assert found[0] == expected[0]
         assert all(torch.equal(found[1][n], t) for n, t in expected[1].items())
-        assert all(activations.load(entry.key) is not None for entry in activations.entries())
+        assert all(disk.load(entry.key) is not None for entry in disk.entries())
         assert len(list(place.iterdir())) == 2
 
 
@@ -455,7 +455,7 @@ def assert_refused(
         trained(make(), data, cache=True, **given)
     lines = said(capsys, make(), data, cache="auto", **given)
     assert re.search(f"Not cached: {reason}", lines), lines
-    assert activations.entries() == []
+    assert disk.entries() == []
 
 
 def test_pictures_that_are_new_each_time(capsys):
@@ -543,7 +543,7 @@ def test_auto_caches_where_it_saves_time_and_says_how_much(capsys):
     )
     assert took, lines
     assert took[2] == told[1] and took[3] == told[2]
-    assert len(activations.entries()) == 2
+    assert len(disk.entries()) == 2
     again = said(capsys, slow_lenet(), data, epochs=10)
     assert "Cached: what enters fc1, from an earlier training." in again
     assert "forecast" not in again
@@ -573,7 +573,7 @@ def test_reading_counts_once_where_pictures_stay_in_memory(monkeypatch):
         monkeypatch.setattr("zoo_core.data.samples.MEMORY", memory)
         model = made("lenet5", "head")
         given = {"epochs": 20, "cache": True, "out": False, "progress": False, "batch_size": 12}
-        activations.clear()
+        disk.clear()
         run = zoo.finetune(model, data, val=False, head="random", **given)
         without.append(run.recipe["cost"]["cache"]["without"])
     assert without[0] >= 0.24 and without[1] - without[0] > 2.5  # of 4.6, on a busy machine too
@@ -598,7 +598,7 @@ def test_auto_does_not_cache_for_one_epoch(capsys):
     assert re.search(
         r"Not cached: it would save no time \(about .+ in all instead of .+ without", lines
     ), lines
-    assert activations.entries() == []
+    assert disk.entries() == []
     solved = said(capsys, slow_lenet(), data, epochs=1, head="ridge")  # a pass more
     assert "Caching what enters fc1" in solved
 

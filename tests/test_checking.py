@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -24,7 +25,7 @@ from zoo_core.conformance.contract import CONTRACT, Check
 from zoo_core.conformance.plugin import examinations, manifest_examination, specimen_cases
 from zoo_core.conformance.specimen import Specimen
 from zoo_core.conformance.use import USE
-from zoo_core.plugins.catalogue import Catalogue
+from zoo_core.plugins.catalogue import Catalogue, using_catalogue
 from zoo_core.plugins.entry_points import load_plugins
 from zoo_core.plugins.manager import Plugin
 from zoo_core.types import InputSpec
@@ -320,7 +321,7 @@ Known = Callable[..., None]
 
 
 @pytest.fixture
-def known(monkeypatch: pytest.MonkeyPatch) -> Known:
+def known() -> Iterator[Known]:
     """Make the kit see one third party's plugin, with these hooks, beside the built-in ones."""
 
     def register(**hooks: Callable[..., Any]) -> None:
@@ -328,10 +329,10 @@ def known(monkeypatch: pytest.MonkeyPatch) -> Known:
         marked = {name: zoo.hookimpl(hook) for name, hook in hooks.items()}
         plugin = Plugin("zoo_acme", "zoo-acme", "1.2", "zoo_acme")
         plugins.register(SimpleNamespace(**marked), plugin)
-        catalogue = Catalogue(plugins)
-        monkeypatch.setattr("zoo_core.conformance.plugin.catalogue", lambda: catalogue)
+        uses.enter_context(using_catalogue(Catalogue(plugins)))
 
-    return register
+    with contextlib.ExitStack() as uses:
+        yield register
 
 
 def subjects(name: str) -> set[str]:

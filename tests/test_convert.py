@@ -28,7 +28,8 @@ from zoo_core.model.convert.mapping import named
 from zoo_core.model.convert.outline import outline
 from zoo_core.model.convert.report import Converted
 from zoo_core.model.convert.values import values
-from zoo_core.plugins.catalogue import catalogue
+from zoo_core.plugins.catalogue import Catalogue, using_catalogue
+from zoo_core.plugins.entry_points import load_plugins
 
 State = dict[str, Tensor]
 Save = Callable[..., Path]
@@ -509,22 +510,19 @@ def test_names(save: Save, lenet: State) -> None:
 # --- the table -----------------------------------------------------------------------------------
 
 
-def _registered(done: Converted, monkeypatch: pytest.MonkeyPatch) -> nn.Module:
+def _registered(done: Converted) -> nn.Module:
     """The model that a manifest with the printed table makes."""
     manifest = Path("registry.toml")
     model = '[models.resnet18]\narchitecture = "resnet"\nconfig = { variant = "resnet18" }\n'
     manifest.write_text(f"schema = 1\n{model}\n{done.manifest}", encoding="utf-8")
-    with monkeypatch.context() as patch:
-        patch.setattr("zoo_core.plugins.catalogue.official_manifest", lambda: manifest)
-        catalogue.cache_clear()
+    with using_catalogue(Catalogue(load_plugins(), official=manifest)):
         info = zoo.info("resnet18").weights[done.weights]
         assert (info.sha256, info.license, info.input) == (done.sha256, done.license, done.input)
         model = zoo.create(f"resnet18.{done.weights}")
-    catalogue.cache_clear()
     return model
 
 
-def test_the_table_makes_the_model(save: Save, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_table_makes_the_model(save: Save) -> None:
     """Here one of timm's, for four classes of grey pictures."""
     original = timm.create_model("resnet18", in_chans=1, num_classes=4).eval()
     file = save(original.state_dict())
@@ -532,7 +530,7 @@ def test_the_table_makes_the_model(save: Save, monkeypatch: pytest.MonkeyPatch) 
     assert done.input.size == (1, 224, 224) and len(done.input.mean) == 1
     assert '[models.resnet18.weights."my.grey"]' in done.manifest
     assert "num_classes = 4\n" in done.manifest
-    assert torch.equal(scores(_registered(done, monkeypatch), 1), scores(original, 1))
+    assert torch.equal(scores(_registered(done), 1), scores(original, 1))
 
 
 def test_the_table_says_that_a_licence_is_missing(save: Save, lenet: State) -> None:

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 import zoo_core as zoo
-from zoo_core import engine, steps
 from zoo_core.data.opening import open_data
+from zoo_core.training import session, step
 
 pytestmark = [
     pytest.mark.gpu,
@@ -48,16 +48,16 @@ def test_every_way_comes_to_nearly_the_same(given):
 
 @pytest.mark.parametrize("cache", [True, False])
 def test_the_loop_never_waits_for_the_device(cache, monkeypatch):
-    step = steps.Stepper.step
+    taken = step.Stepper.step
 
     def watched(self, batch):
         torch.cuda.set_sync_debug_mode("error")
         try:
-            return step(self, batch)
+            return taken(self, batch)
         finally:
             torch.cuda.set_sync_debug_mode("default")
 
-    monkeypatch.setattr(engine.Stepper, "step", watched)
+    monkeypatch.setattr(session.Stepper, "step", watched)
     assert losses(freeze_until="fc1", cache=cache, regularizers=["l2-sp", "ema"])[-1] < 1.0
 
 

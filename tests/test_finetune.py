@@ -16,9 +16,9 @@ from torch.utils.data import TensorDataset
 
 import zoo_core as zoo
 from zoo_core.data.opening import open_data
-from zoo_core.replaying import replay
 from zoo_core.runs.recipe import read_recipe
-from zoo_core.training import split
+from zoo_core.training.preparing import split
+from zoo_core.training.replay import replay
 
 QUIET = {"out": False, "progress": False}
 FILES = ["best.safetensors", "last", "metrics.jsonl", "recipe.toml", "report.html"]

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.utils.data import TensorDataset
 
 import zoo_core as zoo
-from zoo_core.memory import Fitting
 from zoo_core.model.zoo_model import ZooModel
+from zoo_core.training.memory import Fitting
 
 pytestmark = pytest.mark.usefixtures("one_thread", "own_cache")
 QUIET = {"out": False, "val": False, "head": "random", "optimizer": "sgd", "epochs": 2}
@@ -105,7 +105,7 @@ def room_for(model: nn.Module, rows: int) -> Iterator[list[int]]:
 def as_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     """The tensors stay on the CPU; only what asks whether memory can run out hears yes."""
     cuda = SimpleNamespace(is_available=lambda: True)
-    monkeypatch.setattr("zoo_core.memory.torch", SimpleNamespace(cuda=cuda))
+    monkeypatch.setattr("zoo_core.training.memory.torch", SimpleNamespace(cuda=cuda))
 
 
 def test_pieces_double_until_they_fit_and_it_is_said_once(as_on_a_gpu, capsys):

@@ -11,8 +11,8 @@ from torch.utils.data import TensorDataset
 
 import zoo_core as zoo
 from zoo_core.model.zoo_model import ZooModel
-from zoo_core.optimizers import Rates, make_optimizer
-from zoo_core.settings import Settings
+from zoo_core.training.optimizer import Rates, make_optimizer
+from zoo_core.training.settings import Settings
 
 pytestmark = pytest.mark.usefixtures("one_thread", "own_cache")
 

@@ -18,8 +18,9 @@ from toys import MANIFEST, channels_last, toy
 
 import zoo_core as zoo
 from zoo_core.model.zoo_model import ZooModel
-from zoo_core.prefix import Prefix, entered, frozen_stages, rows_for
-from zoo_core.subset import train_only
+from zoo_core.training.cache.prefix import Prefix, frozen_stages, rows_for
+from zoo_core.training.tail import entered
+from zoo_core.training.what_trains import train_only
 
 pytestmark = pytest.mark.usefixtures("one_thread", "own_cache")
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 import zoo_core as zoo
-from zoo_core.processes import Processes
+from zoo_core.training.distributed import Processes
 
 SCRIPT = Path(__file__).parent / "finetuning_processes.py"
 LOADED = {"batch_size": 32, "seed": 1}

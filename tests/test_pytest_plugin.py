@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 import zoo_core as zoo
-from zoo_core.plugins.catalogue import Catalogue
+from zoo_core.plugins.catalogue import Catalogue, using_catalogue
 from zoo_core.plugins.entry_points import load_plugins
 from zoo_core.plugins.manager import Plugin
 
@@ -31,14 +32,14 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
 
 
 @pytest.fixture
-def acme(monkeypatch: pytest.MonkeyPatch) -> None:
+def acme(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A plugin that is broken and says little, beside the built-in ones."""
     plugins = load_plugins(only=())
     hooks = SimpleNamespace(zoo_manifests=zoo.hookimpl(lambda: [Path("gone.toml")]))
     plugins.register(hooks, Plugin("zoo_acme", "zoo-core", "1.2"))
-    known = Catalogue(plugins)
-    monkeypatch.setattr("zoo_core.conformance.plugin.catalogue", lambda: known)
     monkeypatch.setattr("zoo_core.conformance.package._metadata", lambda distribution: {})
+    with using_catalogue(Catalogue(plugins)):
+        yield
 
 
 def test_one_line_in_a_test_file(run, tmp_path: Path) -> None:

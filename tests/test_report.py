@@ -21,14 +21,15 @@ from scipy.stats import binomtest
 from torch import Tensor
 
 import zoo_core as zoo
-from zoo_core.charts import Marks, chart
 from zoo_core.data.opening import open_data
 from zoo_core.data.pictures import Pictures
 from zoo_core.inference.mistakes import most_confused, worst_mistakes
 from zoo_core.model.run import Run
 from zoo_core.model.summary import stage_rows
-from zoo_core.report import Findings, render, wilson, write_report
-from zoo_core.thumbnails import data_uri
+from zoo_core.training.report.charts import Marks, chart
+from zoo_core.training.report.findings import Findings
+from zoo_core.training.report.page import render, wilson, write_report
+from zoo_core.training.report.thumbnails import data_uri
 
 VOID = {"br", "img", "meta", "circle", "path"}  # elements of the page that have no end tag
 LOADING = {"src", "href", "xlink:href", "srcset", "data", "action", "poster"}

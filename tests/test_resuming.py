@@ -19,9 +19,9 @@ from safetensors.torch import load_file
 
 import zoo_core as zoo
 from zoo_core.data.opening import open_data
-from zoo_core.replaying import replay
-from zoo_core.resuming import load_state
 from zoo_core.runs.recipe import read_history, read_recipe
+from zoo_core.training.replay import replay
+from zoo_core.training.resume import load_state
 
 DIGITS = open_data("digits").subset(range(0, 1797, 9))  # 200
 TIMED = ("seconds", "pictures_per_second", "waiting", "memory")
@@ -337,10 +337,10 @@ def test_a_damaged_save_says_so_and_the_best_weights_stay(tmp_path):
 FULL = """
 import resource, sys
 import zoo_core as zoo
-from zoo_core import resuming
+from zoo_core.training import resume
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))
 import signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-resuming.AFTER_EPOCH = 0.0
+resume.AFTER_EPOCH = 0.0
 try:
     zoo.finetune("lenet5", "digits#test", epochs=3, out=sys.argv[1], cache=False, progress=False)
 except zoo.RecipeError as error:

@@ -14,8 +14,8 @@ from toys import MANIFEST, toy
 
 import zoo_core as zoo
 from zoo_core.model.zoo_model import ZooModel
-from zoo_core.prefix import Prefix, frozen_stages, rows_for
-from zoo_core.ridge import STRENGTHS, Solution, solve
+from zoo_core.training.cache.prefix import Prefix, frozen_stages, rows_for
+from zoo_core.training.ridge import STRENGTHS, Solution, solve
 
 pytestmark = pytest.mark.usefixtures("one_thread", "own_cache")
 QUIET = {"out": False, "progress": False}

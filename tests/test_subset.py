@@ -11,7 +11,7 @@ from torch.utils.data import TensorDataset
 
 import zoo_core as zoo
 from zoo_core.model.zoo_model import ZooModel
-from zoo_core.subset import apply, train_only, trained_range
+from zoo_core.training.what_trains import apply, train_only, trained_range
 
 pytestmark = pytest.mark.usefixtures("one_thread", "own_cache")
 

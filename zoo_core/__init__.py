@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from zoo_core.publish.push import push as push
     from zoo_core.regularize.by_name import regularizers as regularizers
     from zoo_core.regularize.regularizer import Regularizer as Regularizer
-    from zoo_core.training import finetune as finetune
+    from zoo_core.training.finetune import finetune as finetune
     from zoo_core.transfer.freezing import freeze_until as freeze_until
     from zoo_core.types import Architecture as Architecture
     from zoo_core.types import Fetched as Fetched
@@ -62,7 +62,7 @@ __getattr__, __dir__, __all__ = handed_on(
         "publish.push": "push",
         "regularize.by_name": "regularizers",
         "regularize.regularizer": "Regularizer",
-        "training": "finetune",
+        "training.finetune": "finetune",
         "transfer.freezing": "freeze_until",
         "types": "Architecture Fetched ModelInfo RegularizerSpec Stage WeightSource",
     },

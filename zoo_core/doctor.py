@@ -17,7 +17,7 @@ from pathlib import Path
 from zoo_core.errors import ZooError
 from zoo_core.plugins.catalogue import catalogue
 from zoo_core.plugins.manager import BUILT_IN
-from zoo_core.plugins.requirements import _version, unmet
+from zoo_core.plugins.requirements import unmet, version_of
 
 SHOWN = ("torch", "torchvision", "timm", "huggingface-hub", "safetensors", "accelerate")
 
@@ -63,7 +63,7 @@ def _python() -> tuple[bool, str, str]:
 def _packages() -> tuple[bool, str, str]:
     """Every package that zoo needs is here, in a version that it can use."""
     wrong = [text for text in map(unmet, requires(BUILT_IN) or []) if text]
-    found = ", ".join(f"{name} {_version(name)}" for name in (BUILT_IN, *SHOWN))
+    found = ", ".join(f"{name} {version_of(name)}" for name in (BUILT_IN, *SHOWN))
     if wrong:
         return False, f"{', '.join(wrong)}; found {found}", f"pip install --upgrade {BUILT_IN}"
     return True, found, ""
@@ -71,8 +71,8 @@ def _packages() -> tuple[bool, str, str]:
 
 def _torchvision() -> tuple[bool, str, str]:
     """torchvision holds operators compiled for one version of torch, for CPU or CUDA."""
-    have, needs = _version("torch"), _torch_of_torchvision()
-    pair = f"torch {have}, torchvision {_version('torchvision')}"
+    have, needs = version_of("torch"), _torch_of_torchvision()
+    pair = f"torch {have}, torchvision {version_of('torchvision')}"
     if needs and have.partition("+")[0] != needs:
         clash = f"they do not belong together, this torchvision was made for torch {needs}"
         return False, f"{pair}: {clash}", _pair_up()

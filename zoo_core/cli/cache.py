@@ -22,20 +22,20 @@ def command(clear: bool, as_json: bool) -> None:
 
     They take no more than ZOO_CACHE_LIMIT (20GB): what was not used for longest goes first.
     """
-    from zoo_core import activations
     from zoo_core.humanize import byte_size
+    from zoo_core.training.cache import disk
 
     if clear:
-        freed = activations.clear()
+        freed = disk.clear()
         if as_json:
             print_json({"freed": freed})
         else:
             click.echo(f"Freed {byte_size(freed)}.")
         return
-    kept = activations.entries()
+    kept = disk.entries()
     if as_json:
         listed = [{"key": e.key, "bytes": e.bytes, "used": e.used, **e.facts} for e in kept]
-        place, limit = str(activations.place()), activations.limit()
+        place, limit = str(disk.place()), disk.limit()
         print_json({"place": place, "limit": limit, "entries": listed})
         return
     rows = [
@@ -53,8 +53,8 @@ def command(clear: bool, as_json: bool) -> None:
     if rows:
         print_table(HEAD, rows, right=("pictures", "views", "size"))
     total = sum(entry.bytes for entry in kept)
-    where = activations.place()
-    click.echo(f"{byte_size(total)} of {byte_size(activations.limit())} in {where}")
+    where = disk.place()
+    click.echo(f"{byte_size(total)} of {byte_size(disk.limit())} in {where}")
 
 
 def _views(facts: Mapping[str, Any]) -> str:

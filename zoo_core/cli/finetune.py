@@ -128,7 +128,7 @@ def command(
 
     With --recipe or --resume, model and data are those of the recipe or of the run.
     """
-    from zoo_core.processes import Processes
+    from zoo_core.training.distributed import Processes
 
     if recipe or resume:
         run = _replayed(context, recipe, resume, given["out"])
@@ -159,7 +159,7 @@ def _trained(
     views: int | None,
     **given: Any,
 ) -> Run:
-    from zoo_core.training import finetune
+    from zoo_core.training.finetune import finetune
 
     if no_val and val:
         raise click.UsageError("--val and --no-val exclude each other.")
@@ -179,7 +179,7 @@ def _trained(
 def _replayed(
     context: click.Context, recipe: str | None, resume: str | None, out: str | None
 ) -> Run:
-    from zoo_core.replaying import replay
+    from zoo_core.training.replay import replay
 
     typed = click.core.ParameterSource.COMMANDLINE
     others = [

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo_core.conformance.cases import expect
-from zoo_core.conformance.toy_training import LR, Training, _copied
+from zoo_core.conformance.toy_training import LR, Training, copied
 from zoo_core.regularize.by_name import regularizers
 from zoo_core.regularize.regularizer import Regularizer
 
@@ -54,11 +54,11 @@ def names_are_moments(regularizer: str | Regularizer, steps: int) -> None:
 def frozen_weights_stay(regularizer: str | Regularizer, steps: int) -> None:
     """What does not train is as before, and what trains is still numbers."""
     training = Training(regularizer)
-    before = _copied(training.model, trained=False)
+    before = copied(training.model, trained=False)
     training.run(steps)
     moved = _differ(training.model, before)
     expect(not moved, f"{', '.join(moved)} moved although it is frozen: act on self.trained only.")
-    trained = _copied(training.model, trained=True).items()
+    trained = copied(training.model, trained=True).items()
     strange = [name for name, tensor in trained if not torch.isfinite(tensor).all()]
     expect(not strange, f"{', '.join(strange)} is no number after a few steps.")
 
@@ -94,7 +94,7 @@ def resuming_changes_nothing(regularizer: str | Regularizer, steps: int) -> None
     second.run(steps, since=steps)
     for training in (through, second):
         training.call("detach")
-    moved = _differ(second.model, _copied(through.model))
+    moved = _differ(second.model, copied(through.model))
     advice = "put all that changes into state_dict()"
     expect(not moved, f"A resumed run differs in {', '.join(moved)}: {advice}.")
 
@@ -105,9 +105,9 @@ def skipped_steps_move_nothing(regularizer: str | Regularizer, steps: int) -> No
     training.run(steps)
     parameters = dict(training.model.named_parameters())
     advice = "in weights(), multiply what you change by self.step_taken where it is not None"
-    before, averaged = _copied(training.model), training.validated()
+    before, averaged = copied(training.model), training.validated()
     training.step(steps, spoil=True)
-    for kept, now in ((before, _copied(training.model)), (averaged, training.validated())):
+    for kept, now in ((before, copied(training.model)), (averaged, training.validated())):
         moved = [name for name in parameters if not torch.equal(kept[name], now[name])]
         expect(not moved, f"{', '.join(moved)} moved in a step that the scaler skipped: {advice}.")
 
@@ -118,7 +118,7 @@ def detaching_leaves_no_trace(regularizer: str | Regularizer, steps: int) -> Non
     before = _structure(training.model)
     training.attach()
     training.run(steps)
-    weights = _copied(training.model)
+    weights = copied(training.model)
     with training.stack.evaluating():
         pass
     moved = _differ(training.model, weights)

@@ -101,7 +101,7 @@ class Training:
     def validated(self) -> dict[str, Tensor]:
         """The weights that a validation would see."""
         with self.stack.evaluating():
-            return _copied(self.model)
+            return copied(self.model)
 
     def step(self, number: int, spoil: bool = False) -> None:
         drawing = torch.Generator().manual_seed(number)
@@ -142,7 +142,7 @@ class Training:
         torch.set_rng_state(state["random"])
 
 
-def _copied(model: nn.Module, trained: bool | None = None) -> dict[str, Tensor]:
+def copied(model: nn.Module, trained: bool | None = None) -> dict[str, Tensor]:
     """Parameters and buffers by name: all, those of trained modules, or those of frozen ones."""
     learns = {name.rpartition(".")[0] for name, p in model.named_parameters() if p.requires_grad}
     state = model.state_dict().items()

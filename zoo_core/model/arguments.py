@@ -48,7 +48,7 @@ ALWAYS = ("num_classes", "in_chans", "pretrained", "freeze_until", "device", "dt
 _KINDS: Mapping[Any, type] = {"bool": bool, "int": Integral, "float": Real, "str": str}
 
 
-def _check_types(name: Any, pretrained: Any, freeze_until: Any) -> None:
+def check_types(name: Any, pretrained: Any, freeze_until: Any) -> None:
     if not isinstance(name, str | Path):
         raise ZooError(
             f"create wants a model's name or a path, not a {type(name).__name__}.",
@@ -64,7 +64,7 @@ def _check_types(name: Any, pretrained: Any, freeze_until: Any) -> None:
         raise ZooError(f"freeze_until is the name of a stage or layer, not {freeze_until!r}.")
 
 
-def _device(device: str | torch.device | None) -> torch.device:
+def as_device(device: str | torch.device | None) -> torch.device:
     """The device itself, with its number; None is torch's default device."""
     asked = torch.get_default_device() if device is None else device
     try:
@@ -85,7 +85,7 @@ def _device(device: str | torch.device | None) -> torch.device:
 DTYPES = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
 
 
-def _dtype(dtype: str | torch.dtype | None) -> torch.dtype | None:
+def as_dtype(dtype: str | torch.dtype | None) -> torch.dtype | None:
     if dtype is None:
         return None
     found = getattr(torch, dtype.removeprefix("torch."), None) if isinstance(dtype, str) else dtype

@@ -57,12 +57,12 @@ def outline(plan: Plan, classes: int, in_chans: int) -> Built:
         with torch.device("meta"):
             built = _build(plan, classes, in_chans)
     except ZooError:
-        return _unseen(plan, classes, in_chans)  # which raises again if this was not the reason
+        return unseen(plan, classes, in_chans)  # which raises again if this was not the reason
     built.module.to(dtype=plan.dtype)
     return built
 
 
-def _unseen(plan: Plan, classes: int, in_chans: int) -> Built:
+def unseen(plan: Plan, classes: int, in_chans: int) -> Built:
     """The module with random values that weights replace: no random number is missed later."""
     with torch.random.fork_rng(devices=[]), torch.device("cpu"):
         return _plainly(plan, classes, in_chans)
@@ -70,7 +70,7 @@ def _unseen(plan: Plan, classes: int, in_chans: int) -> Built:
 
 def _plainly(plan: Plan, classes: int, in_chans: int) -> Built:
     built = _build(plan, classes, in_chans)
-    _check_values(plan, built.module, others=_unlisted(built.module))
+    check_values(plan, built.module, others=_unlisted(built.module))
     built.module.to(device=plan.device, dtype=plan.dtype)
     return built
 
@@ -173,7 +173,7 @@ def _unlisted(module: nn.Module) -> Iterator[Tensor]:
 _LISTED = ("_parameters", "_buffers", "_modules")
 
 
-def _check_values(plan: Plan, module: nn.Module, others: Iterable[Tensor]) -> None:
+def check_values(plan: Plan, module: nn.Module, others: Iterable[Tensor]) -> None:
     named = [*module.named_parameters(), *module.named_buffers()]
     named += [("an attribute", tensor) for tensor in others]
     left = [name for name, tensor in named if tensor.is_meta]

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo_core.errors import UnknownName, WeightsError, ZooError
-from zoo_core.model.arguments import _check_types, _device, _dtype, check_count, checked_config
+from zoo_core.model.arguments import as_device, as_dtype, check_count, check_types, checked_config
 from zoo_core.model.build import Built, Plan, outline, without_weights
 from zoo_core.model.loading import with_weights
 from zoo_core.model.zoo_model import Origin, ZooModel, as_zoo_model
@@ -27,10 +27,10 @@ from zoo_core.weights.checkpoint import (
     published_model,
 )
 from zoo_core.weights.labels import label_names
-from zoo_core.weights.pretrained import _checkpoint, _expanded, is_path
+from zoo_core.weights.pretrained import chosen_checkpoint, expanded, is_path
 from zoo_core.weights.published import CONFIG
 from zoo_core.weights.sources import MODEL_FILE
-from zoo_core.weights.timm_layout import _told
+from zoo_core.weights.timm_layout import told_config
 
 
 def create(
@@ -65,15 +65,15 @@ def create(
     >>> create("lenet5", pretrained=True, num_classes=3).num_outputs
     3
     """
-    _check_types(name, pretrained, freeze_until)
+    check_types(name, pretrained, freeze_until)
     if num_classes is not None:
         num_classes = check_count("num_classes", num_classes, least=0)
     if in_chans is not None:
         in_chans = check_count("in_chans", in_chans, least=1)
-    where, kind = _device(device), _dtype(dtype)
+    where, kind = as_device(device), as_dtype(dtype)
     model = None
     if is_path(name):
-        path = _expanded(Path(name))
+        path = expanded(Path(name))
         model = _run_at(path, pretrained, in_chans, config)
         name = f"file://{path.absolute()}"
     if model is None:
@@ -102,7 +102,7 @@ def _from_name(
     info, checkpoint = _meant(name, pretrained, config)
     saved = checkpoint.saved if checkpoint else None
     architecture = catalogue().architecture(info)
-    config = {**(_told(saved, architecture) if saved else {}), **config}
+    config = {**(told_config(saved, architecture) if saved else {}), **config}
     arguments = {**info.config, **checked_config(architecture, info, config)}
     kind = dtype or (getattr(torch, saved.dtype) if saved else None)
     plan = Plan(architecture, arguments, device, kind)
@@ -186,7 +186,7 @@ def _meant(
         if config and (pretrained or named.weights):  # what cannot be built need not be fetched
             plan = Plan(architecture, arguments, torch.device("cpu"))
             outline(plan, info.num_classes, info.input.size[0])
-        return info, _checkpoint(info, named.weights, pretrained)
+        return info, chosen_checkpoint(info, named.weights, pretrained)
     if pretrained not in (None, True):
         raise ZooError(f"{name} brings its own weights.", hint="Leave pretrained out.")
     if names_file(name):

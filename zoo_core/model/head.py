@@ -36,7 +36,7 @@ def _last_layer(module: nn.Module, prefix: str) -> str | None:
     return names[-1] if names else None
 
 
-def _head_layers(model: nn.Module, stages: Mapping[str, Stage]) -> dict[str, nn.Module]:
+def head_layers(model: nn.Module, stages: Mapping[str, Stage]) -> dict[str, nn.Module]:
     """The layers that give class scores: the classifier's, then those beside it: auxiliary heads,
     or the others of a network that adds up the scores of several.
 
@@ -49,18 +49,18 @@ def _head_layers(model: nn.Module, stages: Mapping[str, Stage]) -> dict[str, nn.
 
 def classifier(model: nn.Module, stages: Mapping[str, Stage]) -> str | None:
     """The path of the layer that gives class scores, or None where the head has no such layer."""
-    return next(iter(_head_layers(model, stages)), None)
+    return next(iter(head_layers(model, stages)), None)
 
 
 def scores_of_one_layer(model: nn.Module, stages: Mapping[str, Stage]) -> bool:
     """Whether the scores are what one layer makes of its input, and no function of several such."""
-    layers, run = list(_head_layers(model, stages)), stages["head"].run
+    layers, run = list(head_layers(model, stages)), stages["head"].run
     if layers and layers[0] in run:
         return all(isinstance(step, str) for step in run[run.index(layers[0]) :])
     return len(layers) < 2
 
 
-def _outputs(layer: nn.Module) -> int:
+def outputs(layer: nn.Module) -> int:
     if isinstance(layer, NoHead):
         return 0
     return int(layer.out_features if isinstance(layer, nn.Linear) else layer.out_channels)  # type: ignore[arg-type]
@@ -68,7 +68,7 @@ def _outputs(layer: nn.Module) -> int:
 
 def replace_head(model: nn.Module, stages: Mapping[str, Stage], num_classes: int) -> None:
     """Put new layers in the place of those that give class scores, or NoHead for no classes."""
-    layers = list(_head_layers(model, stages).items())
+    layers = list(head_layers(model, stages).items())
     if not layers:
         raise PluginError(
             f"The head of {type(model).__name__} is no linear layer or convolution to replace."

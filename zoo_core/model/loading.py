@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from zoo_core.chain import behind_pool
 from zoo_core.errors import WeightsError
-from zoo_core.model.build import Built, Plan, _check_values, _unseen, log, outline, why_plain
+from zoo_core.model.build import Built, Plan, check_values, log, outline, unseen, why_plain
 from zoo_core.model.head import classifier
 from zoo_core.types import Stage
 from zoo_core.weights.tensors import ALIGNMENT
@@ -40,12 +40,12 @@ def with_weights(
     fit = fitted(tensors, built.module, first, (theirs, in_chans or own_chans), where)
     if not why_plain(built.module):
         built.module.load_state_dict(aligned(fit, behind_pool(built.chain)), assign=True)
-        _check_values(plan, built.module, others=())  # of which it has none, or it were plain
+        check_values(plan, built.module, others=())  # of which it has none, or it were plain
         if plan.device.type != "cpu":
             built.module.to(plan.device)  # counters of batches that the file lacks
     else:
         log.debug("%s is built plainly: not all it has is a checkpoint's", plan.architecture.name)
-        built = _unseen(plan, found, in_chans or own_chans)
+        built = unseen(plan, found, in_chans or own_chans)
         built.module.load_state_dict(fit)
     return built, found
 

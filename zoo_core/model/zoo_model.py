@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from zoo_core.chain import before, run_stages
 from zoo_core.errors import PluginError, ZooError
 from zoo_core.model.arguments import check_count
-from zoo_core.model.head import _head_layers, _outputs, replace_head
+from zoo_core.model.head import head_layers, outputs, replace_head
 from zoo_core.model.summary import render_rows, stage_rows
 from zoo_core.transfer.freezing import Freezable
 from zoo_core.transfer.swap import swap_class
@@ -69,7 +69,7 @@ class ZooModel(Freezable):
     @property
     def num_outputs(self) -> int:
         """How many numbers the head gives for a picture; 0 when there is no classifier."""
-        return next(map(_outputs, _head_layers(self, self.chain).values()), 0)
+        return next(map(outputs, head_layers(self, self.chain).values()), 0)
 
     def reset_head(self, num_classes: int, labels: Iterable[str] | None = None) -> ZooModel:
         """Put a new, freshly initialised classifier in place of the head.

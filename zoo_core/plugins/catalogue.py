@@ -6,11 +6,13 @@ that names both; `distribution:name` always works; an official name cannot be ta
 
 from __future__ import annotations
 
+import contextlib
 import fnmatch
 import functools
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -36,8 +38,10 @@ class Named:
 class Catalogue:
     """Models, architectures, regularizers and sources of a set of plugins."""
 
-    def __init__(self, plugins: Plugins) -> None:
+    def __init__(self, plugins: Plugins, official: Path | None = None) -> None:
+        """`official`: the manifest of the official models, by default the registry.toml of zoo."""
         self.plugins = plugins
+        self._official = official or official_manifest()
         self._architectures: dict[tuple[str, str], Architecture] = {}
         self._makers: dict[tuple[str, str], Plugin] = {}
         self._models = ListedModels()
@@ -56,7 +60,7 @@ class Catalogue:
                 self._architectures[key], self._makers[key] = architecture, plugin
 
     def _read_models(self) -> None:
-        self._models.add(load_manifest(official_manifest()), BUILT_IN, official=True)
+        self._models.add(load_manifest(self._official), BUILT_IN, official=True)
         for plugin, path in self.plugins.results("zoo_manifests", Path):
             try:
                 manifest = load_manifest(path)
@@ -291,12 +295,26 @@ class Catalogue:
         raise UnknownName(f'No installed plugin fetches from "{scheme}:". Installed: {have}.')
 
 
-@functools.cache
-def catalogue() -> Catalogue:
-    """The catalogue of this process, read once.
+_chosen: ContextVar[Catalogue | None] = ContextVar("catalogue", default=None)
 
-    `catalogue.cache_clear()` after installing a plugin.
-    """
+
+def catalogue() -> Catalogue:
+    """The catalogue in use: that of `using_catalogue`, else of what is installed, read once."""
+    return _chosen.get() or _installed()
+
+
+@contextlib.contextmanager
+def using_catalogue(known: Catalogue) -> Iterator[Catalogue]:
+    """`known` is the catalogue inside."""
+    token = _chosen.set(known)
+    try:
+        yield known
+    finally:
+        _chosen.reset(token)
+
+
+@functools.cache
+def _installed() -> Catalogue:
     return Catalogue(load_plugins())
 
 

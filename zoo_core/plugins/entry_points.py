@@ -12,7 +12,7 @@ from importlib.metadata import EntryPoint, distributions, entry_points
 from types import FunctionType, ModuleType
 
 from zoo_core.errors import did_you_mean
-from zoo_core.plugins.manager import BUILT_IN, Plugin, Plugins, _one_line
+from zoo_core.plugins.manager import BUILT_IN, Plugin, Plugins, one_line
 
 GROUP = "zoo_core"
 
@@ -30,7 +30,7 @@ def load_plugins(*, only: Iterable[str] | None = None, strict: bool | None = Non
     entries, unreadable = installed_entries()
     for name, error in unreadable.items():
         plugins.all.append(Plugin(name, name, "?"))
-        plugins.fault(plugins.all[-1], f"cannot be read: {_one_line(error)}", error)
+        plugins.fault(plugins.all[-1], f"cannot be read: {one_line(error)}", error)
     for entry in entries:
         if _built_in(entry) or only is None or entry.name in only:
             _load(plugins, entry)
@@ -71,7 +71,7 @@ def _load(plugins: Plugins, entry: EntryPoint) -> None:
         raise
     except BaseException as error:
         plugins.all.append(plugin)
-        plugins.fault(plugin, f"does not import: {_one_line(error)}", error)
+        plugins.fault(plugin, f"does not import: {one_line(error)}", error)
         return
     finally:
         plugin.seconds = time.perf_counter() - start

@@ -87,7 +87,7 @@ class Plugins:
         try:
             self._manager.register(module, name=key)
         except Exception as error:
-            self.fault(plugin, f"cannot be registered: {_one_line(error)}", error)
+            self.fault(plugin, f"cannot be registered: {one_line(error)}", error)
             return
         self._registered[key] = plugin
         callers = self._manager.get_hookcallers(module) or []
@@ -153,7 +153,7 @@ class Plugins:
             except KeyboardInterrupt:
                 raise
             except BaseException as error:  # also a panic of a Rust extension
-                self.fault(plugin, f"fails in {hook}: {_one_line(error)}", error)
+                self.fault(plugin, f"fails in {hook}: {one_line(error)}", error)
                 returned = ()
             finally:
                 if light and "torch" in sys.modules:
@@ -194,6 +194,6 @@ def _attribute(module: object, name: str) -> Any:
 _NAMED = inspect.Parameter.POSITIONAL_OR_KEYWORD
 
 
-def _one_line(error: BaseException) -> str:
+def one_line(error: BaseException) -> str:
     text = " ".join(str(error).split()) or "no message"
     return f"{type(error).__name__}: {text}"

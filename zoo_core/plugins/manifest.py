@@ -12,16 +12,16 @@ from pathlib import Path
 
 import msgspec
 
-from zoo_core.plugins.manifest_faults import _check_model, _converted
+from zoo_core.plugins.manifest_faults import check_model, converted
 from zoo_core.plugins.manifest_schema import (
-    _NAME,
-    _SHA256,
-    _SOURCE,
-    _TAG,
-    _Input,
-    _Model,
-    _SoundManifest,
-    _Weights,
+    NAME,
+    SHA256,
+    SOURCE,
+    TAG,
+    Input,
+    Model,
+    SoundManifest,
+    Weights,
 )
 from zoo_core.types import InputSpec, ModelInfo, WeightsInfo
 
@@ -39,16 +39,16 @@ def load_manifest(path: Path) -> Manifest:
     """The same without making the records; all of the file is checked."""
     models = _decoded(path) if path.suffix == ".json" else None
     if models is None:
-        models = _converted(path)
+        models = converted(path)
         for name, raw in models.items():
-            _check_model(path, name, raw)
+            check_model(path, name, raw)
     return Manifest(models)
 
 
 class Manifest:
     """The models of one file, checked, by name; `record` makes what zoo knows of one."""
 
-    def __init__(self, models: dict[str, _Model]) -> None:
+    def __init__(self, models: dict[str, Model]) -> None:
         self.models = models
 
     def record(self, name: str) -> ModelInfo:
@@ -60,19 +60,19 @@ class Manifest:
 # there is any, all is read again table by table, to tell which.
 
 
-def _decoded(path: Path) -> dict[str, _Model] | None:
+def _decoded(path: Path) -> dict[str, Model] | None:
     """The tables of a JSON file without a fault; None for any other."""
     try:
-        models = msgspec.json.decode(path.read_bytes(), type=_SoundManifest).models
+        models = msgspec.json.decode(path.read_bytes(), type=SoundManifest).models
     except (OSError, msgspec.MsgspecError):
         return None
     weights = [table for model in models.values() for table in model.weights.values()]
     several = any(sum(w.default for w in m.weights.values()) > 1 for m in models.values())
     sound = (
-        _all(_NAME, models)
-        and _all(_TAG, {tag for model in models.values() for tag in model.weights})
-        and _all(_SOURCE, (table.source for table in weights))
-        and _all(_SHA256, (table.sha256 for table in weights if table.sha256 is not None))
+        _all(NAME, models)
+        and _all(TAG, {tag for model in models.values() for tag in model.weights})
+        and _all(SOURCE, (table.source for table in weights))
+        and _all(SHA256, (table.sha256 for table in weights if table.sha256 is not None))
     )
     return {**models} if sound and not several else None
 
@@ -88,7 +88,7 @@ def _all(pattern: re.Pattern[str], texts: Iterable[str]) -> bool:
 # --- records -------------------------------------------------------------------------------------
 
 
-def _record(name: str, raw: _Model) -> ModelInfo:
+def _record(name: str, raw: Model) -> ModelInfo:
     own = _spec(raw.input) if raw.input else None
     weights = {tag: _weights_record(tag, w, own) for tag, w in raw.weights.items()}
     if own is None:
@@ -109,7 +109,7 @@ def _record(name: str, raw: _Model) -> ModelInfo:
     )
 
 
-def _weights_record(tag: str, raw: _Weights, own: InputSpec | None) -> WeightsInfo:
+def _weights_record(tag: str, raw: Weights, own: InputSpec | None) -> WeightsInfo:
     named = tuple(raw.labels) if isinstance(raw.labels, list) else None
     return WeightsInfo(
         tag=tag,
@@ -125,5 +125,5 @@ def _weights_record(tag: str, raw: _Weights, own: InputSpec | None) -> WeightsIn
     )
 
 
-def _spec(raw: _Input) -> InputSpec:
+def _spec(raw: Input) -> InputSpec:
     return InputSpec(raw.size, raw.mean, raw.std, raw.interpolation, raw.crop, raw.flip)

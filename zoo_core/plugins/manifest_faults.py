@@ -12,19 +12,19 @@ import msgspec
 
 from zoo_core.errors import ManifestError, did_you_mean
 from zoo_core.plugins.manifest_schema import (
-    _NAME,
-    _SHA256,
-    _SOURCE,
-    _TAG,
     INTERPOLATIONS,
+    NAME,
     SCHEMA,
-    _Input,
-    _Model,
-    _Weights,
+    SHA256,
+    SOURCE,
+    TAG,
+    Input,
+    Model,
+    Weights,
 )
 
 
-def _converted(path: Path) -> dict[str, _Model]:
+def converted(path: Path) -> dict[str, Model]:
     """The tables, one by one, so that a fault is told with its table."""
     data = _parse(path)
     schema = data.pop("schema", None)
@@ -55,26 +55,26 @@ def _parse(path: Path) -> dict[str, Any]:
     return data
 
 
-def _table(path: Path, name: str, table: Any) -> _Model:
+def _table(path: Path, name: str, table: Any) -> Model:
     where = f"{path}, [models.{name}]"
-    _check_name(where, "model", name, _NAME)
+    _check_name(where, "model", name, NAME)
     weights = table.get("weights") if isinstance(table, dict) else None
     if not isinstance(weights, dict):
-        return _convert(where, table, _Model)
-    raw: _Model = _convert(where, {**table, "weights": {}}, _Model)
+        return _convert(where, table, Model)
+    raw: Model = _convert(where, {**table, "weights": {}}, Model)
     raw.weights = {tag: _weights_table(path, name, tag, inner) for tag, inner in weights.items()}
     return raw
 
 
-def _weights_table(path: Path, name: str, tag: str, table: Any) -> _Weights:
+def _weights_table(path: Path, name: str, tag: str, table: Any) -> Weights:
     where = f"{path}, [models.{name}.weights.{tag}]"
-    _check_name(where, "weights", tag, _TAG)
-    return _convert(where, table, _Weights)
+    _check_name(where, "weights", tag, TAG)
+    return _convert(where, table, Weights)
 
 
-def _check_model(path: Path, name: str, raw: _Model) -> None:
+def check_model(path: Path, name: str, raw: Model) -> None:
     where = f"{path}, [models.{name}]"
-    _check_name(where, "model", name, _NAME)
+    _check_name(where, "model", name, NAME)
     for value in (raw.params, raw.gmacs, raw.num_classes):
         if value is not None and value <= 0:
             raise ManifestError(f"{where}: params, gmacs and num_classes must be positive.")
@@ -87,11 +87,11 @@ def _check_model(path: Path, name: str, raw: _Model) -> None:
         raise ManifestError(f"{where}: more than one default weights: {', '.join(defaults)}.")
 
 
-def _check_weights(where: str, tag: str, raw: _Weights) -> None:
-    _check_name(where, "weights", tag, _TAG)
-    if raw.sha256 is not None and not _SHA256.fullmatch(raw.sha256):
+def _check_weights(where: str, tag: str, raw: Weights) -> None:
+    _check_name(where, "weights", tag, TAG)
+    if raw.sha256 is not None and not SHA256.fullmatch(raw.sha256):
         raise ManifestError(f"{where}: sha256 must be 64 lower-case hex digits: {raw.sha256!r}.")
-    if not _SOURCE.fullmatch(raw.source):
+    if not SOURCE.fullmatch(raw.source):
         raise ManifestError(
             f"{where}: source {raw.source!r} has no scheme.",
             hint="Write hf://owner/name@revision/file, https://…, file:PATH or pkg://package/path.",
@@ -102,7 +102,7 @@ def _check_weights(where: str, tag: str, raw: _Weights) -> None:
         _check_input(where, raw.input)
 
 
-def _check_input(where: str, raw: _Input) -> None:
+def _check_input(where: str, raw: Input) -> None:
     channels = raw.size[0]
     if raw.interpolation not in INTERPOLATIONS:
         valid = f"Valid: {', '.join(INTERPOLATIONS)}."
@@ -137,7 +137,7 @@ def _check_keys(where: str, table: dict[str, Any], kind: Any) -> None:
     for key in table:
         if key not in fields:
             raise ManifestError(f"{where}: {_unknown_key(key, fields)}")
-    inner, fields = table.get("input"), _Input.__struct_fields__
+    inner, fields = table.get("input"), Input.__struct_fields__
     if isinstance(inner, dict):
         for key in inner:
             if key not in fields:

@@ -18,22 +18,22 @@ Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos", "box", "ham
 INTERPOLATIONS: tuple[str, ...] = get_args(Interpolation)
 
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_/-]*")
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_/-]*")
 
 
-_TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 
-_SHA256 = re.compile(r"[0-9a-f]{64}")
+SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
-_SOURCE = re.compile(r"(hf|https|pkg|[a-z][a-z0-9+-]*)://.+|file:.+")
+SOURCE = re.compile(r"(hf|https|pkg|[a-z][a-z0-9+-]*)://.+|file:.+")
 
 
 Scalar = str | int | float | bool
 
 
-class _Input(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+class Input(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     size: tuple[int, int, int] = (3, 224, 224)
     mean: tuple[float, ...] = (0.485, 0.456, 0.406)
     std: tuple[float, ...] = (0.229, 0.224, 0.225)
@@ -42,19 +42,19 @@ class _Input(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     flip: bool = True
 
 
-class _Weights(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+class Weights(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     source: str
     default: bool = False
     sha256: str | None = None
     license: str | None = None
     labels: str | list[str] | None = None
     num_classes: int | None = None
-    input: _Input | None = None
+    input: Input | None = None
     metrics: dict[str, float] = {}
     recipe: str | None = None
 
 
-class _Model(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+class Model(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     architecture: str
     default: bool = False
     config: dict[str, Scalar | list[Scalar]] = {}
@@ -63,14 +63,14 @@ class _Model(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     paper: str | None = None
     summary: str = ""
     num_classes: int = 1000
-    input: _Input | None = None
-    weights: Mapping[str, _Weights] = {}
+    input: Input | None = None
+    weights: Mapping[str, Weights] = {}
 
 
 Positive = Annotated[int, Meta(gt=0)]
 
 
-class _SoundInput(_Input, forbid_unknown_fields=True):
+class _SoundInput(Input, forbid_unknown_fields=True):
     size: tuple[Positive, Positive, Positive] = (3, 224, 224)
     std: tuple[Annotated[float, Meta(gt=0)], ...] = (0.229, 0.224, 0.225)
     interpolation: Interpolation = "bilinear"
@@ -81,12 +81,12 @@ class _SoundInput(_Input, forbid_unknown_fields=True):
             raise ValueError("channels")
 
 
-class _SoundWeights(_Weights, forbid_unknown_fields=True):
+class _SoundWeights(Weights, forbid_unknown_fields=True):
     num_classes: Annotated[int, Meta(ge=0)] | None = None
     input: _SoundInput | None = None
 
 
-class _SoundModel(_Model, forbid_unknown_fields=True):
+class _SoundModel(Model, forbid_unknown_fields=True):
     params: Positive | None = None
     gmacs: Annotated[float, Meta(gt=0)] | None = None
     num_classes: Positive = 1000
@@ -94,6 +94,6 @@ class _SoundModel(_Model, forbid_unknown_fields=True):
     weights: Mapping[str, _SoundWeights] = {}
 
 
-class _SoundManifest(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+class SoundManifest(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     schema: Literal[1]
     models: dict[str, _SoundModel] = {}

@@ -54,14 +54,14 @@ def unmet(requirement: str) -> str:
     needed = Requirement(requirement)
     if needed.marker is not None and not needed.marker.evaluate({"extra": ""}):
         return ""
-    have = _version(needed.name)
+    have = version_of(needed.name)
     if have == "missing":
         return f"{needed.name} is missing"
     fits = needed.specifier.contains(have, prereleases=True)
     return "" if fits else f"{needed.name} is {have}, not {needed.specifier}"
 
 
-def _version(package: str) -> str:
+def version_of(package: str) -> str:
     try:
         return version(package)
     except PackageNotFoundError:

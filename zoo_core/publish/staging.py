@@ -26,7 +26,7 @@ from zoo_core.model.zoo_model import ZooModel
 from zoo_core.plugins.catalogue import catalogue
 from zoo_core.publish import card
 from zoo_core.publish.delta import Delta, decided, inherited_license
-from zoo_core.publish.timm_config import _timm_config, timm_name
+from zoo_core.publish.timm_config import timm_config, timm_name
 from zoo_core.runs.folder import without_none
 from zoo_core.runs.recipe import RECIPE
 from zoo_core.transfer.modes import evaluating
@@ -144,7 +144,7 @@ def _write_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
 def _write_config(model: ZooModel, saved: Saved, timm: str | None, path: Path) -> None:
     config: dict[str, Any] = {}
     if timm is not None:
-        config = _timm_config(model, path)
+        config = timm_config(model, path)
     elif saved.format == "whole":
         config = {"num_classes": saved.num_classes, "label_names": saved.labels}
     config["zoo"] = msgspec.to_builtins(saved)

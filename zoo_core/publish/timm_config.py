@@ -20,7 +20,7 @@ def timm_name(model: ZooModel) -> str | None:
     return name if timm.is_model(name) else None
 
 
-def _timm_config(model: ZooModel, path: Path) -> dict[str, Any]:
+def timm_config(model: ZooModel, path: Path) -> dict[str, Any]:
     """What timm itself writes of such a network, with the input that these weights have."""
     from timm.models._hub import save_config_for_hf
 

@@ -15,7 +15,6 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +25,7 @@ from torch import Tensor
 
 from zoo_core.errors import RecipeError
 from zoo_core.files import written
-from zoo_core.model.zoo_model import ZooModel
-from zoo_core.plugins.catalogue import catalogue
-from zoo_core.plugins.manager import BUILT_IN
 from zoo_core.runs.recipe import BEST, METRICS, RECIPE
-from zoo_core.types import ModelInfo
 
 
 class RunFolder:
@@ -123,33 +118,3 @@ def without_none(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: without_none(item) for key, item in value.items() if item is not None}
     return [without_none(item) for item in value] if isinstance(value, list | tuple) else value
-
-
-# --- recipes -------------------------------------------------------------------------------------
-
-
-def model_recipe(model: ZooModel, complete: bool) -> dict[str, Any]:
-    """What rebuilds the model.
-
-    `complete`: the run holds every tensor and needs no pretrained weights.
-    """
-    origin = model.origin
-    return {
-        "reference": origin.reference,
-        "plugin": _third_party(model.info),
-        "config": dict(origin.config),
-        "weights": None if complete else origin.weights,
-        "sha256": None if complete else origin.sha256,
-        "num_classes": origin.num_classes,
-        "in_chans": origin.in_chans,
-        "labels": list(model.labels) if model.labels else None,
-        "input": asdict(model.input),
-    }
-
-
-def _third_party(info: ModelInfo) -> str | None:
-    """The distribution that a model comes from, with its version, where it is not zoo's own."""
-    if info.distribution in ("", BUILT_IN):
-        return None
-    plugin = catalogue().offered_by(info)
-    return f"{info.distribution} {plugin.version}" if plugin else info.distribution

@@ -16,7 +16,7 @@ import msgspec
 from zoo_core.errors import WeightsError
 from zoo_core.plugins.manifest_schema import INTERPOLATIONS
 from zoo_core.weights.published import CONFIG, SCHEMA, Saved
-from zoo_core.weights.timm_layout import _from_timm
+from zoo_core.weights.timm_layout import from_timm
 
 LARGEST = 4 * 2**20  # bytes of a config.json; the longest label sets have a few hundred thousand
 
@@ -32,7 +32,7 @@ def read_config(path: Path, where: str) -> Saved:
         if "zoo" in data:
             _check_schema(data["zoo"], where)
             return _checked(msgspec.convert(data["zoo"], Saved, strict=True), where)
-        return _checked(_from_timm(data, where), where)
+        return _checked(from_timm(data, where), where)
     except OSError as error:
         raise WeightsError(f"{path} cannot be read: {error.strerror}.") from error
     except (ValueError, RecursionError, msgspec.ValidationError) as error:

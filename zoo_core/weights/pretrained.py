@@ -30,12 +30,12 @@ def brings_weights(name: str | Path) -> bool:
 
 def checkpoint_of(info: ModelInfo, weights: str) -> Checkpoint:
     """The checkpoint behind the `weights` of an Origin."""
-    found = _checkpoint(info, None, weights)
+    found = chosen_checkpoint(info, None, weights)
     assert found is not None
     return found
 
 
-def _checkpoint(
+def chosen_checkpoint(
     info: ModelInfo, named: WeightsInfo | None, pretrained: bool | str | Path | None
 ) -> Checkpoint | None:
     """Which weights are meant, or None for none."""
@@ -49,7 +49,7 @@ def _checkpoint(
     if "://" in text or text.startswith("file:"):
         return _by_reference(info, text)
     if is_path(pretrained) or "/" in text or text.endswith(_ENDINGS):  # a tag has no slash
-        return _by_path(info, named, _expanded(Path(text)).absolute())
+        return _by_path(info, named, expanded(Path(text)).absolute())
     return of_weights(catalogue().weights(info, text))
 
 
@@ -96,7 +96,7 @@ def _of_model(info: ModelInfo, checkpoint: Checkpoint) -> Checkpoint:
 _ENDINGS = (".safetensors", ".pth", ".pt", ".bin", ".ckpt")
 
 
-def _expanded(path: Path) -> Path:
+def expanded(path: Path) -> Path:
     """The path with `~` replaced. Raises UnknownName where none can be there."""
     try:
         path = path.expanduser()

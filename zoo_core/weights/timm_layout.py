@@ -13,7 +13,7 @@ from zoo_core.types import Architecture, InputSpec
 from zoo_core.weights.published import SCHEMA, Count, Few, Saved
 
 
-def _told(saved: Saved, architecture: Architecture) -> dict[str, Any]:
+def told_config(saved: Saved, architecture: Architecture) -> dict[str, Any]:
     """The arguments that a published model was built with.
 
     timm writes average pooling down also where there is no other.
@@ -44,7 +44,7 @@ class _Timm(msgspec.Struct, frozen=True):
     pretrained_cfg: _TimmInput = _TimmInput()
 
 
-def _from_timm(data: dict[str, Any], where: str) -> Saved:
+def from_timm(data: dict[str, Any], where: str) -> Saved:
     """A repository in timm's layout, as if zoo had pushed it."""
     if "architecture" not in data and "model_type" in data:
         raise WeightsError(f"{where} is a model of another library ({data['model_type']!s:.40}).")

@@ -7,7 +7,7 @@ import math
 import torch
 
 from zoo_core.model.zoo_model import ZooModel
-from zoo_core.settings import Settings
+from zoo_core.training.settings import Settings
 
 
 def make_optimizer(model: ZooModel, settings: Settings) -> torch.optim.Optimizer:

@@ -19,43 +19,20 @@ import torch
 from zoo_core.data.loader import Feed
 from zoo_core.data.pictures import Pictures
 from zoo_core.errors import RecipeError
-from zoo_core.findings import cost_of, findings_of
-from zoo_core.heads import solve_head, solves_head
-from zoo_core.memory import Fitting
 from zoo_core.model.base import saved_names
 from zoo_core.model.run import Run
 from zoo_core.model.zoo_model import ZooModel, pretrained_part
-from zoo_core.optimizers import Rates, make_optimizer
-from zoo_core.precision import Precision
-from zoo_core.prefix import entered
-from zoo_core.processes import Processes
 from zoo_core.progress import Bar
 from zoo_core.regularize.regularizer import Verdict
 from zoo_core.regularize.stack import Stack
-from zoo_core.report import write_report
-from zoo_core.resuming import (
-    AFTER_EPOCH,
-    AFTER_STEP,
-    LAST,
-    STATE,
-    Clock,
-    Interrupts,
-    go_back,
-    load_state,
-    random_state,
-    save_state,
-    state_of,
-    take_up,
-)
-from zoo_core.runs.folder import RunFolder, model_recipe
+from zoo_core.runs.folder import RunFolder
 from zoo_core.runs.recipe import REPORT
-from zoo_core.scoring import scores_of, validated
-from zoo_core.settings import Phase, Settings
-from zoo_core.standing import Place, Tried
-from zoo_core.steps import Loss, Stepper
-from zoo_core.subset import apply, trained_range
-from zoo_core.supply import Supply
-from zoo_core.telling import (
+from zoo_core.training.distributed import Processes
+from zoo_core.training.head import solve_head, solves_head
+from zoo_core.training.interrupts import Clock, Interrupts
+from zoo_core.training.loaders import Supply
+from zoo_core.training.memory import Fitting
+from zoo_core.training.messages import (
     are_finite,
     behind_the_bar,
     diverged,
@@ -66,7 +43,27 @@ from zoo_core.telling import (
     what_is_slow,
     what_the_cache_saved,
 )
-from zoo_core.tracking import Tracker
+from zoo_core.training.optimizer import Rates, make_optimizer
+from zoo_core.training.precision import Precision
+from zoo_core.training.recipe import model_recipe
+from zoo_core.training.report.findings import cost_of, findings_of
+from zoo_core.training.report.page import write_report
+from zoo_core.training.resume import (
+    AFTER_EPOCH,
+    AFTER_STEP,
+    LAST,
+    STATE,
+    load_state,
+    random_state,
+    save_state,
+)
+from zoo_core.training.settings import Phase, Settings
+from zoo_core.training.state import Place, Tried, go_back, state_of, take_up
+from zoo_core.training.step import Loss, Stepper
+from zoo_core.training.tail import entered
+from zoo_core.training.tracking import Tracker
+from zoo_core.training.validation import scores_of, validated
+from zoo_core.training.what_trains import apply, trained_range
 from zoo_core.transfer.snapshot import Snapshot, moving
 from zoo_core.weights.hashes import tensor_digest
 

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 
 from zoo_core.errors import RecipeError, UnknownName, did_you_mean
-from zoo_core.precision import Precision
-from zoo_core.subset import WORDS, is_subset
+from zoo_core.training.precision import Precision
+from zoo_core.training.what_trains import WORDS, is_subset
 
 # Learning rates that fine-tuning tolerates from a head alone to a whole network of moderate depth.
 RATES = {"adamw": 1e-3, "sgd": 1e-2}

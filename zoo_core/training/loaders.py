@@ -11,21 +11,28 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from zoo_core.caching import Caching, forecast
 from zoo_core.chain import owner
 from zoo_core.data.loader import Feed, Order
 from zoo_core.data.pictures import Pictures, is_tensor_item
 from zoo_core.data.samples import FixedViews, Samples
 from zoo_core.errors import RecipeError
 from zoo_core.humanize import byte_size
-from zoo_core.memory import Fitting
 from zoo_core.model.zoo_model import ZooModel
-from zoo_core.precision import Precision
-from zoo_core.prefix import Prefix, entered, frozen_stages, rows_for
-from zoo_core.processes import Processes
-from zoo_core.regularize.regularizer import called
 from zoo_core.regularize.stack import Stack
-from zoo_core.settings import Settings
+from zoo_core.training.cache.decision import (
+    hint,
+    in_each_step,
+    is_channels_last,
+    other_pictures,
+)
+from zoo_core.training.cache.fill import Caching
+from zoo_core.training.cache.forecast import forecast
+from zoo_core.training.cache.prefix import Prefix, frozen_stages, rows_for
+from zoo_core.training.distributed import Processes
+from zoo_core.training.memory import Fitting
+from zoo_core.training.precision import Precision
+from zoo_core.training.settings import Settings
+from zoo_core.training.tail import entered
 from zoo_core.transfer.modes import evaluating
 from zoo_core.types import Stage
 
@@ -124,7 +131,7 @@ class Supply:
 
         They get pictures, then, and the model runs as a whole.
         """
-        stages = [] if _other_pictures(self.stack) else frozen_stages(self.model)
+        stages = [] if other_pictures(self.stack) else frozen_stages(self.model)
         if not stages:
             return None
         local = math.ceil(self.settings.batch_size / self.processes.world)
@@ -174,7 +181,7 @@ class Supply:
             made_of={
                 "precision": self.precision.name,
                 "compile": self.settings.compile,
-                "channels_last": any(map(_is_channels_last, self.model.parameters())),
+                "channels_last": any(map(is_channels_last, self.model.parameters())),
             },
             processes=self.processes,
             say=self.say,
@@ -182,14 +189,14 @@ class Supply:
         )
 
     def _nothing_to_cache(self) -> str:
-        names = _other_pictures(self.stack)
+        names = other_pictures(self.stack)
         if names:
-            return _in_each_step(names)
+            return in_each_step(names)
         return f"nothing before {next(iter(self.model.chain))} is frozen as a whole stage"
 
     def _not_cached(self, reason: str) -> str:
         if self.settings.cache is True:
-            raise RecipeError(f"cache=True cannot be: {reason}.", hint=_hint(reason))
+            raise RecipeError(f"cache=True cannot be: {reason}.", hint=hint(reason))
         if self.model.frozen:
             self.say(f"Not cached: {reason}.")
         return reason
@@ -260,35 +267,3 @@ def augmented(augment: bool | str | int, model: ZooModel, pictures: Pictures) ->
         trained = [name for name, p in model.named_parameters() if p.requires_grad]
         return any(owner(model.chain, name) != "head" for name in trained)
     return augment  # type: ignore[return-value]
-
-
-def refuse_cache(stack: Stack) -> None:
-    """Raise RecipeError, where a cache is insisted on, for regularizers that forbid it."""
-    names = _other_pictures(stack)
-    if names:
-        reason = _in_each_step(names)
-        raise RecipeError(f"cache=True cannot be: {reason}.", hint=_hint(reason))
-
-
-def _in_each_step(names: list[str]) -> str:
-    verb = "makes" if len(names) == 1 else "make"
-    return f"{' and '.join(names)} {verb} other pictures in each step"
-
-
-def _other_pictures(stack: Stack) -> list[str]:
-    """The names of regularizers that make other pictures in each step."""
-    return [called(member) for member in stack.members if member.changes_pictures]
-
-
-def _hint(reason: str) -> str:
-    if "other pictures in" in reason:
-        return "Take manifold-mixup, which mixes the cached activations, or leave cache out."
-    if "augmented anew" in reason:
-        return "Pass augment=False, or a number of fixed views: augment=8."
-    if "is frozen" in reason:
-        return "Freeze whole stages, norms too, with freeze_until; or leave cache out."
-    return 'Leave cache out: "auto" caches where it can.'
-
-
-def _is_channels_last(weight: Tensor) -> bool:
-    return weight.ndim == 4 and not weight.is_contiguous()

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from zoo_core.chain import owner
+from zoo_core.data.pictures import Pictures
 from zoo_core.model.summary import stage_rows
 from zoo_core.model.zoo_model import ZooModel
-from zoo_core.report import Findings
 
 if TYPE_CHECKING:
-    from zoo_core.engine import Session
+    from zoo_core.training.session import Session
 
 
 def findings_of(session: Session, scores: Tensor | None) -> Findings:
@@ -84,3 +85,28 @@ def cost_of(session: Session) -> dict[str, Any]:
         ),
         "checkpoint_bytes": best.stat().st_size if best and best.exists() else 0,
     }
+
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What a report shows besides the recipe and the epochs of a run.
+
+    `scores`: (N, C), float32 on the CPU, of the validation pictures under the best weights; None
+    without validation. `targets`: class numbers (N,), or 0 and 1 as floats (N, C) where a picture
+    can have several classes. `pictures`: the same N in the same order. `names`: of the C classes.
+    `stages`: rows of `stage_rows`. `drift`: by stage, how far its weights moved, |w - w0| / |w0|;
+    0 where frozen, absent where new. `cost`: seconds, seconds_validation, pictures_per_second,
+    peak_memory (bytes), device, cache (facts by name, or why there was none), trained_params and
+    checkpoint_bytes; any may be absent.
+    """
+
+    scores: Tensor | None = None
+    targets: Tensor | None = None
+    pictures: Pictures | None = None
+    names: Sequence[str] = ()
+    stages: Sequence[Row] = ()
+    drift: Mapping[str, float] = field(default_factory=dict)
+    cost: Mapping[str, Any] = field(default_factory=dict)

@@ -8,8 +8,8 @@ from torch.nn import functional
 
 from zoo_core.data.loader import Feed
 from zoo_core.model.zoo_model import ZooModel
-from zoo_core.processes import Processes
-from zoo_core.supply import Supply
+from zoo_core.training.distributed import Processes
+from zoo_core.training.loaders import Supply
 from zoo_core.transfer.modes import evaluating
 
 

@@ -12,11 +12,11 @@ from torch.nn import functional
 from zoo_core.data.balance import class_weights
 from zoo_core.data.loader import Batch
 from zoo_core.data.pictures import Pictures
-from zoo_core.memory import Fitting
 from zoo_core.model.zoo_model import ZooModel
-from zoo_core.precision import Precision
 from zoo_core.regularize.stack import Stack
-from zoo_core.supply import Supply
+from zoo_core.training.loaders import Supply
+from zoo_core.training.memory import Fitting
+from zoo_core.training.precision import Precision
 
 
 class Stepper:

@@ -9,10 +9,10 @@ from zoo_core.data.loader import Feed
 from zoo_core.errors import RecipeError
 from zoo_core.model.head import classifier, scores_of_one_layer
 from zoo_core.model.zoo_model import ZooModel
-from zoo_core.processes import Processes
-from zoo_core.ridge import Solution, solve
-from zoo_core.settings import Settings
-from zoo_core.supply import Supply
+from zoo_core.training.distributed import Processes
+from zoo_core.training.loaders import Supply
+from zoo_core.training.ridge import Solution, solve
+from zoo_core.training.settings import Settings
 from zoo_core.transfer.modes import evaluating
 
 

@@ -11,16 +11,12 @@ import math
 import shlex
 import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from itertools import groupby, islice
 from pathlib import Path
 from typing import Any
 
 import tomli_w
-from torch import Tensor
 
-from zoo_core.charts import Chart, Marks, chart
-from zoo_core.data.pictures import Pictures
 from zoo_core.files import written
 from zoo_core.humanize import byte_size, duration
 from zoo_core.inference.metrics import Metrics, confusion, measured
@@ -28,36 +24,14 @@ from zoo_core.inference.mistakes import most_confused, worst_mistakes
 from zoo_core.model.run import Run
 from zoo_core.runs.comparison import RunSummary, summary
 from zoo_core.runs.folder import without_none
-from zoo_core.thumbnails import data_uri
+from zoo_core.training.report.charts import Chart, Marks, chart
+from zoo_core.training.report.findings import Findings, Row
+from zoo_core.training.report.thumbnails import data_uri
 
 MATRIX = 30  # classes that a confusion matrix has room for
 PAIRS = 20  # confused classes listed where it has not
 PICTURES = 24  # mistakes shown
 CLASSES = 200  # classes listed, those found least first
-
-Row = Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Findings:
-    """What a report shows besides the recipe and the epochs of a run.
-
-    `scores`: (N, C), float32 on the CPU, of the validation pictures under the best weights; None
-    without validation. `targets`: class numbers (N,), or 0 and 1 as floats (N, C) where a picture
-    can have several classes. `pictures`: the same N in the same order. `names`: of the C classes.
-    `stages`: rows of `stage_rows`. `drift`: by stage, how far its weights moved, |w - w0| / |w0|;
-    0 where frozen, absent where new. `cost`: seconds, seconds_validation, pictures_per_second,
-    peak_memory (bytes), device, cache (facts by name, or why there was none), trained_params and
-    checkpoint_bytes; any may be absent.
-    """
-
-    scores: Tensor | None = None
-    targets: Tensor | None = None
-    pictures: Pictures | None = None
-    names: Sequence[str] = ()
-    stages: Sequence[Row] = ()
-    drift: Mapping[str, float] = field(default_factory=dict)
-    cost: Mapping[str, Any] = field(default_factory=dict)
 
 
 def write_report(run: Run, findings: Findings, path: Path) -> None:

@@ -6,39 +6,29 @@ the uncached training, bit for bit on a CPU: what cannot be so is refused, and s
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from zoo_core import activations
-from zoo_core.data.loader import Feed, Order, worker_count
+from zoo_core.data.loader import Feed, Order
 from zoo_core.data.samples import FixedViews, Samples, seeded
-from zoo_core.humanize import duration
 from zoo_core.model.zoo_model import ZooModel
-from zoo_core.prefix import Prefix
-from zoo_core.processes import Processes
 from zoo_core.progress import Bar
+from zoo_core.training.cache import disk
+from zoo_core.training.cache.forecast import Cost
+from zoo_core.training.cache.prefix import Prefix
+from zoo_core.training.cache.store import NoRoom, Store, place_for_new
+from zoo_core.training.distributed import Processes
 from zoo_core.transfer.modes import modes_kept
 from zoo_core.version import __version__
 from zoo_core.weights.hashes import tensor_digest
 
 SAMPLE = 32  # so many items of a dataset of one's own are read twice
-WORTH = 0.05  # the share of the time that a cache must save
-
-
-@dataclass(frozen=True)
-class Cost:
-    """Measured on a batch: seconds to read it and to run the prefix, and bytes of an activation."""
-
-    reading: float
-    prefix: float
-    row: int
 
 
 class Caching:
@@ -119,7 +109,7 @@ class Caching:
     def is_ready(self) -> bool:
         """Whether all is on disk already."""
         keys = {self._key(samples) for samples in self.sets.values()}
-        return self.processes.first(lambda: keys <= {entry.key for entry in activations.entries()})
+        return self.processes.first(lambda: keys <= {entry.key for entry in disk.entries()})
 
     def fill(self) -> str:
         """Put activations in the place of pictures; returns why not, where that fails.
@@ -129,14 +119,14 @@ class Caching:
         found: dict[str, Tensor] = {}
         for title, samples in self.sets.items():
             key = self._key(samples)
-            held = activations.load(key)
+            held = disk.load(key)
             if self.processes.agree(held is None):
                 try:
                     held = self._computed(title, samples, key)
-                except _NoRoom as error:
+                except NoRoom as error:
                     return f"the activations cannot be kept: {error}"
             if self.processes.agree(held is None):
-                return f"{activations.place()} is not shared by all processes"
+                return f"{disk.place()} is not shared by all processes"
             assert held is not None
             found[title] = held
         for title, samples in self.sets.items():
@@ -153,9 +143,9 @@ class Caching:
             world=self.processes.world,
         )
         feed = Feed(samples, order, self.workers)
-        temporary = self.processes.first(_place_for_new)
-        with activations.removed_on_error(temporary):
-            store = _Store(temporary, len(samples) * samples.views, self.processes)
+        temporary = self.processes.first(place_for_new)
+        with disk.removed_on_error(temporary):
+            store = Store(temporary, len(samples) * samples.views, self.processes)
             steps = len(feed) * samples.views
             with Bar(f"caching {title}", total=steps, shown=self.progress) as bar:
                 for epoch in range(1, samples.views + 1):
@@ -167,7 +157,7 @@ class Caching:
             return store.finish(key, lambda: self._facts(samples) | name, self.say)
 
     def _key(self, samples: Samples) -> str:
-        return self.processes.first(lambda: activations.key_of(self._facts(samples)))
+        return self.processes.first(lambda: disk.key_of(self._facts(samples)))
 
     def _facts(self, samples: Samples) -> dict[str, Any]:
         """All that the activations of a set depend on."""
@@ -201,94 +191,6 @@ class Caching:
         return tensor_digest({name: state[name] for name in still})
 
 
-class _NoRoom(Exception):
-    """Neither memory nor the disk holds the activations; says why."""
-
-
-class _Store:
-    """Where computed rows go: to disk, and into memory where one process has them all."""
-
-    def __init__(self, temporary: Any, rows: int, processes: Processes) -> None:
-        self.temporary, self.rows, self.processes = temporary, rows, processes
-        self.sink: activations.Sink | None = None
-        self.memory: Tensor | None = None
-        self.error: OSError | None = None
-
-    def put(self, first: int, values: Tensor) -> None:
-        if self.sink is None and self.memory is None and self.error is None:
-            self._open(values)
-        if self.memory is not None:
-            self.memory[first : first + len(values)] = values
-        if self.sink is not None:
-            try:
-                self.sink.put(first, values)
-            except OSError as error:
-                self._fails(error)
-
-    def _open(self, values: Tensor) -> None:
-        size = self.rows * values[0].numel() * values.element_size()
-        if self.processes.world == 1 and size <= activations.memory_budget():
-            self.memory = values.new_empty(self.rows, *values.shape[1:])
-        reason = activations.why_no_room(size)
-        if reason or self.temporary is None:
-            self._fails(OSError(reason or f"{activations.place()} cannot be written"))
-            return
-        if self.processes.main:
-            activations.make_room(size)
-        try:
-            self.sink = activations.Sink(self.temporary, self.rows, values)
-        except OSError as error:
-            self._fails(error)
-
-    def _fails(self, error: OSError) -> None:
-        """Note it. One process alone stops where memory does not hold the rows either."""
-        if self.sink is not None:
-            with contextlib.suppress(OSError):
-                self.sink.close()
-        self.sink, self.error = None, error
-        if self.memory is None and self.processes.world == 1:
-            raise _NoRoom(self._reason()) from error
-
-    def _reason(self) -> str:
-        if self.error is None:
-            return "another process found no room"
-        return self.error.strerror or str(self.error)
-
-    def finish(
-        self, key: str, facts: Callable[[], Mapping[str, Any]], say: Callable[[str], None]
-    ) -> Any:
-        """The activations, from memory or from the file that is now in its place.
-
-        `facts`: asked for by the process that writes them, since they take reading the data.
-        """
-        try:
-            if self.sink is not None:
-                self.sink.close()
-        except OSError as error:
-            self._fails(error)
-        lost = self.processes.agree(self.error is not None)  # and all have written their part
-        if not lost:
-            try:
-                self.processes.first(lambda: activations.finish(self.temporary, key, facts()))
-            except OSError as error:
-                self._fails(error)
-                lost = True
-        if lost:
-            activations.remove(self.temporary) if self.temporary else None
-            if self.memory is None:
-                raise _NoRoom(self._reason())
-            say(f"The cache lasts for this run only: {self._reason()}.")
-        return self.memory if self.memory is not None else activations.load(key)
-
-
-def _place_for_new() -> Any:
-    """A folder for a new entry; None where none can be made."""
-    try:
-        return activations.temporary_entry()
-    except OSError:
-        return None
-
-
 def _changes(samples: Samples) -> bool:
     """Whether a dataset that zoo did not open gives other pictures under another seed."""
     if samples.pictures.fixed:
@@ -309,56 +211,3 @@ def _read(samples: Samples, seed: int, index: int) -> Tensor:
 def _near(once: Tensor, again: Tensor) -> bool:
     largest = once.abs().max().item()
     return torch.allclose(once, again, rtol=1e-2, atol=1e-2 * largest)
-
-
-# --- what it saves -------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Forecast:
-    """Seconds of a phase without and with a cache, of building it, and its bytes."""
-
-    without: float
-    building: float
-    training: float
-    bytes: int
-
-    @property
-    def pays(self) -> bool:
-        """Whether it saves a share of the time that is worth the space."""
-        return self.building + self.training < (1 - WORTH) * self.without
-
-    def __str__(self) -> str:
-        saved = f"about {duration(self.building + self.training)} in all"
-        return f"{saved} instead of {duration(self.without)} without"
-
-
-def forecast(
-    cost: Cost,
-    tail: float,
-    sets: Sequence[Samples],
-    *,
-    batch_size: int,
-    workers: int | str,
-    epochs: int,
-    passes: int,
-) -> Forecast:
-    """What a cache would save.
-
-    `tail`: seconds of a training step from activations. `sets`: training, then validation pictures.
-    `epochs`: how often each set is seen. `passes`: how many passes there are over the training set
-    besides, to solve the head. Pictures that fit in memory are read once in any case.
-    """
-    without = building = training = 0.0
-    for number, samples in enumerate(sets):
-        batches = -(-len(samples) // batch_size)
-        seen = epochs + passes if number == 0 else epochs
-        held = samples.can_be_held
-        reading = cost.reading / (1 if held else max(worker_count(len(samples), workers), 1))
-        read = min(samples.views, seen) if held else seen
-        without += batches * (read * reading + seen * cost.prefix)
-        building += batches * samples.views * (reading + cost.prefix)
-        # a step of validation has no gradients
-        training += batches * epochs * (tail if number == 0 else tail / 3)
-    rows = sum(len(samples) * samples.views for samples in sets)
-    return Forecast(without + training, building, training, rows * cost.row)

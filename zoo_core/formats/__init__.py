@@ -1,1 +1,0 @@
-"""The kinds of data that a spec can name, one file for each family."""

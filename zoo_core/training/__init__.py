@@ -1,0 +1,1 @@
+"""finetune(): train what is not frozen, into a run."""

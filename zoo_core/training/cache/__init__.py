@@ -1,0 +1,1 @@
+"""The frozen part of a network, computed once and kept."""

@@ -1,0 +1,1 @@
+"""The page of a run: curves, confusion matrix, mistakes, what was frozen."""
