@@ -13,9 +13,10 @@ from typing import Any
 
 import pytest
 import torch
-from full_disk import files_of_at_most
+from support.full_disk import files_of_at_most
+from support.places import TESTS
+from support.twins import mapped
 from torch import Tensor
-from twins import mapped
 
 import zoo_core as zoo
 from zoo_core.cli import main
@@ -191,7 +192,7 @@ def test_who_comes_second_leaves_what_is_there(place):
     assert files(place) == WHOLE and disk.entries()[0].facts["by"] == "first"
 
 
-BUILDER = [sys.executable, str(Path(__file__).parent / "cache_builder.py")]
+BUILDER = [sys.executable, str(TESTS / "support" / "cache_builder.py")]
 
 
 def building(place: Path, out: Path, seconds: float) -> subprocess.Popen[str]:

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 import torch
-from model_fixtures import Offer
 from safetensors.torch import load_file, save_file, save_model
+from support.model_fixtures import Offer
+from support.twins import assert_equal, mapped
 from torch import Tensor, nn
-from twins import assert_equal, mapped
 
 import zoo_core as zoo
 

@@ -11,13 +11,22 @@ from typing import Any
 
 import pytest
 import torch
-from full_disk import files_of_at_most
-from model_fixtures import Offer
 from PIL import Image
+from support.full_disk import files_of_at_most
+from support.model_fixtures import Offer
+from support.toys import (
+    MANIFEST,
+    by_mode,
+    centred,
+    channels_last,
+    scaled,
+    toy,
+    with_dropout,
+    with_noise,
+)
 from torch import Tensor, nn
 from torch.utils.data import Dataset, IterableDataset, TensorDataset
 from torchvision.transforms import ColorJitter
-from toys import MANIFEST, by_mode, centred, channels_last, scaled, toy, with_dropout, with_noise
 
 import zoo_core as zoo
 from zoo_core.data.opening import open_data

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 import torch
-from tiny import SIZE, STAGES, Tiny, architecture, changed
+from support.tiny import SIZE, STAGES, Tiny, architecture, changed
 from torch import Tensor, nn
 
 import zoo_core as zoo

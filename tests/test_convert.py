@@ -15,8 +15,8 @@ import pytest
 import timm
 import torch
 import torchvision
-from in_process import Done, run
 from safetensors.torch import load_file, save_file
+from support.in_process import Done, run
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from model_fixtures import Files
 from PIL import Image
 from safetensors.torch import load_file, save_file
+from support.model_fixtures import Files
+from support.twins import MODELS, WITH_AUX, assert_equal, mapped, twin
 from torch import nn
-from twins import MODELS, WITH_AUX, assert_equal, mapped, twin
 
 import zoo_core as zoo
 from zoo_lenet.lenet import LeNet5

@@ -11,11 +11,11 @@ import sys
 import numpy as np
 import pytest
 import torch
-from model_fixtures import Files, Offer
 from PIL import Image
 from safetensors.torch import load_file, save_file
+from support.model_fixtures import Files, Offer
+from support.twins import MODELS, WITH_AUX
 from torch import Tensor, nn
-from twins import MODELS, WITH_AUX
 
 import zoo_core as zoo
 from zoo_core.model.zoo_model import ZooModel

@@ -5,8 +5,8 @@ from collections import Counter
 import numpy as np
 import pytest
 import torch
-from pictures import colours, idx_folder
 from PIL import Image
+from support.pictures import colours, idx_folder
 from torch.utils.data import DataLoader, TensorDataset
 
 import zoo_core as zoo

@@ -5,8 +5,8 @@ import random
 
 import numpy as np
 import pytest
-from pictures import colours
 from PIL import Image, PngImagePlugin
+from support.pictures import colours
 
 import zoo_core as zoo
 from zoo_core.data.decoding import decoded, digest_of, item_digest, read_picture

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from in_process import run
-from pictures import colours
 from sklearn import metrics as sk
+from support.in_process import run
+from support.pictures import colours
 from torch.utils.data import TensorDataset
 
 import zoo_core as zoo

@@ -14,8 +14,8 @@ import onnx
 import onnxruntime
 import pytest
 import torch
-from in_process import run
 from PIL import Image
+from support.in_process import run
 
 import zoo_core as zoo
 from zoo_core.inference import export, export_formats

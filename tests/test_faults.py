@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from fetching import digest, lenet, own_places, safetensors, same, seeded, weights
 from hub.server import HubServer
+from support.fetching import digest, lenet, own_places, safetensors, same, seeded, weights
 
 import zoo_core as zoo
 from zoo_core.weights.sources import local_file

@@ -13,10 +13,11 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
-from fetching import created, digest, lenet, own_places, safetensors, same, seeded, weights
 from hub.client import run_client
 from hub.server import HubServer
-from model_fixtures import Offer
+from support.fetching import created, digest, lenet, own_places, safetensors, same, seeded, weights
+from support.model_fixtures import Offer
+from support.places import TESTS
 
 import zoo_core as zoo
 from zoo_core.cache import using_cache
@@ -200,11 +201,11 @@ def test_a_folder_for_another_machine(
     monkeypatch.setenv("HF_HUB_CACHE", str(own_places / "none"))
     monkeypatch.setenv("ZOO_OFFLINE", "1")
     code = (
-        "import zoo_core as zoo; from fetching import lenet, same; "
+        "import zoo_core as zoo; from support.fetching import lenet, same; "
         f"print(same(zoo.create('lenet5', pretrained={reference!r}), lenet()))"
     )
     places = {"HF_HOME": str(own_places / "empty"), "ZOO_CACHE": str(folder)}
-    path = os.pathsep.join([str(Path(__file__).parent), *filter(None, sys.path)])
+    path = os.pathsep.join([str(TESTS), *filter(None, sys.path)])
     done = subprocess.run(
         [sys.executable, "-c", code],
         env={**os.environ, **places, "PYTHONPATH": path},
@@ -247,7 +248,7 @@ def test_pretrained_takes_a_folder_that_fetch_filled(
 def test_sixteen_processes_fetch_once(hub: HubServer, own_places: Path) -> None:
     reference = seeded(hub)
     context = get_context("forkserver")
-    modules = ["fetching", "zoo_core.model.create", "zoo_hub.fetching", "zoo_lenet.lenet"]
+    modules = ["support.fetching", "zoo_core.model.create", "zoo_hub.fetching", "zoo_lenet.lenet"]
     context.set_forkserver_preload(modules)
     places = [{"ZOO_CACHE": str(own_places / "cache")}] * 16
     with ProcessPoolExecutor(16, mp_context=context) as pool:
@@ -258,14 +259,15 @@ def test_sixteen_processes_fetch_once(hub: HubServer, own_places: Path) -> None:
 
 def test_xet_is_fetched_from_too(xet_hub: HubServer, tmp_path: Path) -> None:
     code = (
-        "from huggingface_hub import HfApi; from fetching import *; import zoo_core as zoo\n"
+        "from huggingface_hub import HfApi\n"
+        "from support.fetching import *; import zoo_core as zoo\n"
         "hub = HfApi(); hub.create_repo('alice/x')\n"
         "done = hub.upload_file(path_or_fileobj=safetensors(lenet()), "
         "path_in_repo='model.safetensors', repo_id='alice/x')\n"
         "ref = f'hf://alice/x@{done.oid}/model.safetensors'\n"
         "print(same(zoo.create('lenet5', pretrained=ref), lenet()))"
     )
-    path = os.pathsep.join([str(Path(__file__).parent), *filter(None, sys.path)])
+    path = os.pathsep.join([str(TESTS), *filter(None, sys.path)])
     assert run_client(xet_hub, code, tmp_path / "home", PYTHONPATH=path).strip() == "True"
     assert xet_hub.log.matching("GET */xet-read-token/*")
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import tomli_w
 import torch
-from pictures import colours
 from PIL import Image
+from support.pictures import colours
 from torch.utils.data import TensorDataset
 
 import zoo_core as zoo

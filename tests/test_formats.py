@@ -11,8 +11,8 @@ from pathlib import Path
 import datasets
 import numpy as np
 import pytest
-from pictures import colours, idx_folder
 from PIL import Image
+from support.pictures import colours, idx_folder
 from torch.utils.data import DataLoader
 
 import zoo_core as zoo

@@ -9,7 +9,7 @@ import warnings
 
 import pytest
 import torch
-from autograd_twin import feeds, with_gradient
+from support.autograd_twin import feeds, with_gradient
 from torch import nn
 
 import zoo_core as zoo

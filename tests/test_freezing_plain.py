@@ -13,7 +13,7 @@ from typing import NamedTuple
 import pytest
 import timm
 import torch
-from autograd_twin import feeds
+from support.autograd_twin import feeds
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils import parametrizations

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from fetching import digest, lenet, own_places, pickled, safetensors, same, weights
 from hub.server import HubServer
+from support.fetching import digest, lenet, own_places, pickled, safetensors, same, weights
 
 import zoo_core as zoo
 from zoo_core.weights import pickles

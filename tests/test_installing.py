@@ -17,7 +17,7 @@ from pathlib import Path
 import click
 import pytest
 from hub.server import HubServer
-from new_environment import NewEnvironment
+from support.new_environment import NewEnvironment
 
 from zoo_core.cli import main
 from zoo_core.cli.plugins.uninstall import command as uninstall

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from third_parties import FACTS, NET, install, python, write_project, zoo
+from support.third_parties import FACTS, NET, install, python, write_project, zoo
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from twins import BUNDLED, assert_equal, twin
+from support.twins import BUNDLED, assert_equal, twin
 
 import zoo_core as zoo
 

@@ -12,7 +12,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
-from third_parties import FACTS, NET, python, zoo
+from support.third_parties import FACTS, NET, python, zoo
 
 from zoo_core.plugins.manager import HOOKS
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from in_process import run
 from PIL import Image
+from support.in_process import run
 
 import zoo_core as zoo
 from zoo_core.data.opening import open_data

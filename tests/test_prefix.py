@@ -9,12 +9,12 @@ from contextlib import contextmanager
 
 import pytest
 import torch
-from model_fixtures import Offer
+from support.model_fixtures import Offer
+from support.toys import MANIFEST, channels_last, toy
 from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 from torch.nn import functional
 from torch.utils.data import TensorDataset
-from toys import MANIFEST, channels_last, toy
 
 import zoo_core as zoo
 from zoo_core.model.zoo_model import ZooModel

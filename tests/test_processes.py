@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from support.places import TESTS
 
 import zoo_core as zoo
 from zoo_core.training.distributed import Processes
 
-SCRIPT = Path(__file__).parent / "finetuning_processes.py"
+SCRIPT = TESTS / "support" / "finetuning_processes.py"
 LOADED = {"batch_size": 32, "seed": 1}
 
 CASES = {

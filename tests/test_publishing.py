@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from fetching import digest, own_places, safetensors, same, seeded
 from hub.client import run_client
 from hub.server import HubServer
 from huggingface_hub import HfApi, ModelCard
-from model_fixtures import Offer
+from support.fetching import digest, own_places, safetensors, same, seeded
+from support.model_fixtures import Offer
 
 import zoo_core as zoo
 from zoo_core.cli import main

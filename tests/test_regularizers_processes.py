@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from support.places import TESTS
+
 NAMES = [
     *("l1=0.01", "l2=0.01", "elastic-net", "group-lasso=0.01", "l2-sp=0.1", "max-norm=0.5"),
     *("orthogonal=0.01", "gradient-clip=0.1", "agc", "gradient-noise", "ema=0.5", "swa=1"),
@@ -15,11 +17,11 @@ NAMES = [
 
 
 def test_two_processes_give_what_one_gives(tmp_path: Path) -> None:
-    script = Path(__file__).parent / "two_processes.py"
-    command = [sys.executable, str(script), str(tmp_path / "store")]
+    command = [sys.executable, "-m", "support.two_processes", str(tmp_path / "store")]
     running = [
         subprocess.Popen(
             [*command, str(rank), *NAMES],
+            cwd=TESTS,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from plain_loop import step
+from support.plain_loop import step
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 

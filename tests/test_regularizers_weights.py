@@ -9,7 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from plain_loop import step
+from support.plain_loop import step
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 

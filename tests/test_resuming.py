@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from in_process import run
-from pictures import colours
 from safetensors.torch import load_file
+from support.in_process import run
+from support.pictures import colours
 
 import zoo_core as zoo
 from zoo_core.data.opening import open_data

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from model_fixtures import Offer
 from sklearn.linear_model import Ridge, RidgeCV
+from support.model_fixtures import Offer
+from support.toys import MANIFEST, toy
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import TensorDataset
-from toys import MANIFEST, toy
 
 import zoo_core as zoo
 from zoo_core.model.zoo_model import ZooModel

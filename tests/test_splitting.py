@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from pictures import colours
 from PIL import Image
+from support.pictures import colours
 
 import zoo_core as zoo
 from zoo_core.data.opening import open_data

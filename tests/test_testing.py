@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from tiny import SIZE, STAGES, Tiny, architecture, changed
+from support.tiny import SIZE, STAGES, Tiny, architecture, changed
 from torch import Tensor, nn
 from torch.nn import functional
 

@@ -16,10 +16,10 @@ from typing import Any
 import pytest
 import timm
 import torch
-from fetching import own_places, safetensors, same
 from hub.server import HubServer
-from in_process import run
-from pictures import colours
+from support.fetching import own_places, safetensors, same
+from support.in_process import run
+from support.pictures import colours
 from timm.models import save_for_hf
 from torch import Tensor, nn
 from torch.utils.data import TensorDataset

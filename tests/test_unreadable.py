@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from pictures import colours
 from PIL import Image
+from support.pictures import colours
 from torch.utils.data import Dataset
 
 import zoo_core as zoo

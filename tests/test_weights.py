@@ -18,10 +18,10 @@ import pytest
 import torch
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from model_fixtures import Files, Offer
 from safetensors.torch import load_file, save, save_file
+from support.model_fixtures import Files, Offer
+from support.twins import BUNDLED, assert_equal, mapped, twin
 from torch import Tensor
-from twins import BUNDLED, assert_equal, mapped, twin
 
 import zoo_core as zoo
 from zoo_lenet.lenet import LeNet5

@@ -9,7 +9,8 @@ import venv
 from collections.abc import Mapping
 from pathlib import Path
 
-ROOT = Path(__file__).parent.parent
+from support.places import ROOT
+
 SCRIPT = """#!{python}
 import sys
 from zoo_core.cli import main

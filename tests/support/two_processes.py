@@ -5,11 +5,11 @@ from __future__ import annotations
 import sys
 
 import torch
-from plain_loop import step
 from torch import distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
 import zoo_core as zoo
+from support.plain_loop import step
 from zoo_core.regularize.regularizer import Verdict
 
 

@@ -46,7 +46,8 @@ def weights_of(tmp_path_factory: pytest.TempPathFactory) -> Files:
     """The path of a file of random weights for a model, written when first asked for."""
     import torch
     from safetensors.torch import save_file
-    from twins import MODELS, WITH_AUX, random_like
+
+    from support.twins import MODELS, WITH_AUX, random_like
 
     folder = tmp_path_factory.mktemp("weights")
 

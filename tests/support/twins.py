@@ -13,6 +13,7 @@ import torchvision
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from support.places import ROOT
 from zoo_lenet.lenet import LeNet5
 
 # name: the reference class, its first convolution, its classifier, a small picture
@@ -39,7 +40,7 @@ MODELS: dict[str, tuple[Callable[[], nn.Module], str, str, int]] = {
     ),
 }
 WITH_AUX = functools.partial(torchvision.models.googlenet, aux_logits=True, init_weights=False)
-BUNDLED = Path(__file__).parent.parent / "plugins/zoo_lenet/weights/lenet5.mnist5k.safetensors"
+BUNDLED = ROOT / "plugins/zoo_lenet/weights/lenet5.mnist5k.safetensors"
 
 
 def random_like(name: str, like: Tensor) -> Tensor:
