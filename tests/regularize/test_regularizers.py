@@ -2,11 +2,11 @@
 
 import inspect
 import re
-from pathlib import Path
 
 import pytest
 import torch
 from click.testing import CliRunner
+from support.places import ROOT
 from torch import nn
 
 import zoo_core as zoo
@@ -51,7 +51,7 @@ def test_options_are_those_of_the_class(name):
 
 
 def test_the_page_has_a_line_for_each():
-    page = (Path(__file__).parent.parent / "docs" / "regularizers.md").read_text("utf-8")
+    page = (ROOT / "docs" / "regularizers.md").read_text("utf-8")
     told = re.findall(r"^\| `([a-z0-9-]+)[=:]", page.partition("## The formulas")[2], re.MULTILINE)
     assert sorted(name for name in told if name != "rule") == list(KNOWN)
 
