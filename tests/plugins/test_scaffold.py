@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from click import Context
+from support.places import ROOT
 
 from zoo_core import __version__
 from zoo_core.cli import main, zoo
@@ -17,7 +18,6 @@ from zoo_core.plugins import scaffold
 from zoo_core.plugins.names import LONGEST
 from zoo_core.plugins.scaffold import KINDS, TEMPLATES, new_plugin
 
-ROOT = Path(__file__).parent.parent
 LONG = "a-name-of-thirty-characters-ab"
 EVERYWHERE = {".github/workflows/test.yml", ".gitignore", "LICENSE", "README.md", "pyproject.toml"}
 FILES = {

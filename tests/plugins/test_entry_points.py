@@ -12,11 +12,10 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
+from support.places import ROOT
 from support.third_parties import FACTS, NET, python, zoo
 
 from zoo_core.plugins.manager import HOOKS
-
-ROOT = Path(__file__).parent.parent
 
 Install = Callable[..., None]
 

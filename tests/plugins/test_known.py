@@ -12,8 +12,6 @@ import zoo_core as zoo
 from zoo_core.plugins.catalogue import catalogue
 from zoo_core.plugins.known import PAGE, known_plugins, page, who_has
 
-ROOT = Path(__file__).parent.parent
-
 
 def test_the_page_is_up_to_date() -> None:
     assert PAGE.read_text(encoding="utf-8") == page(), "run python -m zoo_core.plugins.known"
