@@ -15,8 +15,6 @@ from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import pytest
-from hub import HubServer, git
-from hub.client import run_client
 from huggingface_hub import (
     CommitOperationAdd,
     CommitOperationDelete,
@@ -35,6 +33,10 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 from huggingface_hub.utils import httpx
+from support.places import TESTS
+
+from hub import HubServer, git
+from hub.client import run_client
 
 REPO = "alice/tiny"
 WEIGHTS = os.urandom(200_000)
@@ -677,7 +679,7 @@ def test_by_hand(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "hub", "--seed", f"{REPO}={tmp_path / 'seed'}", "--xet"]
     running = subprocess.Popen(
         [*command, "--folder", tmp_path],
-        cwd=Path(__file__).parent,
+        cwd=TESTS,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
