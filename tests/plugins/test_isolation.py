@@ -1,7 +1,7 @@
 """One broken plugin never breaks the rest: real packages, installed by pip, seen by new processes.
 
 Each goes wrong in its own way. They are loaded one at a time beside a sound one, and all at once.
-test_plugins.py has finer ways to go wrong, without pip.
+test_entry_points.py has finer ways to go wrong, without pip.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Run the code blocks of one Markdown page: `python run_page.py PAGE`.
 
-test_docs.py says what the rules are.
+tests/test_docs.py says what the rules are.
 """
 
 from __future__ import annotations
