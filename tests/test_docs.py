@@ -37,7 +37,7 @@ SECONDS = 600
 def test_code_blocks_run(page: Path, tmp_path: Path) -> None:
     with HubServer(tokens={"hf_write": ("me", "write")}) as hub:
         done = subprocess.run(
-            [sys.executable, HERE / "run_page.py", page],
+            [sys.executable, HERE / "support" / "run_page.py", page],
             cwd=tmp_path,
             env=environment(tmp_path) | (with_hub(hub, tmp_path) if needs_hub(page) else {}),
             capture_output=True,

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from third_parties import python, zoo
+from support.third_parties import python, zoo
 
 from zoo_core.data.opening import open_data
 from zoo_core.data.splitting import per_class

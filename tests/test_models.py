@@ -12,8 +12,8 @@ import timm
 import torch
 import torchvision
 from safetensors.torch import save_file
+from support.twins import random_like
 from torch import Tensor, nn
-from twins import random_like
 
 import zoo_core as zoo
 from zoo_core import Architecture, Stage

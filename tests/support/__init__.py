@@ -1,0 +1,1 @@
+"""What tests share: pictures, small networks, twins by other code, processes and environments."""
