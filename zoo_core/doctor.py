@@ -15,6 +15,7 @@ from importlib.metadata import requires
 from pathlib import Path
 
 from zoo_core.errors import ZooError
+from zoo_core.humanize import one_line
 from zoo_core.plugins.catalogue import catalogue
 from zoo_core.plugins.manager import BUILT_IN
 from zoo_core.plugins.requirements import unmet, version_of
@@ -53,7 +54,7 @@ def _checked(name: str, check: Callable[[], tuple[bool, str, str]]) -> Check:
     try:
         return Check(name, *check())
     except Exception as error:  # whatever is wrong here is what the person wants to know
-        return Check(name, False, f"cannot be checked: {type(error).__name__}: {_one_line(error)}")
+        return Check(name, False, f"cannot be checked: {type(error).__name__}: {one_line(error)}")
 
 
 def _python() -> tuple[bool, str, str]:
@@ -80,7 +81,7 @@ def _torchvision() -> tuple[bool, str, str]:
         import torchvision
     except (ImportError, OSError, RuntimeError) as error:
         # RuntimeError: operator torchvision::nms does not exist
-        return False, f"{pair}: {_one_line(error)}", _pair_up()
+        return False, f"{pair}: {one_line(error)}", _pair_up()
     return True, f"{torchvision.__version__} goes with torch {have}", ""
 
 
@@ -171,7 +172,3 @@ def _bundled_weights() -> tuple[bool, str, str]:
             if fault:
                 return False, f"{model.name}.{weights.tag}: {fault}", mend
     return True, f"{found} bundled, whole", ""
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())

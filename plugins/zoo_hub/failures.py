@@ -10,6 +10,7 @@ from huggingface_hub import errors
 from huggingface_hub.utils import httpx
 
 from zoo_core.errors import NotCached, PublishError, SourceError, WeightsError, ZooError
+from zoo_core.humanize import one_line
 
 NETWORK = "Check the network, and try again."
 LOGIN = "Log in with: hf auth login (or set HF_TOKEN)."
@@ -59,18 +60,18 @@ def explain(
     if isinstance(error, errors.LocalTokenNotFoundError):
         return kind(f"{where} needs somebody who is logged in.", hint=LOGIN)
     if isinstance(error, errors.HFValidationError):
-        return kind(f'"{repository}" is no name of a repository: {_one_line(error)}')
+        return kind(f'"{repository}" is no name of a repository: {one_line(error)}')
     if isinstance(error, errors.HfHubHTTPError):
         return _refused(error, where, kind)
     if isinstance(error, httpx.HTTPError):
-        return kind(f"{where} cannot be reached: {_one_line(error)}.", hint=NETWORK)
+        return kind(f"{where} cannot be reached: {one_line(error)}.", hint=NETWORK)
     if isinstance(error, OSError) and error.errno in _FULL:
         return WeightsError(
             f"The Hub's cache cannot be written: {error.strerror}: {error.filename}.",
             hint="Free some space, or set HF_HOME to a folder of yours.",
         )
     if isinstance(error, OSError | RuntimeError | ValueError):
-        return kind(f"{where}, {what}: {_one_line(error)}")
+        return kind(f"{where}, {what}: {one_line(error)}")
     return None
 
 
@@ -98,7 +99,7 @@ def _unreachable(error: Exception, where: str, what: str, kind: type[ZooError]) 
 
 def _refused(error: errors.HfHubHTTPError, where: str, kind: type[ZooError]) -> ZooError:
     status = error.response.status_code
-    said = _one_line(error.server_message or "")
+    said = one_line(error.server_message or "")
     if status == 401:
         return kind(f"{where}: the Hub does not accept the token. {said}".strip(), hint=LOGIN)
     if status == 403:
@@ -112,7 +113,3 @@ def _refused(error: errors.HfHubHTTPError, where: str, kind: type[ZooError]) -> 
             hint="Run the same command again.",
         )
     return kind(f"{where}: the Hub answers {status}. {said}".strip(), hint="Try again later.")
-
-
-def _one_line(error: object) -> str:
-    return " ".join(str(error).split())

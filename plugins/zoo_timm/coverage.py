@@ -25,6 +25,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from zoo_core.chain import make_chain, run_stages
 from zoo_core.errors import ZooError
+from zoo_core.humanize import one_line
 from zoo_core.types import Stage
 from zoo_timm.chains import stages
 from zoo_timm.networks import network
@@ -76,7 +77,7 @@ def looked_at(name: str, module: str, compared: set[Kind]) -> Covered:
             chain = make_chain(stages(model), name)
             fault = _fault(model, chain, torch.zeros(2, *size), compared)
     except (ZooError, RuntimeError, ValueError, AssertionError, TypeError) as error:
-        fault = " ".join(str(error).split())[:200]
+        fault = one_line(error)[:200]
         return Covered(name, module, type(model).__name__ if model else "", (), fault)
     return Covered(name, module, type(model).__name__, tuple(chain), fault)
 

@@ -6,6 +6,8 @@ import functools
 import sys
 from typing import TYPE_CHECKING, Any
 
+from zoo_core.humanize import one_line
+
 if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
@@ -66,7 +68,7 @@ def _fault_with(size: tuple[int, int], variant: str, others: tuple[tuple[str, An
             model = timm.create_model(variant, **dict(others), img_size=size).eval()
             model(torch.zeros(1, dict(others).get("in_chans", 3), *size))
     except (AssertionError, RuntimeError, ValueError) as error:
-        return " ".join(str(error).split()).rstrip(".")
+        return one_line(error).rstrip(".")
     return ""
 
 

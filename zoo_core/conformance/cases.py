@@ -8,6 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from zoo_core.humanize import one_line
+
 Status = Literal["pass", "fail", "warn", "skip"]
 
 
@@ -36,7 +38,7 @@ class Result:
     @property
     def line(self) -> str:
         """What it found, on one line."""
-        return " ".join(self.found.split())
+        return one_line(self.found)
 
     @property
     def traceback(self) -> str:

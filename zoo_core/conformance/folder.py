@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo_core.errors import PluginError
+from zoo_core.humanize import one_line
 from zoo_core.plugins.entry_points import GROUP
 
 _NAME = r"[A-Za-z0-9]([\w.-]*[A-Za-z0-9])?"  # of a distribution
@@ -115,12 +116,8 @@ def _metadata(package: Package) -> str:
     licence = project.get("license")
     said = licence if isinstance(licence, str) else next(iter((licence or {}).values()), "")
     lines = ["Metadata-Version: 2.4", f"Name: {package.name}", f"Version: {_version(package)}"]
-    lines += [f"Summary: {_one_line(project['description'])}"] if "description" in project else []
-    lines += [f"License-Expression: {_one_line(said)}"] if said else []
+    lines += [f"Summary: {one_line(project['description'])}"] if "description" in project else []
+    lines += [f"License-Expression: {one_line(said)}"] if said else []
     lines += [f"Classifier: {line}" for line in project.get("classifiers", ())]
     lines += [f"Requires-Dist: {line}" for line in project.get("dependencies", ())]
     return "\n".join([*lines, "", text])
-
-
-def _one_line(text: object) -> str:
-    return " ".join(str(text).split())

@@ -57,7 +57,7 @@ def _list(ctx: click.Context, as_json: bool) -> None:
 def _row(plugin: Plugin, offered: Offers) -> tuple[str, ...]:
     health = f"slow: {plugin.slow}" if plugin.health == "slow" else plugin.health
     name, version = plugin.name, plugin.version
-    return name, plugin.distribution, version, f"{plugin.seconds:.3f}", health, offered.told()
+    return name, plugin.distribution, version, f"{plugin.seconds:.3f}", health, offered.counted()
 
 
 def _record(plugin: Plugin, offered: Offers) -> dict[str, Any]:

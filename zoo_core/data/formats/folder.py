@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from zoo_core.data.decoding import ENDINGS, Files
-from zoo_core.data.formats.numbering import natural
 from zoo_core.data.pictures import Pictures
 from zoo_core.data.specs import Spec
 from zoo_core.errors import DataError
+from zoo_core.humanize import natural
 
 
 def open_folder(spec: Spec) -> Pictures:
@@ -27,7 +27,7 @@ def open_folder(spec: Spec) -> Pictures:
             hint="One sub-folder per class; of folders of such, name one: "
             f"folder:{spec.where}/train.",
         )
-    names = natural({path.parent.name for path in paths})
+    names = sorted({path.parent.name for path in paths}, key=natural)
     _check_empty(folder, names)
     number = {name: i for i, name in enumerate(names)}
     targets = [number[path.parent.name] for path in paths]
@@ -58,9 +58,9 @@ def _hidden(path: Path) -> bool:
 def _check_empty(folder: Path, names: list[str]) -> None:
     """A class that lost its pictures would otherwise change the number of every later one."""
     inside = [path.name for path in folder.iterdir() if path.is_dir()]
-    empty = natural(name for name in inside if name not in names and not name.startswith("."))
+    empty = [name for name in inside if name not in names and not name.startswith(".")]
     if empty:
         raise DataError(
-            f'The class folder "{empty[0]}" in {folder} holds no pictures.',
+            f'The class folder "{min(empty, key=natural)}" in {folder} holds no pictures.',
             hint=f"Put pictures into it, or remove it. They end with {', '.join(ENDINGS)}.",
         )

@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from zoo_core.data.decoding import ENDINGS, Encoded
-from zoo_core.data.formats.numbering import natural, numbered
+from zoo_core.data.formats.numbering import numbered
 from zoo_core.data.pictures import Pictures
 from zoo_core.data.specs import Spec
 from zoo_core.errors import DataError
+from zoo_core.humanize import natural
 
 PICTURES = tuple(ending.removeprefix(".") for ending in ENDINGS)
 RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
@@ -78,7 +79,8 @@ def _shards(spec: Spec) -> list[Path]:
     folder, patterns = (path, ["*.tar"]) if path.is_dir() else (path.parent, _ranged(path.name))
     names: list[str] = []
     for pattern in patterns:
-        matching = natural(file.name for file in folder.glob(pattern) if file.is_file())
+        files = (file.name for file in folder.glob(pattern) if file.is_file())
+        matching = sorted(files, key=natural)
         if not matching:
             raise DataError(f"No shard {folder / pattern}.", hint="Shards are .tar files.")
         names += matching
