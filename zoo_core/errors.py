@@ -112,3 +112,13 @@ def described(error: BaseException) -> str:
     "KeyError: 'seed'"
     """
     return f"{type(error).__name__}: {one_line(error) or 'no message'}"
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says before it goes into details, without the full stop; else its class.
+
+    >>> first_line(RuntimeError("Cannot trace this.\\nSee the log"))
+    'Cannot trace this'
+    """
+    text = next(iter(str(error).strip().splitlines()), "") or type(error).__name__
+    return text.rstrip(".")

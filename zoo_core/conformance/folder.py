@@ -66,21 +66,21 @@ def read_package(folder: Path) -> Package:
 
 
 def _table(data: Any, key: str, path: Path) -> dict[str, Any]:
-    found = data.get(key, {})
-    if not isinstance(found, dict):
+    table = data.get(key, {})
+    if not isinstance(table, dict):
         raise PluginError(f"{path}: {key} is no table.", hint=f"Write {EXAMPLE}.")
-    return found
+    return table
 
 
 def _modules(folder: Path, plugins: dict[str, str]) -> Path:
     """The folder to put on the path: this one, or src in it."""
     roots = {value.partition(":")[0].partition(".")[0] for value in plugins.values()}
-    for place in (folder, folder / "src"):
-        if all((place / root).is_dir() or (place / f"{root}.py").is_file() for root in roots):
-            return place
-    told = ", ".join(sorted(roots))
+    for parent in (folder, folder / "src"):
+        if all((parent / root).is_dir() or (parent / f"{root}.py").is_file() for root in roots):
+            return parent
+    names = ", ".join(sorted(roots))
     raise PluginError(
-        f"{folder} has no module {told}, which its entry point names.",
+        f"{folder} has no module {names}, which its entry point names.",
         hint="It is looked for in the folder itself and in src.",
     )
 

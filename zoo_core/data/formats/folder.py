@@ -8,6 +8,7 @@ from zoo_core.data.decoding import ENDINGS, Files
 from zoo_core.data.pictures import Pictures
 from zoo_core.data.specs import Spec
 from zoo_core.errors import DataError
+from zoo_core.files import is_hidden
 from zoo_core.humanize import natural
 
 
@@ -15,7 +16,7 @@ def open_folder(spec: Spec) -> Pictures:
     """What timm's reader finds; classes in natural order. What is hidden is passed over."""
     folder = spec.path
     if spec.part:
-        hint = f"Name the sub-folder: folder:{spec.where}/{spec.part}."
+        hint = f"Name the sub-folder: folder:{spec.location}/{spec.part}."
         raise DataError(f'"{spec.name}" has no parts.', hint=hint)
     if not folder.is_dir():
         raise DataError(f"No folder at {folder}.")
@@ -25,7 +26,7 @@ def open_folder(spec: Spec) -> Pictures:
         raise DataError(
             f"{stray} is not in a class folder right under {folder}.",
             hint="One sub-folder per class; of folders of such, name one: "
-            f"folder:{spec.where}/train.",
+            f"folder:{spec.location}/train.",
         )
     names = sorted({path.parent.name for path in paths}, key=natural)
     _check_empty(folder, names)
@@ -38,10 +39,11 @@ def _paths(folder: Path) -> list[Path]:
     from timm.data.readers.reader_image_folder import find_images_and_targets
 
     try:
-        found = [Path(path) for path, _ in find_images_and_targets(str(folder), ENDINGS)[0]]
+        pairs, _ = find_images_and_targets(str(folder), ENDINGS)
     except (OSError, ValueError) as error:
         raise DataError(f"{folder} cannot be listed: {error}.") from error
-    paths = [path for path in found if not _hidden(path.relative_to(folder))]
+    every = [Path(path) for path, _ in pairs]
+    paths = [path for path in every if not is_hidden(path.relative_to(folder))]
     if not paths:
         raise DataError(
             f"{folder} holds no pictures.",
@@ -49,10 +51,6 @@ def _paths(folder: Path) -> list[Path]:
             f"They end with {', '.join(ENDINGS)}.",
         )
     return paths
-
-
-def _hidden(path: Path) -> bool:
-    return any(name.startswith(".") for name in path.parts)
 
 
 def _check_empty(folder: Path, names: list[str]) -> None:

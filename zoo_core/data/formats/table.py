@@ -36,13 +36,13 @@ def open_csv(spec: Spec) -> Pictures:
     kept = [i for i, row in enumerate(rows) if part is None or row["split"].strip() == part]
     for i in kept:
         _check_line(file, rows[i], [path] if several else [path, label])
-    found = numbered([labels[i] for i in kept], classes, str(file))
+    numbers = numbered([labels[i] for i in kept], classes, str(file))
     return Pictures(
         spec.name,
         Files([file.parent / rows[i][path].strip() for i in kept]),
-        found.targets,
-        found.classes,
-        multilabel=found.multilabel,
+        numbers.targets,
+        numbers.classes,
+        multilabel=numbers.multilabel,
     )
 
 
