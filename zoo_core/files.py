@@ -30,3 +30,8 @@ def name_or_path(model: str) -> str | Path:
     """A folder that is there is a path, also without ./ in front; all else is a name."""
     path = Path(model).expanduser()
     return path if path.is_dir() else model
+
+
+def is_hidden(path: Path) -> bool:
+    """Whether the name of a file, or of a folder on the way to it, begins with a dot."""
+    return any(name.startswith(".") for name in path.parts)

@@ -132,15 +132,15 @@ class Regularized(Trainer):
         self._attached, self._moved = True, False
 
     def _metrics(self, reported: Mapping[str, float]) -> dict[str, float]:
-        found = {name: key for name, key in self.metric_names.items() if key in reported}
+        keys = {name: key for name, key in self.metric_names.items() if key in reported}
         watching = self.stack.using("validation")
-        if watching and not found and not isinstance(self.eval_dataset, dict):
+        if watching and not keys and not isinstance(self.eval_dataset, dict):
             wanted = " and ".join(self.metric_names.values())
             raise RecipeError(
                 f"{' and '.join(watching)} finds no metric: {wanted} are not reported.",
                 hint='Say metrics={"loss": "your_name"}.',
             )
-        return {name: float(reported[key]) for name, key in found.items()}
+        return {name: float(reported[key]) for name, key in keys.items()}
 
 
 class _Moments(TrainerCallback):
@@ -167,11 +167,11 @@ class _Moments(TrainerCallback):
         trainer = self.trainer
         if not (trainer._attached and trainer._moved):  # outside training, or eval_on_start
             return
-        found = trainer._metrics(more["metrics"])
-        if not found and isinstance(trainer.eval_dataset, dict):  # another of several datasets
+        metrics = trainer._metrics(more["metrics"])
+        if not metrics and isinstance(trainer.eval_dataset, dict):  # another of several datasets
             return
         trainer._moved = False
-        if trainer.stack.validation(found) is Verdict.STOP:
+        if trainer.stack.validation(metrics) is Verdict.STOP:
             control.should_training_stop = True
 
     def on_save(self, args: Any, state: Any, control: Any, **more: Any) -> None:

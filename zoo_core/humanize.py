@@ -1,6 +1,10 @@
-"""Times and sizes as people read them."""
+"""Times, sizes, names and tables as people read them."""
 
 from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
 
 
 def duration(seconds: float) -> str:
@@ -31,3 +35,37 @@ def byte_size(count: float) -> str:
             return f"{count:.1f} {unit}" if count < 9.95 and unit != "B" else f"{count:.0f} {unit}"
         count /= 1000
     return f"{count:.1f} TB"
+
+
+def one_line(text: object) -> str:
+    """Any text, or that of an error, on one line.
+
+    >>> one_line(ValueError("size mismatch:\\n    got 3"))
+    'size mismatch: got 3'
+    """
+    return " ".join(str(text).split())
+
+
+def natural(name: str) -> tuple[list[tuple[int, str]], str]:
+    """A sort key by which `run-2` comes before `run-10`; upper and lower case are the same.
+
+    >>> sorted(["class10", "class2", "Class1"], key=natural)
+    ['Class1', 'class2', 'class10']
+    """
+    pieces = re.split(r"([0-9]+)", name.lower())  # every second one is a number
+    return [(int(piece), "") if i % 2 else (0, piece) for i, piece in enumerate(pieces)], name
+
+
+def dotted(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Tables within tables as one table, whose names say the way.
+
+    >>> dotted({"train": {"lr": 0.1, "seed": 0}, "version": "0.1.0"})
+    {'train.lr': 0.1, 'train.seed': 0, 'version': '0.1.0'}
+    """
+    plain: dict[str, Any] = {}
+    for name, value in table.items():
+        if isinstance(value, Mapping):
+            plain |= dotted(value, f"{prefix}{name}.")
+        else:
+            plain[prefix + name] = value
+    return plain

@@ -16,16 +16,16 @@ def handed_on(
     `homes`: each file by its dotted path below the package, and the names that it has, with blanks
     between them. Importing the package itself imports none of them.
     """
-    home = {name: module for module, names in homes.items() for name in names.split()}
+    home_of = {name: home for home, names in homes.items() for name in names.split()}
 
     def load(name: str) -> Any:
-        if name not in home:
+        if name not in home_of:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        value = getattr(importlib.import_module(f"{package}.{home[name]}"), name)
-        setattr(sys.modules[package], name, value)
+        value = getattr(importlib.import_module(f"{package}.{home_of[name]}"), name)
+        setattr(sys.modules[package], name, value)  # so that it is asked for once
         return value
 
     def names() -> list[str]:
-        return sorted({*vars(sys.modules[package]), *home})
+        return sorted({*vars(sys.modules[package]), *home_of})
 
-    return load, names, sorted(home)
+    return load, names, sorted(home_of)

@@ -147,15 +147,15 @@ class Regularization(Callback):
             return
         self._evaluating.close()
         logged = trainer.callback_metrics
-        found = {name: float(logged[key]) for name, key in self.metrics.items() if key in logged}
+        metrics = {name: float(logged[key]) for name, key in self.metrics.items() if key in logged}
         watching = self.stack.using("validation")
-        if watching and not found:
+        if watching and not metrics:
             wanted = " and ".join(self.metrics.values())
             raise RecipeError(
                 f"{' and '.join(watching)} finds no metric: {wanted} are not logged.",
                 hint='Log them in validation_step, or say metrics={"loss": "your_name"}.',
             )
-        if self.stack.validation(found) is Verdict.STOP:
+        if self.stack.validation(metrics) is Verdict.STOP:
             trainer.should_stop = True
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

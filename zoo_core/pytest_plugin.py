@@ -48,10 +48,10 @@ class ZooPlugin(pytest.Collector):
         from zoo_core.errors import ZooError
 
         try:
-            found = examinations(self.name)
+            examined = examinations(self.name)
         except ZooError as error:
             raise self.CollectError(str(error)) from error
-        for case in [case for examination in found for case in examination.cases]:
+        for case in [case for examination in examined for case in examination.cases]:
             yield ZooItem.from_parent(self, name=case.id, case=case)
 
 

@@ -74,7 +74,7 @@ def plugin_tests(name: str) -> Callable[..., None]:
     """
     import pytest
 
-    cases = [case for found in examinations(name) for case in found.cases]
+    cases = [case for examination in examinations(name) for case in examination.cases]
 
     @pytest.mark.parametrize("case", cases, ids=[case.id for case in cases])
     def test_plugin(case: Case) -> None:
@@ -87,13 +87,13 @@ def as_outcome(result: Result) -> None:
     """A result as pytest knows them: passed, failed, skipped, or passed with a warning."""
     import pytest
 
-    told = f"{result.subject}, {result.check}: {result.found}"
+    message = f"{result.subject}, {result.check}: {result.found}"
     if result.status == "fail":
-        pytest.fail(told, pytrace=False)
+        pytest.fail(message, pytrace=False)
     if result.status == "skip":
-        pytest.skip(told)
+        pytest.skip(message)
     if result.status == "warn":
-        warnings.warn(told, ConformanceWarning, stacklevel=2)
+        warnings.warn(message, ConformanceWarning, stacklevel=2)
 
 
 def _specimen(

@@ -30,10 +30,10 @@ def fetch_file(
         path = path.expanduser()
         if path.is_dir() and filename:
             path = path / filename
-        found = path.is_file()
+        exists = path.is_file()
     except (OSError, RuntimeError):  # too long a name, a closed folder, no such ~user
-        found = False
-    if not found:
+        exists = False
+    if not exists:
         raise SourceError(f"No file at {path}.", hint="Check the path; a relative one starts here.")
     return Fetched(path)
 

@@ -10,6 +10,7 @@ from huggingface_hub import errors
 from huggingface_hub.utils import httpx
 
 from zoo_core.errors import NotCached, PublishError, SourceError, WeightsError, ZooError
+from zoo_core.humanize import one_line
 
 NETWORK = "Check the network, and try again."
 LOGIN = "Log in with: hf auth login (or set HF_TOKEN)."
@@ -20,57 +21,61 @@ _FULL = (
 
 
 @contextlib.contextmanager
-def explained(repository: str, what: str, kind: type[SourceError | PublishError]) -> Iterator[None]:
-    """Turn every failure inside into `kind` (or a closer error), naming the repository."""
+def explained(
+    repository: str, what: str, error_type: type[SourceError | PublishError]
+) -> Iterator[None]:
+    """Turn every failure inside into `error_type` (or a closer error), naming the repository."""
     try:
         yield
     except ZooError:
         raise
     except Exception as error:
-        found = explain(error, repository, what, kind)
-        if found is None:
+        closer = explain(error, repository, what, error_type)
+        if closer is None:
             raise
-        raise found from error
+        raise closer from error
 
 
 def explain(
-    error: Exception, repository: str, what: str, kind: type[SourceError | PublishError]
+    error: Exception, repository: str, what: str, error_type: type[SourceError | PublishError]
 ) -> ZooError | None:
     """The error of zoo that stands for one of the client's, or None where it is a bug of ours."""
-    where = f"hf://{repository}"
+    address = f"hf://{repository}"
     # the order matters: a gated repository is a "not found", and most of them are OSErrors
     if isinstance(error, errors.GatedRepoError):
-        return kind(
-            f"{where} is gated: its owner gives access to those who ask.",
+        return error_type(
+            f"{address} is gated: its owner gives access to those who ask.",
             hint=f"Ask for it on the page of the repository, then: {LOGIN}",
         )
     if isinstance(error, errors.RepositoryNotFoundError):
-        return kind(f"{where} does not exist, or is private.", hint=f"If it is private: {LOGIN}")
+        return error_type(
+            f"{address} does not exist, or is private.", hint=f"If it is private: {LOGIN}"
+        )
     if isinstance(error, errors.RevisionNotFoundError):
-        return kind(
-            f"{where} has no such revision: {what}.", hint="Leave @REVISION out for the newest."
+        return error_type(
+            f"{address} has no such revision: {what}.", hint="Leave @REVISION out for the newest."
         )
     if isinstance(error, errors.LocalEntryNotFoundError | errors.RevisionResolutionError):
-        return _unreachable(error, where, what, kind)
+        return _unreachable(error, address, what, error_type)
     if isinstance(error, errors.OfflineModeIsEnabled):
-        return NotCached(f"{where} cannot be reached: HF_HUB_OFFLINE is set.")
+        return NotCached(f"{address} cannot be reached: HF_HUB_OFFLINE is set.")
     if isinstance(error, errors.EntryNotFoundError):
-        return kind(f"{where} has no {what}.")
+        return error_type(f"{address} has no {what}.")
     if isinstance(error, errors.LocalTokenNotFoundError):
-        return kind(f"{where} needs somebody who is logged in.", hint=LOGIN)
+        return error_type(f"{address} needs somebody who is logged in.", hint=LOGIN)
     if isinstance(error, errors.HFValidationError):
-        return kind(f'"{repository}" is no name of a repository: {_one_line(error)}')
+        return error_type(f'"{repository}" is no name of a repository: {one_line(error)}')
     if isinstance(error, errors.HfHubHTTPError):
-        return _refused(error, where, kind)
+        return _refused(error, address, error_type)
     if isinstance(error, httpx.HTTPError):
-        return kind(f"{where} cannot be reached: {_one_line(error)}.", hint=NETWORK)
+        return error_type(f"{address} cannot be reached: {one_line(error)}.", hint=NETWORK)
     if isinstance(error, OSError) and error.errno in _FULL:
         return WeightsError(
             f"The Hub's cache cannot be written: {error.strerror}: {error.filename}.",
             hint="Free some space, or set HF_HOME to a folder of yours.",
         )
     if isinstance(error, OSError | RuntimeError | ValueError):
-        return kind(f"{where}, {what}: {_one_line(error)}")
+        return error_type(f"{address}, {what}: {one_line(error)}")
     return None
 
 
@@ -84,35 +89,35 @@ def is_passing(error: Exception) -> bool:
     return cut or isinstance(error, httpx.TransportError)
 
 
-def _unreachable(error: Exception, where: str, what: str, kind: type[ZooError]) -> ZooError:
+def _unreachable(error: Exception, address: str, what: str, error_type: type[ZooError]) -> ZooError:
     cause = error.__cause__
     if isinstance(cause, errors.DisabledRepoError):
-        return kind(f"{where} has been disabled.")
+        return error_type(f"{address} has been disabled.")
     if isinstance(cause, Exception) and not isinstance(cause, errors.OfflineModeIsEnabled):
-        return kind(
-            f"{where}, {what}: the Hub does not answer ({type(cause).__name__}).",
+        return error_type(
+            f"{address}, {what}: the Hub does not answer ({type(cause).__name__}).",
             hint=NETWORK,
         )
-    return NotCached(f"{where} ({what}) is not in the cache.")
+    return NotCached(f"{address} ({what}) is not in the cache.")
 
 
-def _refused(error: errors.HfHubHTTPError, where: str, kind: type[ZooError]) -> ZooError:
+def _refused(error: errors.HfHubHTTPError, address: str, error_type: type[ZooError]) -> ZooError:
     status = error.response.status_code
-    said = _one_line(error.server_message or "")
+    reason = one_line(error.server_message or "")
     if status == 401:
-        return kind(f"{where}: the Hub does not accept the token. {said}".strip(), hint=LOGIN)
+        return error_type(
+            f"{address}: the Hub does not accept the token. {reason}".strip(), hint=LOGIN
+        )
     if status == 403:
-        return kind(
-            f"{where}: this token may not do that. {said}".strip(),
+        return error_type(
+            f"{address}: this token may not do that. {reason}".strip(),
             hint="Make a token with write access in your account's settings, then log in again.",
         )
     if status == 412:
-        return kind(
-            f"{where} was changed by somebody else at the same time; nothing was pushed.",
+        return error_type(
+            f"{address} was changed by somebody else at the same time; nothing was pushed.",
             hint="Run the same command again.",
         )
-    return kind(f"{where}: the Hub answers {status}. {said}".strip(), hint="Try again later.")
-
-
-def _one_line(error: object) -> str:
-    return " ".join(str(error).split())
+    return error_type(
+        f"{address}: the Hub answers {status}. {reason}".strip(), hint="Try again later."
+    )

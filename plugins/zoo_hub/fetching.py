@@ -76,17 +76,17 @@ def _commit(place: Place, offline: bool) -> str:
     if place.revision and _COMMIT.fullmatch(place.revision):
         return place.revision
     hub = api()
-    found = persistently(
+    revision = persistently(
         lambda: hub.resolve_revision(
             place.repository, revision=place.revision, local_files_only=offline
         )
     )
-    return found.resolved
+    return revision.resolved
 
 
 def _cached(place: Place, name: str, commit: str) -> Path | None:
-    found = try_to_load_from_cache(place.repository, name, revision=commit)
-    return Path(found) if isinstance(found, str) else None
+    path = try_to_load_from_cache(place.repository, name, revision=commit)
+    return Path(path) if isinstance(path, str) else None
 
 
 def _download(place: Place, name: str, commit: str, progress: bool) -> Path:

@@ -33,10 +33,10 @@ def parse(reference: str) -> Place:
     >>> parse("timm/resnet18.a1_in1k@v1/model.safetensors")
     Place(repository='timm/resnet18.a1_in1k', revision='v1', file='model.safetensors')
     """
-    found = _REFERENCE.fullmatch(reference)
-    if found is None or ".." in reference.split("/"):
+    match = _REFERENCE.fullmatch(reference)
+    if match is None or ".." in reference.split("/"):
         raise SourceError(
             f'"hf://{reference}" names no repository.',
             hint="Write hf://OWNER/REPOSITORY[@REVISION].",
         )
-    return Place(**found.groupdict())
+    return Place(**match.groupdict())

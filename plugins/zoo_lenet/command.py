@@ -1,4 +1,4 @@
-"""zoo demo"""
+"""`zoo demo`: the transfer learning experiment on digits, as a command."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ def demo(out: Path | None, as_json: bool) -> None:
     """Fine-tune LeNet-5 from MNIST to other digits, 72 times: what to keep, and what to train."""
     from zoo_lenet.demo import run_demo
 
-    found = run_demo(out or _next_folder())
+    outcome = run_demo(out or _next_folder())
     if as_json:
-        print_json(found.rows)
+        print_json(outcome.rows)
         return
-    print_table(*_table(found.rows))
+    print_table(*_table(outcome.rows))
     click.echo("\nRight of 797 test pictures in %, mean ± standard deviation of 3 seeds.")
-    click.echo(f"{found.sentence}\n")
-    click.echo(f"Picture: {found.folder / 'accuracy.png'}")
-    click.echo(f"A run:   {found.folder / 'run'}")
+    click.echo(f"{outcome.sentence}\n")
+    click.echo(f"Picture: {outcome.folder / 'accuracy.png'}")
+    click.echo(f"A run:   {outcome.folder / 'run'}")
 
 
 def _table(rows: list[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:

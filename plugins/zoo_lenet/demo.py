@@ -67,8 +67,8 @@ def run_demo(folder: Path, *, progress: bool = True) -> Result:
     scores: dict[tuple[int, str], list[float]] = {}
     with workers() as pool, Bar(f"{len(jobs)} fine-tunes", total=len(jobs), shown=progress) as bar:
         left = pool.submit(leave_a_run, folder / "run")
-        found = pool.map(accuracy, *zip(*jobs, strict=True))
-        for (count, arm, _), score in zip(jobs, found, strict=True):
+        accuracies = pool.map(accuracy, *zip(*jobs, strict=True))
+        for (count, arm, _), score in zip(jobs, accuracies, strict=True):
             scores.setdefault((count, arm), []).append(100 * score)
             bar.step(f"{count} per class, {arm}: {100 * score:.1f}%")
         left.result()

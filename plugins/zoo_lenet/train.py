@@ -85,10 +85,10 @@ def train(name: str, data: str, out: Path) -> None:
     if lesson.augment:
         pictures = Warped(pictures)
     phases = [(lesson.epochs, 1e-3), (lesson.epochs // 5, 1e-4)]
-    given: dict[str, Any] = {"val": False, "augment": lesson.augment, "out": False}
+    common: dict[str, Any] = {"val": False, "augment": lesson.augment, "out": False}
     for epochs, rate in phases:
-        zoo.finetune(model, pictures, epochs=epochs, lr=rate, **given)
-    found = zoo.evaluate(model, lesson.test.format(data))
+        zoo.finetune(model, pictures, epochs=epochs, lr=rate, **common)
+    figures = zoo.evaluate(model, lesson.test.format(data))
     path = out / f"lenet5.{name}.safetensors"
     save_file(model.state_dict(), path, metadata={"format": "pt"})
     path.chmod(0o644)
@@ -96,22 +96,22 @@ def train(name: str, data: str, out: Path) -> None:
         "command": f"python -m zoo_lenet.train {name} OUT",
         "data": {"train": lesson.train.format("DIR"), "test": lesson.test.format("DIR")},
         "phases": [{"epochs": epochs, "lr": rate} for epochs, rate in phases],
-        "result": {"accuracy": found["accuracy"], "loss": found["loss"], "count": found["count"]},
+        "result": {key: figures[key] for key in ("accuracy", "loss", "count")},
         "versions": {"zoo": zoo.__version__, "torch": torch.__version__},
     }
     path.with_suffix(".toml").write_text(tomli_w.dumps(recipe))
-    print(f"{path}: {found['accuracy']:.2%} of {found['count']} pictures")
+    print(f"{path}: {figures['accuracy']:.2%} of {figures['count']} pictures")
 
 
 def main() -> int:
-    about, where = __doc__.partition("\n")[0], "/usr/share/datasets/fashion-mnist"
+    about, folder = __doc__.partition("\n")[0], "/usr/share/datasets/fashion-mnist"
     parser = argparse.ArgumentParser(prog="python -m zoo_lenet.train", description=about)
     parser.add_argument("name", choices=sorted(LESSONS))
     parser.add_argument("out", type=Path)
-    parser.add_argument("--data", default=where, help="Fashion-MNIST's four files")
-    given = parser.parse_args()
-    given.out.mkdir(parents=True, exist_ok=True)
-    train(given.name, given.data, given.out)
+    parser.add_argument("--data", default=folder, help="Fashion-MNIST's four files")
+    typed = parser.parse_args()
+    typed.out.mkdir(parents=True, exist_ok=True)
+    train(typed.name, typed.data, typed.out)
     return 0
 
 

@@ -111,8 +111,8 @@ class Dropout(Regularizer):
         for path, layer in self.layers.items():
             takes = isinstance(layer, nn.Linear | nn.Conv2d) and f"{path}.weight" in self.trained
             if not takes:
-                kind = type(layer).__name__
+                class_name = type(layer).__name__
                 raise ValueError(
                     "form=classic needs a trained linear layer or convolution to put its factor "
-                    f'into, and "{path}" is a {kind}; take inverted, or another stage'
+                    f'into, and "{path}" is a {class_name}; take inverted, or another stage'
                 )

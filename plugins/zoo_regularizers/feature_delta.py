@@ -103,15 +103,15 @@ class FeatureDelta(Regularizer):
     def _default(self) -> list[str]:
         names = list(chain_of(self.model)) or list(_children(self.model))
         convolutions = trained_layers(self, nn.Conv1d, nn.Conv2d, nn.Conv3d)
-        found = [name for name in names if self._has(name, convolutions)]
-        if not found:
+        stages = [name for name in names if self._has(name, convolutions)]
+        if not stages:
             layers = list(self.trained)
-            found = [name for name in names if self._has(name, layers)]
+            stages = [name for name in names if self._has(name, layers)]
             head = "head" if chain_of(self.model) else _last(self.model, names)
-            found = [name for name in found if name != head]
-        if not found:
+            stages = [name for name in stages if name != head]
+        if not stages:
             raise self.nothing_to_act_on("trained stage before the head")
-        return found
+        return stages
 
     def _has(self, word: str, names: list[str]) -> bool:
         owner = chain_of(self.model).get(word) or Stage(word, run=(word,))
@@ -196,9 +196,9 @@ class FeatureDelta(Regularizer):
     def _keeping(self, path: str) -> Any:
         def keep(module: nn.Module, inputs: Any, output: Any) -> None:
             if not isinstance(output, Tensor):
-                kind = type(output).__name__
+                output_type = type(output).__name__
                 raise RecipeError(
-                    f'feature-delta compares tensors, and "{path}" gives a {kind}.',
+                    f'feature-delta compares tensors, and "{path}" gives a {output_type}.',
                     hint="Choose other stages.",
                 )
             self._maps[path] = output.clone()  # the next layer may work in place

@@ -19,9 +19,9 @@ class Rates:
         groups: Any = [{"lr": 1.0, "params": list(weights.values())}]
         if optimizer is not None:
             groups = optimizer.param_groups
-        found = [(group, [w for w in group["params"] if id(w) in ours]) for group in groups]
+        ours_by_group = [(group, [w for w in group["params"] if id(w) in ours]) for group in groups]
         self.groups: list[tuple[Mapping[str, Any], list[Tensor]]] = [
-            (group, held) for group, held in found if held
+            (group, own) for group, own in ours_by_group if own
         ]
 
     def now(self) -> Iterator[tuple[list[Tensor], float | Tensor]]:

@@ -67,8 +67,9 @@ class Rows:
 
 def rows_of(weights: Iterable[Tensor]) -> list[Rows]:
     """The rows of weights, by device and dtype."""
-    held = (weight.detach() for weight in weights)
-    return [Rows(group) for group in grouped(held, lambda weight: (weight.device, weight.dtype))]
+    detached = (weight.detach() for weight in weights)
+    groups = grouped(detached, lambda weight: (weight.device, weight.dtype))
+    return [Rows(group) for group in groups]
 
 
 def _in_memory_order(weight: Tensor) -> Tensor:

@@ -24,15 +24,15 @@ def stages(model: Any) -> list[Stage]:
     timm's classifiers have. Raises PluginError for a network that does not classify.
     """
     text = row(model)
-    found = list(_read(model, _with_head(model, text))) if text else _by_methods(model)
-    return _owning_all(model, _joined(model, found))
+    listed = list(_read(model, _with_head(model, text))) if text else _by_methods(model)
+    return _owning_all(model, _joined(model, listed))
 
 
 def _with_head(model: Any, text: str) -> str:
     if "| head:" in text:
         return text
-    kind = type(model.head)
-    key = (kind.__module__.rpartition(".")[2], kind.__name__)
+    head_class = type(model.head)
+    key = (head_class.__module__.rpartition(".")[2], head_class.__name__)
     if key in HEADS:
         return f"{text} | {HEADS[key]}"
     last = _classifier(model)
@@ -97,13 +97,13 @@ def _by_methods(model: Any) -> list[Stage]:
 def _classifier(model: Any) -> str:
     """The path of the one layer that gives the scores."""
     layer = model.get_classifier() if hasattr(model, "get_classifier") else None
-    found = [name for name, module in model.named_modules() if module is layer]
-    if not found or not isinstance(layer, nn.Linear | nn.Conv2d):
+    paths = [name for name, module in model.named_modules() if module is layer]
+    if not paths or not isinstance(layer, nn.Linear | nn.Conv2d):
         raise PluginError(
             f"{type(model).__name__} of timm has no single layer that gives the scores, so zoo "
             "knows no stages for it."
         )
-    return found[0]
+    return paths[0]
 
 
 # --- what belongs to whom ------------------------------------------------------------------------
@@ -115,13 +115,13 @@ def _names(module: nn.Module) -> list[str]:
     return [name for name in own if getattr(module, name) is not None]
 
 
-def _joined(model: Any, found: Iterable[Stage]) -> list[Stage]:
+def _joined(model: Any, stages: Iterable[Stage]) -> list[Stage]:
     """Stages that have something; the steps of others join the stage before."""
     listed: list[Stage] = []
-    held = [*model.state_dict(), *(name for name, _ in model.named_buffers())]
-    for stage in found:
+    tensors = [*model.state_dict(), *(name for name, _ in model.named_buffers())]
+    for stage in stages:
         kept = listed and stage.name not in ("pool", "head")
-        if kept and not any(stage.has(name) for name in held):
+        if kept and not any(stage.has(name) for name in tensors):
             before = listed[-1]
             run, owns = before.run + stage.run, before.owns + stage.owns
             listed[-1] = replace(before, run=run, owns=owns)

@@ -25,6 +25,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from zoo_core.chain import make_chain, run_stages
 from zoo_core.errors import ZooError
+from zoo_core.humanize import one_line
 from zoo_core.types import Stage
 from zoo_timm.chains import stages
 from zoo_timm.networks import network
@@ -39,7 +40,7 @@ class Covered:
 
     name: str
     module: str
-    kind: str
+    class_name: str
     stages: tuple[str, ...] = ()
     fault: str = ""
 
@@ -60,10 +61,10 @@ class Operations(TorchDispatchMode):
         return out
 
 
-Kind = tuple[type, frozenset[str]]  # a class, and the steps that it takes, whatever their number
+Pattern = tuple[type, frozenset[str]]  # a class, and the steps that it takes, whatever their number
 
 
-def looked_at(name: str, module: str, compared: set[Kind]) -> Covered:
+def looked_at(name: str, module: str, compared: set[Pattern]) -> Covered:
     """One network, checked without values. `compared`: those whose operations are known."""
     from timm.models import get_pretrained_cfg
 
@@ -76,12 +77,12 @@ def looked_at(name: str, module: str, compared: set[Kind]) -> Covered:
             chain = make_chain(stages(model), name)
             fault = _fault(model, chain, torch.zeros(2, *size), compared)
     except (ZooError, RuntimeError, ValueError, AssertionError, TypeError) as error:
-        fault = " ".join(str(error).split())[:200]
+        fault = one_line(error)[:200]
         return Covered(name, module, type(model).__name__ if model else "", (), fault)
     return Covered(name, module, type(model).__name__, tuple(chain), fault)
 
 
-def _fault(model: nn.Module, chain: dict[str, Stage], x: Tensor, compared: set[Kind]) -> str:
+def _fault(model: nn.Module, chain: dict[str, Stage], x: Tensor, compared: set[Pattern]) -> str:
     """What does not hold, or nothing."""
     for name in dict.fromkeys([*model.state_dict(), *(n for n, _ in model.named_buffers())]):
         owners = [stage.name for stage in chain.values() if stage.has(name)]
@@ -90,14 +91,14 @@ def _fault(model: nn.Module, chain: dict[str, Stage], x: Tensor, compared: set[K
     layers = [part for n, part in model.named_modules() if chain["head"].has(n) and _has_own(part)]
     if not layers or not all(isinstance(part, nn.Linear | nn.Conv2d) for part in layers):
         return "the head owns more than the layers that give scores"
-    kind = type(model), _steps(chain)
-    if kind in compared:
+    pattern = type(model), _steps(chain)
+    if pattern in compared:
         shape = tuple(run_stages(model, chain.values(), x).shape)
         return "" if shape == (len(x), CLASSES) else f"scores of shape {shape}"
     both = [_computed(forward, x) for forward in (model, _composed(model, chain))]
     if both[0] != both[1] and both[1] != _computed(model, x):  # a first pass may fill a cache
         return "the stages do something else than forward"
-    compared.add(kind)
+    compared.add(pattern)
     return ""
 
 
@@ -131,37 +132,37 @@ MOVES = (  # tensors to other places
 # --- the page ------------------------------------------------------------------------------------
 
 
-def page(found: list[Covered]) -> str:
+def page(networks: list[Covered]) -> str:
     """The generated part, as Markdown."""
     import timm
 
-    passed = [covered for covered in found if not covered.fault]
-    share = len(passed) / len(found)
+    passed = [covered for covered in networks if not covered.fault]
+    share = len(passed) / len(networks)
     lines = [
-        f"timm {timm.__version__} has {len(found):,} networks. {len(passed):,} of them "
+        f"timm {timm.__version__} has {len(networks):,} networks. {len(passed):,} of them "
         f"({share:.1%}) build and keep the contract of stages; the others are below. A chain of "
         "one line stands for all networks of a class, which differ in how many stages they have.",
         "",
         "| module | networks | pass | class | stages |",
         "|---|---:|---:|---|---|",
-        *_rows(found),
+        *_rows(networks),
         "",
         "### Exceptions",
         "",
-        *_exceptions(found),
+        *_exceptions(networks),
     ]
     return "\n".join(lines) + "\n"
 
 
-def _rows(found: Iterable[Covered]) -> list[str]:
+def _rows(networks: Iterable[Covered]) -> list[str]:
     groups: dict[tuple[str, str], list[Covered]] = {}
-    for covered in found:
-        groups.setdefault((covered.module, covered.kind), []).append(covered)
+    for covered in networks:
+        groups.setdefault((covered.module, covered.class_name), []).append(covered)
     rows = []
-    for (module, kind), group in sorted(groups.items()):
+    for (module, class_name), group in sorted(groups.items()):
         chains = Counter(shown(covered.stages) for covered in group if not covered.fault)
         chain = chains.most_common(1)[0][0] if chains else "-"
-        rows.append(f"| {module} | {len(group)} | {chains.total()} | {kind} | {chain} |")
+        rows.append(f"| {module} | {len(group)} | {chains.total()} | {class_name} | {chain} |")
     return rows
 
 
@@ -182,9 +183,9 @@ def shown(names: tuple[str, ...]) -> str:
     return ", ".join(f"{run[0]} … {run[-1]}" if len(run) > 2 else ", ".join(run) for run in runs)
 
 
-def _exceptions(found: Iterable[Covered]) -> list[str]:
+def _exceptions(networks: Iterable[Covered]) -> list[str]:
     faults: dict[str, list[str]] = {}
-    for covered in found:
+    for covered in networks:
         if covered.fault:
             faults.setdefault(covered.fault, []).append(f"`{covered.name}`")
     return [f"- {', '.join(names)}: {fault}" for fault, names in faults.items()]
@@ -199,7 +200,7 @@ def every() -> list[Covered]:
     listed = [
         (n, module) for module in timm.list_modules() for n in timm.list_models(module=module)
     ]
-    compared: set[Kind] = set()
+    compared: set[Pattern] = set()
     shown = track(listed, "timm", console=Console(stderr=True))
     return [looked_at(name, module, compared) for name, module in shown]
 
@@ -207,11 +208,11 @@ def every() -> list[Covered]:
 def main() -> None:
     path = Path(sys.argv[1] if len(sys.argv) > 1 else "docs/timm.md")
     start = time.perf_counter()
-    found = every()
+    networks = every()
     before = path.read_text(encoding="utf-8").partition(MARK)[0]
-    path.write_text(f"{before}{MARK}\n{page(found)}", encoding="utf-8")
-    passed = sum(not covered.fault for covered in found)
-    print(f"{passed} of {len(found)} pass; {time.perf_counter() - start:.0f} s", file=sys.stderr)
+    path.write_text(f"{before}{MARK}\n{page(networks)}", encoding="utf-8")
+    passed = sum(not covered.fault for covered in networks)
+    print(f"{passed} of {len(networks)} pass; {time.perf_counter() - start:.0f} s", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,8 @@ import functools
 import sys
 from typing import TYPE_CHECKING, Any
 
+from zoo_core.humanize import one_line
+
 if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
@@ -25,14 +27,14 @@ def network(variant: str, **arguments: Any) -> nn.Module:
         raise ValueError(
             f"{variant} takes pictures of 3 channels only: it begins with their colours"
         )
-    given = {name: value for name, value in arguments.items() if value is not None}
+    arguments = {name: value for name, value in arguments.items() if value is not None}
     try:
-        model = timm.create_model(variant, **given)
+        model = timm.create_model(variant, **arguments)
     except TypeError as error:
         fault = str(error).partition("__init__() ")[2]
         raise ValueError(f"{variant}: {fault or error}") from error
-    if "img_size" in given:
-        _refuse_size(variant, given)
+    if "img_size" in arguments:
+        _refuse_size(variant, arguments)
     for module in model.modules():
         if hasattr(module, "attention_bias_cache"):
             fresh: Any = functools.partial(attention_biases, module)
@@ -66,7 +68,7 @@ def _fault_with(size: tuple[int, int], variant: str, others: tuple[tuple[str, An
             model = timm.create_model(variant, **dict(others), img_size=size).eval()
             model(torch.zeros(1, dict(others).get("in_chans", 3), *size))
     except (AssertionError, RuntimeError, ValueError) as error:
-        return " ".join(str(error).split()).rstrip(".")
+        return one_line(error).rstrip(".")
     return ""
 
 

@@ -17,9 +17,11 @@ from typing import Any
 
 from torch import nn
 
-from zoo_core.conformance import contract
+from zoo_core.conformance.freezing import freezing_equals_autograd
 from zoo_core.conformance.specimen import Specimen
+from zoo_core.conformance.stages import stages_compose, stages_own_every_tensor
 from zoo_core.errors import ZooError
+from zoo_core.humanize import one_line
 from zoo_core.types import Architecture, InputSpec
 from zoo_timm.chains import stages
 from zoo_timm.networks import network
@@ -134,9 +136,9 @@ OFFICIAL = ("inception_resnet_v2", "inception_v3", "inception_v4")  # the zoo's 
 def check(module: str) -> str:
     """The contract on the network of a module; gives its stages. Raises AssertionError."""
     specimen = specimen_of(module)
-    contract.stages_own_every_tensor(specimen)
-    contract.freezing_equals_autograd(specimen)
-    return contract.stages_compose(specimen)
+    stages_own_every_tensor(specimen)
+    freezing_equals_autograd(specimen)
+    return stages_compose(specimen)
 
 
 def specimen_of(module: str) -> Specimen:
@@ -174,14 +176,14 @@ def page() -> str:
         try:
             check(module)
         except (AssertionError, ZooError) as error:
-            faults.append(f"- {module}: {' '.join(str(error).split())}")
+            faults.append(f"- {module}: {one_line(error)}")
     kept = len(SPECIMENS) - len(faults)
-    told = (
+    summary = (
         f"On real values, {kept} of {len(SPECIMENS)} modules keep the contract: the stages are the "
         "forward pass bit for bit, in eval and train mode, and `freeze_until` equals autograd. "
         f"{_listed(OFFICIAL)} are official models of the zoo, checked as such."
     )
-    return "\n".join([told, *faults]) + "\n"
+    return "\n".join([summary, *faults]) + "\n"
 
 
 def _listed(names: tuple[str, ...]) -> str:

@@ -13,6 +13,7 @@ from importlib import import_module
 import click
 
 from zoo_core.errors import PluginError, ZooError
+from zoo_core.humanize import one_line
 from zoo_core.version import __version__
 
 # name -> the module that holds it as `command`, and its line of help, so that help imports none
@@ -179,14 +180,10 @@ def _failed(error: Exception, debug: bool) -> int:
 def _explained(error: Exception, debug: bool) -> tuple[str, str]:
     """One line about an error, and what to do next."""
     if isinstance(error, ZooError):
-        return _one_line(error.message), _one_line(error.hint)
+        return one_line(error.message), one_line(error.hint)
     if isinstance(error, OSError) and error.filename is not None and error.strerror:
         return f"{error.strerror}: {error.filename}", ""
-    text = f"unexpected {type(error).__name__}: {_one_line(str(error))}".rstrip(": ")
+    text = f"unexpected {type(error).__name__}: {one_line(error)}".rstrip(": ")
     if "torchvision::nms" in text:
         return text, 'torch and torchvision do not belong together here: run "zoo doctor".'
     return text, "" if debug else "For the whole story, run again with --debug."
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())

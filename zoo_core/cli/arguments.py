@@ -20,18 +20,18 @@ def as_config(
     context: click.Context, option: click.Parameter, typed: Iterable[str]
 ) -> dict[str, Any]:
     """NAME=VALUE, as often as it was typed; a value is what TOML reads in it, else text."""
-    found: dict[str, Any] = {}
+    config: dict[str, Any] = {}
     for text in typed:
         name, sign, value = text.partition("=")
         if not sign or not name.isidentifier():
             raise click.BadParameter(f'"{text}" is not NAME=VALUE.', context, option)
-        if name in found:
+        if name in config:
             raise click.BadParameter(f"{name} is there twice.", context, option)
         try:
-            found[name] = tomllib.loads(f"value = {value}")["value"]
+            config[name] = tomllib.loads(f"value = {value}")["value"]
         except (ValueError, KeyError):
-            found[name] = value
-    return found
+            config[name] = value
+    return config
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")

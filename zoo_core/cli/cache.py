@@ -1,4 +1,4 @@
-"""zoo cache"""
+"""`zoo cache`: list or clear the activations that are kept."""
 
 from __future__ import annotations
 
@@ -53,8 +53,8 @@ def command(clear: bool, as_json: bool) -> None:
     if rows:
         print_table(HEAD, rows, right=("pictures", "views", "size"))
     total = sum(entry.bytes for entry in kept)
-    where = disk.place()
-    click.echo(f"{byte_size(total)} of {byte_size(disk.limit())} in {where}")
+    folder = disk.place()
+    click.echo(f"{byte_size(total)} of {byte_size(disk.limit())} in {folder}")
 
 
 def _views(facts: Mapping[str, Any]) -> str:

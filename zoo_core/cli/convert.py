@@ -44,14 +44,14 @@ class Pair(click.ParamType):
 @click.option("--by-order", is_flag=True, help="Match names left over by their order and shapes.")
 @click.option("--force", is_flag=True, help="Replace a file that is there.")
 @json_option
-def command(file: str, model: str, as_json: bool, **given: Any) -> None:
+def command(file: str, model: str, as_json: bool, **options: Any) -> None:
     """Turn FILE, a checkpoint of torchvision, timm or Lightning, into safetensors for a model.
 
     No code in it is run. What was done to it goes to stderr, a table for a manifest to stdout.
     """
     from zoo_core.model.convert.convert import convert
 
-    done = convert(file, model, **given)
+    done = convert(file, model, **options)
     if as_json:
         print_json(done.record())
         return

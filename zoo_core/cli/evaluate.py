@@ -1,4 +1,4 @@
-"""zoo evaluate"""
+"""`zoo evaluate`: measure a model on pictures with known classes."""
 
 from __future__ import annotations
 
@@ -48,16 +48,16 @@ def command(
     from zoo_core.inference.evaluate import evaluate
 
     unreadable = "skip" if skip_unreadable else "stop"
-    found = evaluate(name_or_path(model), data, batch_size=batch_size, unreadable=unreadable)
+    figures = evaluate(name_or_path(model), data, batch_size=batch_size, unreadable=unreadable)
     if table is not None:
-        rows = [(label, *row.values()) for label, row in found["table"].items()]
+        rows = [(label, *row.values()) for label, row in figures["table"].items()]
         save(table, csv_text(("class", *FIGURES), rows))
         note(f"The table is in {table}.")
     if as_json:
-        print_json(found)
+        print_json(figures)
         return
-    print_table((*FIGURES, "class"), map(_row, found["table"].items()), right=FIGURES)
-    click.echo(_summary(found))
+    print_table((*FIGURES, "class"), map(_row, figures["table"].items()), right=FIGURES)
+    click.echo(_summary(figures))
 
 
 def _row(item: tuple[str, ClassMetrics]) -> tuple[str, ...]:
@@ -67,15 +67,15 @@ def _row(item: tuple[str, ClassMetrics]) -> tuple[str, ...]:
     return f"{row['count']:,}", *(f"{share:.1%}" for share in shares), label
 
 
-def _summary(found: Metrics) -> str:
-    several = "map" in found or "ece" not in found
+def _summary(figures: Metrics) -> str:
+    several = "map" in figures or "ece" not in figures
     what = "answers for " if several else ""
-    parts = [f"{found['accuracy']:.2%} of {what}{found['count']} right"]
-    parts.append(f"log-loss {found['loss']:.4f}")
-    if "top5" in found:
-        parts.append(f"top-5 {found['top5']:.2%}")
-    if "ece" in found:
-        parts.append(f"ECE {found['ece']:.2%}")
-    if "map" in found:
-        parts.append(f"mean average precision {found['map']:.2%}")
+    parts = [f"{figures['accuracy']:.2%} of {what}{figures['count']} right"]
+    parts.append(f"log-loss {figures['loss']:.4f}")
+    if "top5" in figures:
+        parts.append(f"top-5 {figures['top5']:.2%}")
+    if "ece" in figures:
+        parts.append(f"ECE {figures['ece']:.2%}")
+    if "map" in figures:
+        parts.append(f"mean average precision {figures['map']:.2%}")
     return ", ".join(parts)

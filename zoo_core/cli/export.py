@@ -1,4 +1,4 @@
-"""zoo export"""
+"""`zoo export`: write a model as ONNX or torch.export."""
 
 from __future__ import annotations
 

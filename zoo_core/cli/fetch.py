@@ -22,11 +22,11 @@ def command(names: tuple[str, ...], to: Path | None, as_json: bool) -> None:
     """
     from zoo_core.weights.fetch import prefetch
 
-    held = list({file.path: file for file in reversed(prefetch(names, to=to))}.values())[::-1]
+    files = list({file.path: file for file in reversed(prefetch(names, to=to))}.values())[::-1]
     if as_json:
-        print_json(held)
+        print_json(files)
         return
-    rows = [(file.name, megabytes(file.path), file.sha256[:12], str(file.path)) for file in held]
+    rows = [(file.name, megabytes(file.path), file.sha256[:12], str(file.path)) for file in files]
     print_table(("name", "MB", "sha256", "file"), dict.fromkeys(rows), right=("MB",))
     if to is not None:
         click.echo(f"\nOn the other machine: ZOO_CACHE={to} zoo …, or pretrained={str(to)!r}.")

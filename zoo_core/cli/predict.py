@@ -1,4 +1,4 @@
-"""zoo predict"""
+"""`zoo predict`: classify pictures."""
 
 from __future__ import annotations
 
@@ -45,28 +45,29 @@ def command(
     if as_json and as_csv:
         raise click.UsageError("--json and --csv exclude each other.")
     unreadable = "skip" if skip_unreadable else "stop"
-    found = predict(
+    predictions = predict(
         name_or_path(model), pictures, top=top, batch_size=batch_size, unreadable=unreadable
     )
     as_csv = as_csv or (out is not None and out.suffix == ".csv" and not as_json)
-    text = _csv(found) if as_csv else json_text(found)
+    text = _csv(predictions) if as_csv else json_text(predictions)
     if out is not None:
         save(out, text)
-        note(f"{len(found)} predictions are in {out}.")
+        note(f"{len(predictions)} predictions are in {out}.")
     elif as_csv or as_json:
         click.echo(text, nl=False)
     else:
-        print_table(("picture", "likeliest"), [(one["picture"], _ranked(one)) for one in found])
+        rows = [(one["picture"], _ranked(one)) for one in predictions]
+        print_table(("picture", "likeliest"), rows)
 
 
 def _ranked(one: Prediction) -> str:
     return "; ".join(f"{name} {value:.1%}" for name, value in one["top"])
 
 
-def _csv(found: list[Prediction]) -> str:
+def _csv(predictions: list[Prediction]) -> str:
     """picture, label, probability, label_2, probability_2, …"""
     header = ["picture", "label", "probability"]
-    for rank in range(2, len(found[0]["top"]) + 1):
+    for rank in range(2, len(predictions[0]["top"]) + 1):
         header += [f"label_{rank}", f"probability_{rank}"]
-    rows = [[one["picture"], *(cell for pair in one["top"] for cell in pair)] for one in found]
+    rows = [[p["picture"], *(cell for pair in p["top"] for cell in pair)] for p in predictions]
     return csv_text(header, rows)

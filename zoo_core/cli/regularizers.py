@@ -1,4 +1,4 @@
-"""zoo regularizers"""
+"""`zoo regularizers`: list the regularizers, or explain one."""
 
 from __future__ import annotations
 

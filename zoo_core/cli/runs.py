@@ -47,8 +47,8 @@ def command(folders: tuple[Path, ...], key: str | None, as_csv: bool, as_json: b
     elif as_json:
         print_json([record(run) for run in runs])
     elif not runs:
-        where = ", ".join(map(str, folders)) or "runs/"
-        note(f"No runs in {where}. Make one: zoo finetune resnet18 --data folder:PICTURES")
+        searched = ", ".join(map(str, folders)) or "runs/"
+        note(f"No runs in {searched}. Make one: zoo finetune resnet18 --data folder:PICTURES")
     elif side_by_side:
         _print_side_by_side(runs)
     else:

@@ -11,6 +11,7 @@ from zoo_core.cli.listing import top1
 from zoo_core.cli.names import MODEL
 from zoo_core.cli.output import aligned, count, gmacs, known, print_json, print_table, size
 from zoo_core.errors import PluginError
+from zoo_core.humanize import one_line
 from zoo_core.types import Architecture, ModelInfo, WeightsInfo
 
 
@@ -114,7 +115,7 @@ def _architecture(model: ModelInfo) -> Architecture | None:
 def _meaning(architecture: Architecture | None) -> str:
     """What build() says about its arguments."""
     text = inspect.getdoc(architecture.build) if architecture else None
-    return " ".join((text or "").replace("`", "").split())
+    return one_line((text or "").replace("`", ""))
 
 
 def _numbers(values: tuple[float, ...]) -> str:

@@ -18,19 +18,19 @@ def command(ctx: click.Context, as_json: bool) -> None:
     """
     from zoo_core.weights.fetch import Finding, verify
 
-    found: list[Finding] = []
+    findings: list[Finding] = []
     for finding in verify():
-        found.append(finding)
+        findings.append(finding)
         if not as_json:
             click.echo(f"{'ok     ' if finding.ok else 'DAMAGED'}  {finding.path}")
             if not finding.ok:
                 click.echo(f"         has sha256 {finding.found}, had {finding.expected}")
-    bad = [finding for finding in found if not finding.ok]
+    bad = [finding for finding in findings if not finding.ok]
     if as_json:
-        print_json(found)
+        print_json(findings)
     elif bad:
         advice = "Remove them; they are fetched again when needed."
-        click.echo(f"{len(bad)} of {len(found)} damaged. {advice}")
+        click.echo(f"{len(bad)} of {len(findings)} damaged. {advice}")
     else:
-        click.echo(f"{len(found)} files, all as they were.")
+        click.echo(f"{len(findings)} files, all as they were.")
     ctx.exit(1 if bad else 0)

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from zoo_core.humanize import one_line
+
 Status = Literal["pass", "fail", "warn", "skip"]
 
 
@@ -36,7 +38,7 @@ class Result:
     @property
     def line(self) -> str:
         """What it found, on one line."""
-        return " ".join(self.found.split())
+        return one_line(self.found)
 
     @property
     def traceback(self) -> str:
@@ -73,12 +75,12 @@ class Case:
         status: Status = "pass"
         error: BaseException | None = None
         try:
-            found = self.look() or ""
+            remark = self.look() or ""
         except (Wish, NotHere) as reason:
-            status, found = ("warn" if isinstance(reason, Wish) else "skip"), str(reason)
+            status, remark = ("warn" if isinstance(reason, Wish) else "skip"), str(reason)
         except (Exception, SystemExit) as raised:  # it is a plugin's code
-            status, found, error = "fail", _told(raised), raised
-        return Result(self.subject, self.check, status, found, time.perf_counter() - start, error)
+            status, remark, error = "fail", _fault(raised), raised
+        return Result(self.subject, self.check, status, remark, time.perf_counter() - start, error)
 
 
 def expect(holds: bool, message: str) -> None:
@@ -87,8 +89,8 @@ def expect(holds: bool, message: str) -> None:
         raise AssertionError(message)
 
 
-def _told(error: BaseException) -> str:
-    """What does not hold, in its own words; of an error nobody meant, its kind too."""
+def _fault(error: BaseException) -> str:
+    """What does not hold, in its own words; of an error nobody meant, its class too."""
     from zoo_core.errors import ZooError
 
     text = str(error).split("\nException raised from")[0].strip()

@@ -1,4 +1,4 @@
-"""What a manifest says of a model and its weights, compared with what is there."""
+"""Checks of a manifest: parameters, input, labels, licence, hash, and that weights load."""
 
 from __future__ import annotations
 
@@ -125,8 +125,8 @@ def sha256(weights: WeightsInfo) -> str:
     advice = "without it nobody knows whether the file is still the same"
     if split_reference(weights.source)[0] in HERE:
         with _offline(), contextlib.suppress(ZooError):  # "weights load" tells what is wrong
-            found = local_file(weights, progress=False).sha256
-            raise Wish(f'no sha256: write sha256 = "{found}".')
+            measured = local_file(weights, progress=False).sha256
+            raise Wish(f'no sha256: write sha256 = "{measured}".')
     raise Wish(f"no sha256: {advice}.")
 
 
@@ -137,9 +137,9 @@ def labels(entry: Entry, weights: WeightsInfo) -> str:
         raise Wish("no labels: predictions will be numbers.")
     names = label_names(weights.labels, None)
     expect(names is not None, f'labels is "{weights.labels}", which is no set of labels.')
-    found = len(names or ())
-    expect(found == classes, f"{found} labels for {classes} classes: mend labels or num_classes.")
-    return f"{found:,}"
+    count = len(names or ())
+    expect(count == classes, f"{count} labels for {classes} classes: mend labels or num_classes.")
+    return f"{count:,}"
 
 
 def loads(entry: Entry, weights: WeightsInfo) -> str:
@@ -155,12 +155,12 @@ def loads(entry: Entry, weights: WeightsInfo) -> str:
         return checkpoint.tensors(plan.architecture, module, "cpu")
 
     classes = weights.num_classes or entry.info.num_classes
-    built, found = with_weights(
+    built, stored = with_weights(
         plan, read, classes=classes, in_chans=None, own_chans=size[0], where=str(checkpoint.path)
     )
     expect(
-        found == classes,
-        f"The file has {found} classes, not {classes}: mend labels or num_classes.",
+        stored == classes,
+        f"The file has {stored} classes, not {classes}: mend labels or num_classes.",
     )
     finite = bool(_forward(built.module, torch.rand(1, *size)).isfinite().all())
     expect(finite, "The scores of a picture are no numbers.")

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo_core.errors import PluginError
+from zoo_core.humanize import one_line
 from zoo_core.plugins.entry_points import GROUP
 
 _NAME = r"[A-Za-z0-9]([\w.-]*[A-Za-z0-9])?"  # of a distribution
@@ -65,21 +66,21 @@ def read_package(folder: Path) -> Package:
 
 
 def _table(data: Any, key: str, path: Path) -> dict[str, Any]:
-    found = data.get(key, {})
-    if not isinstance(found, dict):
+    table = data.get(key, {})
+    if not isinstance(table, dict):
         raise PluginError(f"{path}: {key} is no table.", hint=f"Write {EXAMPLE}.")
-    return found
+    return table
 
 
 def _modules(folder: Path, plugins: dict[str, str]) -> Path:
     """The folder to put on the path: this one, or src in it."""
     roots = {value.partition(":")[0].partition(".")[0] for value in plugins.values()}
-    for place in (folder, folder / "src"):
-        if all((place / root).is_dir() or (place / f"{root}.py").is_file() for root in roots):
-            return place
-    told = ", ".join(sorted(roots))
+    for parent in (folder, folder / "src"):
+        if all((parent / root).is_dir() or (parent / f"{root}.py").is_file() for root in roots):
+            return parent
+    names = ", ".join(sorted(roots))
     raise PluginError(
-        f"{folder} has no module {told}, which its entry point names.",
+        f"{folder} has no module {names}, which its entry point names.",
         hint="It is looked for in the folder itself and in src.",
     )
 
@@ -115,12 +116,8 @@ def _metadata(package: Package) -> str:
     licence = project.get("license")
     said = licence if isinstance(licence, str) else next(iter((licence or {}).values()), "")
     lines = ["Metadata-Version: 2.4", f"Name: {package.name}", f"Version: {_version(package)}"]
-    lines += [f"Summary: {_one_line(project['description'])}"] if "description" in project else []
-    lines += [f"License-Expression: {_one_line(said)}"] if said else []
+    lines += [f"Summary: {one_line(project['description'])}"] if "description" in project else []
+    lines += [f"License-Expression: {one_line(said)}"] if said else []
     lines += [f"Classifier: {line}" for line in project.get("classifiers", ())]
     lines += [f"Requires-Dist: {line}" for line in project.get("dependencies", ())]
     return "\n".join([*lines, "", text])
-
-
-def _one_line(text: object) -> str:
-    return " ".join(str(text).split())

@@ -1,4 +1,4 @@
-"""What is checked of the regularizers, weight sources and commands of a plugin."""
+"""Checks of the regularizers, weight sources and commands that a plugin offers."""
 
 from __future__ import annotations
 
@@ -84,8 +84,8 @@ def _takes(name: str, function: object, *given: object, **named: object) -> None
     try:
         inspect.signature(function).bind(*given, **named)
     except TypeError as error:
-        told = ", ".join(named)
-        raise AssertionError(f"{name}() must take a reference and {told}: {error}.") from error
+        wanted = ", ".join(named)
+        raise AssertionError(f"{name}() must take a reference and {wanted}: {error}.") from error
 
 
 def command_cases(names: list[str], group: click.Group) -> Iterator[Case]:
@@ -94,11 +94,11 @@ def command_cases(names: list[str], group: click.Group) -> Iterator[Case]:
         yield Case(f"zoo {name}", "command", partial(command, group.commands[name]))
 
 
-def command(found: click.Command) -> str:
+def command(offered: click.Command) -> str:
     """Its help can be shown, and says something."""
-    with click.Context(found, info_name=found.name) as context:
-        found.get_help(context)
-    line = found.get_short_help_str(200)
+    with click.Context(offered, info_name=offered.name) as context:
+        offered.get_help(context)
+    line = offered.get_short_help_str(200)
     if not line:
         raise Wish("no help: the docstring of its function is shown.")
     return line

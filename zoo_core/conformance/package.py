@@ -1,4 +1,4 @@
-"""What is checked of a plugin as a package: that it loads, that it is quick, and what it tells."""
+"""Checks of a plugin as a package: it loads, imports no torch, is quick, and has its metadata."""
 
 from __future__ import annotations
 
@@ -68,8 +68,8 @@ def described(distribution: str) -> None:
     named = (("summary", "description"), ("description", "readme"))
     missing = [name for key, name in named if not facts.get(key)]
     if missing:
-        told = " and ".join(missing)
-        raise Wish(f"no {told}: pyproject.toml takes {told}, which package indexes show.")
+        what = " and ".join(missing)
+        raise Wish(f"no {what}: pyproject.toml takes {what}, which package indexes show.")
 
 
 def licensed(distribution: str) -> str:

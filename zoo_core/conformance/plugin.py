@@ -1,4 +1,4 @@
-"""A name -> the plugins that it means -> all their cases, most of them about a model each."""
+"""All checks of a plugin, by its name or by that of a model or regularizer that it offers."""
 
 from __future__ import annotations
 
@@ -70,8 +70,8 @@ def examinations(name: str) -> list[Examination]:
     ['loads', 'requirements']
     """
     known, group = catalogue(), click.Group()
-    found = offers(known, group)
-    return [_examination(known, group, wanted) for wanted in _meant(known, found, name)]
+    offered = offers(known, group)
+    return [_examination(known, group, wanted) for wanted in _meant(known, offered, name)]
 
 
 def manifest_examination(path: Path) -> Examination:
@@ -84,11 +84,11 @@ def manifest_examination(path: Path) -> Examination:
 # --- what a name means ---------------------------------------------------------------------------
 
 
-def _meant(known: Catalogue, found: list[tuple[Plugin, Offers]], name: str) -> list[Wanted]:
-    whole = [Wanted(p, o) for p, o in found if name in (p.name, p.distribution)]
+def _meant(known: Catalogue, everything: list[tuple[Plugin, Offers]], name: str) -> list[Wanted]:
+    whole = [Wanted(p, o) for p, o in everything if name in (p.name, p.distribution)]
     if whole:
         return whole
-    for plugin, offered in found:
+    for plugin, offered in everything:
         if name in offered.regularizers:
             return [Wanted(plugin, offered, regularizers=[name])]
         if name in offered.architectures:
@@ -97,12 +97,12 @@ def _meant(known: Catalogue, found: list[tuple[Plugin, Offers]], name: str) -> l
     try:
         model = known.find(name).model
     except (UnknownName, PluginError) as error:
-        alone = [Wanted(p, o) for p, o in found if p.name == f"zoo_{name.replace('-', '_')}"]
+        alone = [Wanted(p, o) for p, o in everything if p.name == f"zoo_{name.replace('-', '_')}"]
         if alone:  # of a plugin that offers nothing of its own name
             return alone
-        raise _unknown(name, found, error) from error
+        raise _unknown(name, everything, error) from error
     owner = known.offered_by(model)
-    return [Wanted(p, o, models=[model]) for p, o in found if p is owner]
+    return [Wanted(p, o, models=[model]) for p, o in everything if p is owner]
 
 
 def _models(known: Catalogue, plugin: Plugin) -> list[ModelInfo]:
@@ -111,12 +111,12 @@ def _models(known: Catalogue, plugin: Plugin) -> list[ModelInfo]:
 
 
 def _unknown(
-    name: str, found: list[tuple[Plugin, Offers]], error: UnknownName | PluginError
+    name: str, everything: list[tuple[Plugin, Offers]], error: UnknownName | PluginError
 ) -> UnknownName | PluginError:
     if isinstance(error, PluginError):  # two plugins offer it
         return error
-    names = {text for plugin, _ in found for text in (plugin.name, plugin.distribution)}
-    for _, offered in found:
+    names = {text for plugin, _ in everything for text in (plugin.name, plugin.distribution)}
+    for _, offered in everything:
         names |= {*offered.architectures, *offered.models, *offered.regularizers}
     message = f'No plugin, model or regularizer "{name}". {did_you_mean(name, names)}'.strip()
     hint = 'Run "zoo plugins" for what is installed'

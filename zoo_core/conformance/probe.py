@@ -25,18 +25,18 @@ class Watch:
 
     def __init__(self, package: str) -> None:
         self.package = package
-        self.found = ""
+        self.importer = ""
 
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        if name == "torch" and not self.found:
+        if name == "torch" and not self.importer:
             frames = [frame for frame, _ in traceback.walk_stack(sys._getframe(1))]
-            told = [(f.f_globals.get("__name__", ""), f.f_lineno) for f in frames]
-            told = [(n, line) for n, line in told if not n.startswith(("importlib", "_frozen"))]
-            own = [place for place in told if place[0].partition(".")[0] == self.package]
-            module, line = next(iter(own or told), ("", 0))
-            self.found = f"{module}, line {line}"
+            lines = [(f.f_globals.get("__name__", ""), f.f_lineno) for f in frames]
+            lines = [(n, line) for n, line in lines if not n.startswith(("importlib", "_frozen"))]
+            own = [(n, line) for n, line in lines if n.partition(".")[0] == self.package]
+            module, line = next(iter(own or lines), ("", 0))
+            self.importer = f"{module}, line {line}"
         return None
 
 
@@ -53,10 +53,10 @@ def probe(name: str) -> dict[str, Any]:
         if hasattr(function, "zoo_impl"):
             with contextlib.suppress(Exception):  # what a hook raises is a fault of its own
                 list(function() or ())
-    return {"seconds": seconds, "torch": watch.found if "torch" in sys.modules else ""}
+    return {"seconds": seconds, "torch": watch.importer if "torch" in sys.modules else ""}
 
 
 if __name__ == "__main__":
     with contextlib.redirect_stdout(sys.stderr):
-        found = probe(sys.argv[1])
-    print(json.dumps(found))
+        cost = probe(sys.argv[1])
+    print(json.dumps(cost))

@@ -43,12 +43,12 @@ def look(point: str, regularizer: str | Regularizer, steps: int = 3) -> None:
 
 def names_are_moments(regularizer: str | Regularizer, steps: int) -> None:
     """No method is named nearly like a moment, which nobody would call."""
-    kind = type(regularizers([copy.deepcopy(regularizer)]).members[0])
+    cls = type(regularizers([copy.deepcopy(regularizer)]).members[0])
     moments = [name for name in vars(Regularizer) if not name.startswith("_")]
-    for name in (n for n in vars(kind) if n not in moments and not n.startswith("_")):
+    for name in (n for n in vars(cls) if n not in moments and not n.startswith("_")):
         near = difflib.get_close_matches(name, moments, 1, 0.85)
-        fault = f"{kind.__name__}.{name} is called by nobody: is it {near[0] if near else ''}?"
-        expect(not (near and callable(getattr(kind, name))), fault)
+        fault = f"{cls.__name__}.{name} is called by nobody: is it {near[0] if near else ''}?"
+        expect(not (near and callable(getattr(cls, name))), fault)
 
 
 def frozen_weights_stay(regularizer: str | Regularizer, steps: int) -> None:

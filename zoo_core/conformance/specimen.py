@@ -51,12 +51,12 @@ class Specimen:
 
         Raises NotHere where it cannot be had: an earlier check tells why.
         """
-        found = attempt(self)
-        if found.model is None:
-            raise NotHere(f'not looked at: see "{found.failed}".')
-        for module in found.model.unfreeze().modules():
+        outcome = attempt(self)
+        if outcome.model is None:
+            raise NotHere(f'not looked at: see "{outcome.failed}".')
+        for module in outcome.model.unfreeze().modules():
             module.training = False
-        return found.model
+        return outcome.model
 
     @property
     def x(self) -> Tensor:
@@ -129,8 +129,8 @@ def attempt(specimen: Specimen) -> Attempt:
 
 
 def _is_one_tensor(scores: Any, when: str = "") -> None:
-    kind = type(scores).__name__
-    fault = f"forward() must give one tensor of scores{when}, not a {kind}."
+    returned = type(scores).__name__
+    fault = f"forward() must give one tensor of scores{when}, not a {returned}."
     expect(isinstance(scores, Tensor), fault)
 
 
@@ -148,9 +148,9 @@ def _can_be_copied(model: ZooModel, x: Tensor) -> None:
         copy.deepcopy(model)
     except Exception as error:
         attribute = _uncopied(model)
-        where = f"{attribute} of the model" if attribute else "The model"
+        culprit = f"{attribute} of the model" if attribute else "The model"
         advice = "make it in forward(), or keep it outside of the model"
-        raise AssertionError(f"{where} cannot be copied: {error}: {advice}.") from error
+        raise AssertionError(f"{culprit} cannot be copied: {error}: {advice}.") from error
 
 
 def _uncopied(model: nn.Module) -> str:
@@ -178,14 +178,21 @@ def _smallest(module: nn.Module, own: InputSpec) -> InputSpec:
     return own
 
 
+def scores_of(model: nn.Module, x: Tensor) -> Tensor:
+    """The scores in eval mode; `x` stays as it is."""
+    model.eval()
+    with torch.no_grad():
+        return model(x.clone())
+
+
 def takes_pictures(module: nn.Module, spec: InputSpec) -> Any:
     """What comes out for two pictures. Raises AssertionError where they do not go in."""
-    given = f"in_chans={spec.size[0]}, num_classes={CLASSES}"
+    arguments = f"in_chans={spec.size[0]}, num_classes={CLASSES}"
     try:
         with torch.no_grad():
             return module.eval()(torch.randn(2, *spec.size))
     except (RuntimeError, ValueError) as error:
-        fault = f"build({given}) takes no pictures of shape {tuple(spec.size)}: {error}"
+        fault = f"build({arguments}) takes no pictures of shape {tuple(spec.size)}: {error}"
         advice = "Is in_chans passed on to the first layer, and the input in the manifest right?"
         raise AssertionError(f"{fault.rstrip('.')}. {advice}") from error
 
@@ -194,8 +201,8 @@ def _as_exception(error: BaseException) -> Exception:
     """What went wrong; the hint of an error of zoo's would lead to this very check."""
     if not isinstance(error, ZooError | SystemExit):
         return error  # type: ignore[return-value]
-    told = error.message if isinstance(error, ZooError) else "build() ends the process."
-    fault = AssertionError(told)
+    message = error.message if isinstance(error, ZooError) else "build() ends the process."
+    fault = AssertionError(message)
     fault.__cause__ = error
     return fault
 

@@ -67,12 +67,12 @@ class Training:
             self.attach()
 
     def attach(self) -> None:
-        given = {"optimizer": self.optimizer, "scaler": self.scaler, "reference": self.reference}
-        self.call("attach", self.model, **given)
+        engine = {"optimizer": self.optimizer, "scaler": self.scaler, "reference": self.reference}
+        self.call("attach", self.model, **engine)
 
     def overrides(self, *methods: str) -> bool:
-        kind = type(self.member)
-        return all(getattr(kind, name) is not getattr(Regularizer, name) for name in methods)
+        cls = type(self.member)
+        return all(getattr(cls, name) is not getattr(Regularizer, name) for name in methods)
 
     def call(self, moment: str, *given: Any, **named: Any) -> Any:
         """A moment of the stack; what it raises comes out as what does not hold."""
@@ -81,10 +81,8 @@ class Training:
         except AssertionError:
             raise
         except Exception as error:
-            kind = type(error).__name__
-            raise AssertionError(
-                f"{moment}() of {called(self.member)} raised {kind}: {error}"
-            ) from error
+            fault = f"{moment}() of {called(self.member)} raised {type(error).__name__}: {error}"
+            raise AssertionError(fault) from error
 
     def penalty(self) -> Any:
         return self.call("penalty")

@@ -1,38 +1,28 @@
-"""What people do with a model beside training it: each works for every architecture, or is said.
+"""What people do with a model beside training it, checked: save, pickle, export, ... : USE.
 
 A check takes a Specimen and leaves its model as it was; AssertionError says what to change.
 """
 
 from __future__ import annotations
 
-import contextlib
-import copy
 import inspect
 import io
 import pickle
 import tempfile
 import warnings
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from zoo_core.conformance.cases import NotHere, Wish, expect
-from zoo_core.conformance.contract import (
-    Check,
-    boundaries,
-    can_be_composed,
-    chain_can_be_pickled,
-)
-from zoo_core.conformance.specimen import CLASSES, Specimen, attempt
-from zoo_core.inference.export_formats import traced
+from zoo_core.conformance.contract import Check, chain_can_be_pickled
+from zoo_core.conformance.portability import compiles, device, dtypes, exports
+from zoo_core.conformance.specimen import CLASSES, Specimen, attempt, scores_of
 from zoo_core.model.build import outline, why_plain
 from zoo_core.model.loading import with_weights
 from zoo_core.plugins.catalogue import catalogue
-
-CLOSE = 1e-3  # of the largest score: more than rounding of another kernel, less than any mistake
 
 
 def determinism(specimen: Specimen) -> None:
@@ -65,7 +55,7 @@ def save_and_load(specimen: Specimen) -> None:
         built, _ = with_weights(
             specimen.plan, read, classes=CLASSES, in_chans=None, own_chans=chans, where="its state"
         )
-    equal = torch.equal(_scores(built.module, x), _scores(model, x))
+    equal = torch.equal(scores_of(built.module, x), scores_of(model, x))
     advice = "what counts for scores must be a parameter or a buffer, or follow from the arguments"
     expect(equal, f"Saved and loaded, the model gives other scores: {advice}.")
 
@@ -91,96 +81,16 @@ def pickled(specimen: Specimen) -> None:
     except Exception as error:
         advice = "its classes and functions must be those of a module"
         raise AssertionError(f"The model cannot be pickled: {advice} ({error}).") from error
-    equal = torch.equal(_scores(again, x), _scores(model, x))
+    equal = torch.equal(scores_of(again, x), scores_of(model, x))
     expect(equal, "A pickled model computes something else.")
-
-
-def dtypes(specimen: Specimen) -> None:
-    """In float64 and bfloat16 every boundary and the scores have that type."""
-    wanted = _scores(can_be_composed(specimen), specimen.x)
-    for dtype in (torch.float64, torch.bfloat16):
-        model, x = copy.deepcopy(specimen.model).to(dtype), specimen.x.to(dtype)
-        x = x[:1] if dtype == torch.bfloat16 else x  # which is slow on many CPUs
-        try:
-            entering, scores = boundaries(model, x), _scores(model, x)
-        except RuntimeError as error:
-            advice = "make tensors buffers, or with the type of x"
-            raise AssertionError(f"forward() fails in {dtype}: {error}: {advice}.") from error
-        for name, tensor in {**entering, "the end": scores}.items():
-            fault = f"In {dtype} the tensor before {name} is {tensor.dtype}: keep the type of x."
-            expect(tensor.dtype == dtype, fault)
-        if dtype == torch.float64:
-            close = _close(scores.float(), wanted)
-            expect(close, "In float64 the scores are others: is something rounded?")
-
-
-def device(specimen: Specimen) -> str:
-    """On another device all tensors of the forward pass are there: CUDA, else the meta device."""
-    place = "cuda" if torch.cuda.is_available() else "meta"
-    model = copy.deepcopy(specimen.model).to(place)
-    advice = "make tensors buffers, or with device=x.device"
-    try:
-        scores = _scores(model, specimen.x.to(place))
-    except Exception as error:
-        told = f"forward() fails on {place}: {_first_line(error)}: {advice}."
-        if place == "meta":  # where a forward pass that looks at values fails rightly
-            raise Wish(f"{told} A CUDA device would tell for sure.") from error
-        raise AssertionError(told) from error
-    expect(scores.device.type == place, f"On {place} the scores are on {scores.device}: {advice}.")
-    if place == "meta":
-        return "on the meta device; no CUDA here"
-    close = _close(scores.cpu(), _scores(specimen.model, specimen.x))
-    expect(close, "On CUDA the scores are others than on the CPU.")
-    return "on CUDA"
-
-
-def compiles(specimen: Specimen) -> str:
-    """torch.compile gives the same scores; traced only, since kernels are torch's own affair."""
-    from torch import _dynamo
-
-    if not _dynamo.is_dynamo_supported():
-        raise NotHere("torch.compile does not know this Python yet.")
-    model, x = specimen.model, specimen.x
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what the compiler says is about its own insides
-            compiled: Any = torch.compile(copy.deepcopy(model), backend="eager")
-            scores = _scores(compiled, x)
-    except Exception as error:
-        raise AssertionError(f"torch.compile fails: {_first_line(error)}.") from error
-    finally:
-        _dynamo.reset()
-    expect(_close(scores, _scores(model, x)), "The compiled model gives other scores.")
-    return "traced, not compiled to kernels"
-
-
-def exports(specimen: Specimen) -> str | None:
-    """torch.export gives the same scores, for any number of pictures or at least a fixed one."""
-    model, x = copy.deepcopy(specimen.model), specimen.x
-    wanted, said = _scores(model, x), None
-    try:
-        with contextlib.redirect_stderr(io.StringIO()):  # a whole graph, where it fails
-            program = traced(model, x, dynamic=True)
-    except Exception as error:
-        said = f"only for a fixed number of pictures: {_first_line(error)}"
-        try:
-            with contextlib.redirect_stderr(io.StringIO()):
-                program = traced(model, x, dynamic=False)
-        except Exception as fixed:
-            told = f"torch.export cannot follow forward(): {_first_line(fixed)}."
-            raise AssertionError(told) from fixed
-    with torch.no_grad():
-        scores = program.module()(x)
-    expect(_close(scores, wanted), "The exported model gives other scores.")
-    return said
 
 
 def state_dict_names(specimen: Specimen) -> str:
     """The keys of the state are those of timm's or torchvision's model of the same name."""
-    found = _reference(specimen)
-    if found is None:
+    reference = _reference(specimen)
+    if reference is None:
         raise NotHere("no model of this name in timm or torchvision.")
-    library, theirs = found
+    library, theirs = reference
     if specimen.architecture.adapt:
         theirs = specimen.architecture.adapt(theirs, specimen.model)
     own = {name: tuple(t.shape) for name, t in specimen.model.state_dict().items()}
@@ -215,25 +125,9 @@ def _reference(specimen: Specimen) -> tuple[str, dict[str, Tensor]] | None:
     return None
 
 
-def _scores(model: nn.Module, x: Tensor) -> Tensor:
-    model.eval()
-    with torch.no_grad():
-        return model(x.clone())
-
-
-def _close(found: Tensor, wanted: Tensor) -> bool:
-    gap = (found - wanted).abs().max()
-    return bool(gap <= CLOSE * wanted.abs().max().clamp(min=1e-30))
-
-
 def _few(names: list[str]) -> str:
     rest = f" and {len(names) - 3} more" if len(names) > 3 else ""
     return ", ".join(names[:3]) + rest
-
-
-def _first_line(error: BaseException) -> str:
-    text = next(iter(str(error).strip().splitlines()), "") or type(error).__name__
-    return text.rstrip(".")
 
 
 def arguments_named(specimen: Specimen) -> None:

@@ -1,4 +1,4 @@
-"""Anything a person has -> pictures -> batches."""
+"""Data: a folder, a table or a dataset -> pictures with their classes -> batches of tensors."""
 
 from typing import TYPE_CHECKING
 

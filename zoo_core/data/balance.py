@@ -58,9 +58,9 @@ def indices_by_class(targets: Sequence[Any]) -> dict[int, list[int]]:
     >>> indices_by_class([(0, 1), (), (1,)])
     {-1: [1], 0: [0], 1: [0, 2]}
     """
-    found: dict[int, list[int]] = {}
+    by_class: dict[int, list[int]] = {}
     for index, target in enumerate(targets):
         numbers = target if isinstance(target, tuple) else (target,)
         for number in numbers or (-1,):
-            found.setdefault(number, []).append(index)
-    return dict(sorted(found.items()))
+            by_class.setdefault(number, []).append(index)
+    return dict(sorted(by_class.items()))

@@ -35,11 +35,11 @@ class Encoded:
     def content(self, index: int) -> bytes:
         raise NotImplementedError
 
-    def where(self, index: int) -> str:
+    def name_of(self, index: int) -> str:
         raise NotImplementedError
 
     def __call__(self, index: int) -> Image.Image:
-        return decoded(self.content(index), self.where(index))
+        return decoded(self.content(index), self.name_of(index))
 
     def digest(self, index: int) -> bytes:
         if index not in self._digests:
@@ -57,7 +57,7 @@ class Files(Encoded):
     def content(self, index: int) -> bytes:
         return file_content(self.paths[index])
 
-    def where(self, index: int) -> str:
+    def name_of(self, index: int) -> str:
         return str(self.paths[index])
 
 
@@ -118,18 +118,18 @@ def file_content(path: Path) -> bytes:
         raise DataError(f"{path} cannot be read: {error}.") from error
 
 
-def decoded(content: bytes, where: str) -> Image.Image:
-    """The picture that `content` encodes; `where` stands for it in a DataError."""
+def decoded(content: bytes, name: str) -> Image.Image:
+    """The picture that `content` encodes; `name` stands for it in a DataError."""
     try:
         with Image.open(io.BytesIO(content)) as picture:
             picture.load()
             return picture
     except UnidentifiedImageError as error:
         fault = "is no picture that can be read" if content else "is empty"
-        raise DataError(f"{where} {fault}.", hint="Remove it, or save it again as PNG.") from error
+        raise DataError(f"{name} {fault}.", hint="Remove it, or save it again as PNG.") from error
     except Exception as error:  # damaged pictures make Pillow raise almost anything
         hint = "Remove it, or save it again."
-        raise DataError(f"{where} cannot be read: {error}.", hint=hint) from error
+        raise DataError(f"{name} cannot be read: {error}.", hint=hint) from error
 
 
 # --- digests -------------------------------------------------------------------------------------
@@ -141,10 +141,10 @@ def digest_of(*parts: bytes) -> bytes:
     >>> digest_of(b"cat") == digest_of(b"c", b"at") != digest_of(b"dog")
     True
     """
-    found = hashlib.blake2b(digest_size=16)
+    hasher = hashlib.blake2b(digest_size=16)
     for part in parts:
-        found.update(part)
-    return found.digest()
+        hasher.update(part)
+    return hasher.digest()
 
 
 def item_digest(item: Any) -> bytes:

@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader, Sampler
 from zoo_core.data.balance import balanced_order
 from zoo_core.data.samples import Key, Samples, seeded
 from zoo_core.errors import DataError
+from zoo_core.humanize import one_line
 
 
 class Part(NamedTuple):
@@ -148,7 +149,7 @@ def readers_watched() -> Iterator[None]:
         if not str(error).startswith(ENDED):
             raise
         raise DataError(
-            f"A process that reads pictures was ended: {' '.join(str(error).split()).rstrip('.')}.",
+            f"A process that reads pictures was ended: {one_line(error).rstrip('.')}.",
             hint="Where memory is short, take fewer: workers=1, or 0 for none (--workers).",
         ) from error
 
@@ -157,9 +158,9 @@ def loader(
     samples: Samples, batch_size: int, *, shuffle: bool, workers: int | str
 ) -> DataLoader[Any]:
     """A DataLoader of whole batches, made in this process where samples are held in memory."""
-    held = samples.hold()
+    in_memory = samples.hold()
     order = Order(len(samples), batch_size, seed=samples.seed if shuffle else None)
-    return _loader(samples, order, 0 if held and workers == "auto" else workers)
+    return _loader(samples, order, 0 if in_memory and workers == "auto" else workers)
 
 
 def _loader(samples: Samples, order: Order, workers: int | str) -> DataLoader[Any]:

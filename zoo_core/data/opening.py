@@ -68,7 +68,7 @@ def _open(data: Any, *, skip: bool) -> Pictures:
         return data
     if isinstance(data, str | Path):
         spec = parse(str(data), FORMATS)
-        return FORMATS[spec.kind].open(spec)
+        return FORMATS[spec.format].open(spec)
     if isinstance(data, DataLoader):
         return _open(data.dataset, skip=skip)
     ordered = hasattr(data, "__len__") and hasattr(data, "__getitem__")

@@ -128,10 +128,10 @@ class Pictures(Dataset[tuple[Any, Any]]):
 
     def fingerprint(self) -> str:
         """64 hex digits that identify the content of all pictures, in their order."""
-        found = hashlib.blake2b(digest_size=32)
+        hasher = hashlib.blake2b(digest_size=32)
         for index in range(len(self)):
-            found.update(self.digest(index))
-        return found.hexdigest()
+            hasher.update(self.digest(index))
+        return hasher.hexdigest()
 
 
 def is_tensor_item(pictures: Pictures) -> bool:

@@ -16,17 +16,21 @@ OPTIONS = re.compile(r"\w+=[^&=]*(&\w+=[^&=]*)*")
 
 @dataclass(frozen=True)
 class Spec:
-    """A spec in its pieces; `text` is the whole of it, `part` what stands after `#`, or nothing."""
+    """A spec in its pieces.
+
+    `text`: the whole of it. `format`: its name in FORMATS. `location`: the path or pattern, as it
+    is written. `part`: what stands after `#`, or nothing.
+    """
 
     text: str
-    kind: str
-    where: str
+    format: str
+    location: str
     options: dict[str, str]
     part: str
 
     @property
     def path(self) -> Path:
-        return expanded(self.where)
+        return expanded(self.location)
 
     @property
     def name(self) -> str:
@@ -36,7 +40,7 @@ class Spec:
 
 @dataclass(frozen=True)
 class Format:
-    """A kind of data that a spec can name.
+    """A format of data that a spec can name.
 
     `sign`: how it is written, `folder:DIR`. `parts`: what may stand after `#`; None: what the data
     has. `options`: what may stand after `?`.
@@ -50,29 +54,29 @@ class Format:
 
 def parse(text: str, formats: dict[str, Format]) -> Spec:
     """A spec in its pieces. Raises DataError where it is not one of the formats."""
-    kind, separator, rest = _kind(text)
-    if kind not in formats:
-        raise _unknown(text, kind, formats)
-    sign = formats[kind].sign
-    if separator != sign.removeprefix(kind)[:1] or (separator and not rest):
+    format, separator, rest = _split_format(text)
+    if format not in formats:
+        raise _unknown(text, format, formats)
+    sign = formats[format].sign
+    if separator != sign.removeprefix(format)[:1] or (separator and not rest):
         needs = "needs a file" if sign.endswith("FILE") else "needs a folder"
-        fault = "takes no folder" if sign == kind else f"{needs}: {sign}"
-        raise DataError(f'"{kind}" {fault}.')
-    where, options, part = _pieces(rest)
-    spec = Spec(text, kind, where, options, part)
-    _check(spec, formats[kind])
+        fault = "takes no folder" if sign == format else f"{needs}: {sign}"
+        raise DataError(f'"{format}" {fault}.')
+    location, options, part = _pieces(rest)
+    spec = Spec(text, format, location, options, part)
+    _check(spec, formats[format])
     return spec
 
 
-def _kind(text: str) -> tuple[str, str, str]:
-    """The kind, the separator after it (`:`, `/` or none), and the rest."""
-    found = re.match(r"(\w*)([:/]?)(.*)", text, re.DOTALL)
-    assert found is not None
-    return found[1], found[2], found[3]
+def _split_format(text: str) -> tuple[str, str, str]:
+    """The format, the separator after it (`:`, `/` or none), and the rest."""
+    pieces = re.match(r"(\w*)([:/]?)(.*)", text, re.DOTALL)
+    assert pieces is not None
+    return pieces[1], pieces[2], pieces[3]
 
 
 def _pieces(rest: str) -> tuple[str, dict[str, str], str]:
-    """Where, options and part; a folder's own name may hold a `#` or a `?`."""
+    """Location, options and part; a folder's own name may hold a `#` or a `?`."""
     if _exists(rest):
         return rest, {}, ""
     body, mark, part = rest.rpartition("#")
@@ -113,12 +117,12 @@ def no_part(spec: Spec, parts: Iterable[str]) -> DataError:
     return DataError(fault, hint=hint)
 
 
-def _unknown(text: str, kind: str, formats: dict[str, Format]) -> DataError:
+def _unknown(text: str, format: str, formats: dict[str, Format]) -> DataError:
     hint = f"Data is {_listed([known.sign for known in formats.values()], ' or ')}."
     if _exists(text):
         csv = Path(text).suffix.lower() == ".csv"
         hint = f'Did you mean "{"csv" if csv else "folder"}:{text}"?'
-    return DataError(f'No data "{text}". {did_you_mean(kind, formats)}'.strip(), hint=hint)
+    return DataError(f'No data "{text}". {did_you_mean(format, formats)}'.strip(), hint=hint)
 
 
 def _listed(names: Iterable[str], last: str = " and ") -> str:
@@ -126,16 +130,16 @@ def _listed(names: Iterable[str], last: str = " and ") -> str:
     return f"{', '.join(some)}{last}{end}" if some else end
 
 
-def expanded(where: str) -> Path:
+def expanded(path: str) -> Path:
     """A path with `~` replaced. Raises DataError where that is nobody's home."""
     try:
-        return Path(where).expanduser()
+        return Path(path).expanduser()
     except RuntimeError as error:
-        raise DataError(f"{where}: {error}") from error
+        raise DataError(f"{path}: {error}") from error
 
 
-def _exists(where: str) -> bool:
+def _exists(path: str) -> bool:
     try:
-        return bool(where) and expanded(where).exists()
+        return bool(path) and expanded(path).exists()
     except OSError:  # longer than a name can be
         return False

@@ -42,24 +42,24 @@ def evaluate(
     was, on stderr. Raises DataError where the data has classes that the model does not know.
 
     >>> import zoo_core as zoo
-    >>> found = zoo.evaluate("lenet5", "mnist5k#test", progress=False)
-    >>> found["accuracy"] > 0.98, found["top5"] > 0.99, found["ece"] < 0.02
+    >>> figures = zoo.evaluate("lenet5", "mnist5k#test", progress=False)
+    >>> figures["accuracy"] > 0.98, figures["top5"] > 0.99, figures["ece"] < 0.02
     (True, True, True)
     """
-    found = as_model(model)
+    network = as_model(model)
     data = open_data(data, unreadable=unreadable, progress=progress)
-    pictures = matched(data, found.labels, found.num_outputs)
-    refuse_wrong_size(found, pictures.read(0))
-    samples = Samples(pictures, found.transform(), random=False, seed=0)
+    pictures = matched(data, network.labels, network.num_outputs)
+    refuse_wrong_size(network, pictures.read(0))
+    samples = Samples(pictures, network.transform(), random=False, seed=0)
     start = time.perf_counter()
     bar = Bar("evaluating", total=len(samples), shown=progress, unit="pictures")
     with bar, readers_watched():
         batches = loader(samples, batch_size, shuffle=False, workers=workers)
-        scores, targets = scored(found, batches, bar.step)
+        scores, targets = scored(network, batches, bar.step)
         seconds = time.perf_counter() - start
         rate = f"{len(targets) / seconds:,.0f} pictures/s"
         bar.line(f"{len(targets):,} pictures in {duration(seconds)}, {rate}")
-    names = found.labels or [str(i) for i in range(found.num_outputs)]
+    names = network.labels or [str(i) for i in range(network.num_outputs)]
     return measured(scores, _as_wide(targets, len(names)), names)
 
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.export import ExportedProgram
 
-from zoo_core.errors import UnknownName, WeightsError, ZooError, did_you_mean
+from zoo_core.errors import UnknownName, WeightsError, ZooError, did_you_mean, first_line
 from zoo_core.files import written
 from zoo_core.inference.export_formats import FORMATS, traced
 from zoo_core.inference.inputs import inputs
@@ -79,50 +79,50 @@ def export(
     >>> done.format, done.difference < 1e-4
     ('pt2', True)
     """
-    place = Path(path).expanduser()
-    name = _format(place, format)
-    _check_place(place, force)
-    kind = FORMATS[name]
-    kind.check_installed()
+    target = Path(path).expanduser()
+    name = _format(target, format)
+    _check_place(target, force)
+    file_format = FORMATS[name]
+    file_format.check_installed()
     if batch_size is not None:
         check_count("batch_size", batch_size, least=1)
-    found = as_model(model)
-    plain = _plain(found)
-    samples = _samples(found, batch_size, pictures) if check else []
+    original = as_model(model)
+    plain = _plain(original)
+    samples = _samples(original, batch_size, pictures) if check else []
     with evaluating(plain), torch.inference_mode():
         wanted = [plain(x) for x in samples]  # with its hooks: should one change scores, it shows
     if check:
-        _check_telling(torch.cat(wanted), found.origin.reference)
+        _check_telling(torch.cat(wanted), original.origin.reference)
     _remove_hooks(plain)
-    program = _graph(plain, found, batch_size)
-    with _whole(place) as temporary:
-        kind.write(program, temporary, json.dumps(_facts(found), ensure_ascii=False))
-        opened = kind.open(temporary)
+    program = _graph(plain, original, batch_size)
+    with _whole(target) as temporary:
+        file_format.write(program, temporary, json.dumps(_facts(original), ensure_ascii=False))
+        opened = file_format.open(temporary)
         difference = _difference(
             lambda x: opened(_filled(x, batch_size))[: len(x)], samples, wanted
         )
     compared = sum(len(x) for x in samples)
-    return Exported(place, name, place.stat().st_size, difference if check else None, compared)
+    return Exported(target, name, target.stat().st_size, difference if check else None, compared)
 
 
 # --- what is asked for ---------------------------------------------------------------------------
 
 
-def _format(place: Path, format: str | None) -> str:
-    name = format or place.suffix.removeprefix(".")
+def _format(path: Path, format: str | None) -> str:
+    name = format or path.suffix.removeprefix(".")
     if name not in FORMATS:
-        what = f'No format "{name}".' if format else f"{place} does not say its format."
+        what = f'No format "{name}".' if format else f"{path} does not say its format."
         hint = "A file that ends with .onnx or .pt2 does; format= says it for another."
         raise UnknownName(f"{what} {did_you_mean(name, FORMATS)}".strip(), hint=hint)
     return name
 
 
-def _check_place(place: Path, force: bool) -> None:
-    if place.is_dir() or not place.parent.is_dir():
-        what = "it is a folder" if place.is_dir() else f"there is no folder {place.parent}"
-        raise WeightsError(f"{place} cannot be written: {what}.")
-    if place.exists() and not force:
-        raise WeightsError(f"{place} is there already.", hint="force=True (--force) replaces it.")
+def _check_place(path: Path, force: bool) -> None:
+    if path.is_dir() or not path.parent.is_dir():
+        what = "it is a folder" if path.is_dir() else f"there is no folder {path.parent}"
+        raise WeightsError(f"{path} cannot be written: {what}.")
+    if path.exists() and not force:
+        raise WeightsError(f"{path} is there already.", hint="force=True (--force) replaces it.")
 
 
 # --- the model -----------------------------------------------------------------------------------
@@ -147,9 +147,8 @@ def _graph(plain: nn.Module, model: ZooModel, batch_size: int | None) -> Exporte
     try:
         return traced(plain, x, dynamic=batch_size is None)
     except Exception as error:  # it may say anything about a network that it cannot follow
-        text = next(iter(str(error).strip().splitlines()), "") or type(error).__name__
         raise WeightsError(
-            f"{model.origin.reference} cannot be exported: {text.rstrip('.')}.",
+            f"{model.origin.reference} cannot be exported: {first_line(error)}.",
             hint="" if batch_size else "A fixed number of pictures may help: batch_size=1.",
         ) from error
 
@@ -221,15 +220,14 @@ def _difference(
 
 
 @contextlib.contextmanager
-def _whole(place: Path) -> Iterator[Path]:
+def _whole(path: Path) -> Iterator[Path]:
     """As `files.written`; what goes wrong inside is a WeightsError."""
     try:
-        with written(place) as temporary:
+        with written(path) as temporary:
             yield temporary
     except ZooError:
         raise
     except OSError as error:
-        raise WeightsError(f"{place} cannot be written: {error.strerror or error}.") from error
+        raise WeightsError(f"{path} cannot be written: {error.strerror or error}.") from error
     except Exception as error:
-        text = next(iter(str(error).strip().splitlines()), "") or type(error).__name__
-        raise WeightsError(f"{place} cannot be made: {text.rstrip('.')}.") from error
+        raise WeightsError(f"{path} cannot be made: {first_line(error)}.") from error

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from zoo_core.data.decoding import ENDINGS
 from zoo_core.errors import DataError
+from zoo_core.files import is_hidden
 
 Picture = Path | Image.Image | Tensor
 """A file, a PIL picture, or a tensor (C, H, W) that counts as preprocessed."""
@@ -53,18 +54,14 @@ def picture_files(folder: Path) -> list[Path]:
 
     Raises DataError where there are none.
     """
-    found = [path for path in folder.rglob("*") if path.suffix.lower() in ENDINGS]
-    files = [path for path in found if path.is_file() and not _hidden(path.relative_to(folder))]
+    named = [path for path in folder.rglob("*") if path.suffix.lower() in ENDINGS]
+    files = [path for path in named if path.is_file() and not is_hidden(path.relative_to(folder))]
     if not files:
         raise DataError(
             f"The folder {folder} holds no pictures.",
             hint=f"Pictures are files that end with {', '.join(ENDINGS)}.",
         )
     return sorted(files)
-
-
-def _hidden(path: Path) -> bool:
-    return any(name.startswith(".") for name in path.parts)
 
 
 def _at(path: Path) -> Iterator[Picture]:
@@ -79,8 +76,8 @@ def _saved_array(path: Path) -> np.ndarray:
     try:
         return np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
-        told = error.strerror if isinstance(error, OSError) and error.strerror else error
-        raise DataError(f"{path} cannot be read as an array: {told}.") from error
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+        raise DataError(f"{path} cannot be read as an array: {reason}.") from error
 
 
 def _loaded(picture: Image.Image) -> Image.Image:
@@ -95,9 +92,9 @@ def _loaded(picture: Image.Image) -> Image.Image:
 
 def _in_tensor(tensor: Tensor) -> Iterator[Tensor]:
     if not tensor.is_floating_point():
-        kind = str(tensor.dtype).removeprefix("torch.")
+        dtype = str(tensor.dtype).removeprefix("torch.")
         raise DataError(
-            f"A tensor counts as preprocessed and holds floats; this one holds {kind}.",
+            f"A tensor counts as preprocessed and holds floats; this one holds {dtype}.",
             hint="Pass bytes as a numpy array (H, W, C), or what model.transform() makes.",
         )
     if tensor.ndim not in (3, 4):

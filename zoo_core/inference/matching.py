@@ -68,9 +68,9 @@ def refuse_wrong_size(model: ZooModel, x: Any) -> None:
             return
         except (RuntimeError, AssertionError, ValueError) as error:
             cause = error
-    given, wanted = _written(tuple(x.shape)), _written(model.input.size)
+    shape, wanted = _written(tuple(x.shape)), _written(model.input.size)
     raise DataError(
-        f"Tensors of {given} do not go through {model.info.name}, which is made for {wanted}.",
+        f"Tensors of {shape} do not go through {model.info.name}, which is made for {wanted}.",
         hint="Give PIL pictures, which zoo makes fit, or what model.transform() makes.",
     ) from cause
 

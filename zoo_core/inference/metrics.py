@@ -64,8 +64,8 @@ def measured(scores: Tensor, targets: Tensor, names: Sequence[str]) -> Metrics:
     where shapes do not fit.
 
     >>> scores = torch.tensor([[2.0, 0.0], [0.0, 1.0], [3.0, 1.0]])
-    >>> found = measured(scores, torch.tensor([0, 1, 1]), ["cat", "dog"])
-    >>> round(found["accuracy"], 3), found["per_class"]
+    >>> figures = measured(scores, torch.tensor([0, 1, 1]), ["cat", "dog"])
+    >>> round(figures["accuracy"], 3), figures["per_class"]
     (0.667, {'cat': 1.0, 'dog': 0.5})
     """
     _check(scores, targets, names)
@@ -115,11 +115,11 @@ def average_precision(scores: Tensor, relevant: Tensor) -> float:
     0.833
     """
     ranked, order = scores.sort(descending=True)
-    found = relevant[order].double().cumsum(0)
+    hits = relevant[order].double().cumsum(0)
     last = torch.cat([ranked[:-1] != ranked[1:], ranked.new_ones(1, dtype=torch.bool)])
     taken = last.nonzero().squeeze(1)  # where a threshold can lie: below the last of equals
-    precision = found[taken] / (taken + 1)
-    return (found[taken].diff(prepend=found.new_zeros(1)) @ precision / found[-1]).item()
+    precision = hits[taken] / (taken + 1)
+    return (hits[taken].diff(prepend=hits.new_zeros(1)) @ precision / hits[-1]).item()
 
 
 # --- in all --------------------------------------------------------------------------------------
@@ -180,8 +180,8 @@ def _tallies(scores: Tensor, targets: Tensor) -> list[list[int]]:
         counts = [true.sum(0), said.sum(0), (said & true).sum(0)]
     else:
         called, classes = scores.argmax(1), scores.shape[1]
-        kinds = (targets, called, targets[called == targets])
-        counts = [torch.bincount(kind, minlength=classes) for kind in kinds]
+        columns = (targets, called, targets[called == targets])
+        counts = [torch.bincount(numbers, minlength=classes) for numbers in columns]
     return torch.stack(counts, 1).tolist()
 
 

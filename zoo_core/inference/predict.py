@@ -60,20 +60,20 @@ def predict(
     2
     """
     _check(top, batch_size, unreadable)
-    found = as_model(model)
-    if not found.num_outputs:
+    network = as_model(model)
+    if not network.num_outputs:
         raise DataError("The model has no classifier: it gives features, not classes.")
-    given: Iterable[Picture] = inputs(pictures)
+    chosen: Iterable[Picture] = inputs(pictures)
     if not isinstance(pictures, Iterator):
-        given = list(given)
-    total = len(given) if isinstance(given, list) else 0
+        chosen = list(chosen)
+    total = len(chosen) if isinstance(chosen, list) else 0
     answers: list[Prediction] = []
     faults: list[str] = []
     with Bar("predicting", total=total, shown=progress, unit="pictures") as bar:
         skipped = faults if unreadable == "skip" else None
-        with reading(given, found, batch_size, skipped) as batches:
+        with reading(chosen, network, batch_size, skipped) as batches:
             for names, x in batches:
-                answers += _answers(found, names, x, top)
+                answers += _answers(network, names, x, top)
                 bar.step(count=len(names))
         if faults:
             bar.step(count=len(faults))

@@ -1,4 +1,4 @@
-"""Pictures -> batches of what a model wants to see, read and transformed in threads."""
+"""Pictures -> batches of input tensors for a model, read and transformed in threads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Plugins: found, read, listed, made and installed."""
+"""Plugins: loading them, their manifests, the catalogue of what they offer, making new ones."""
 
 from typing import TYPE_CHECKING
 

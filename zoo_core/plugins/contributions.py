@@ -7,7 +7,8 @@ from dataclasses import dataclass, fields
 
 import click
 
-from zoo_core.plugins.catalogue import Catalogue, natural
+from zoo_core.humanize import natural
+from zoo_core.plugins.catalogue import Catalogue
 from zoo_core.plugins.manager import Plugin, Plugins
 from zoo_core.types import RegularizerSpec, WeightSource
 
@@ -22,15 +23,15 @@ class Offers:
     weight_sources: list[str]
     commands: list[str]
 
-    def told(self) -> str:
+    def counted(self) -> str:
         """How many of each there are.
 
-        >>> Offers(["tiny"], ["tinynet", "tinynet_wide"], [], [], ["play"]).told()
+        >>> Offers(["tiny"], ["tinynet", "tinynet_wide"], [], [], ["play"]).counted()
         '1 architecture, 2 models, 1 command'
         """
         counts = {f.name.replace("_", " "): len(getattr(self, f.name)) for f in fields(self)}
-        told = [f"{n:,} {kind if n > 1 else kind[:-1]}" for kind, n in counts.items() if n]
-        return ", ".join(told) or "nothing"
+        parts = [f"{n:,} {what if n > 1 else what[:-1]}" for what, n in counts.items() if n]
+        return ", ".join(parts) or "nothing"
 
 
 def add_commands(plugins: Plugins, group: click.Group) -> Iterator[Plugin]:
@@ -50,21 +51,21 @@ def offers(known: Catalogue, group: click.Group) -> list[tuple[Plugin, Offers]]:
     """
     known.examine()
     plugins = known.plugins
-    found = {id(plugin): Offers([], [], [], [], []) for plugin in plugins.all}
+    by_plugin = {id(plugin): Offers([], [], [], [], []) for plugin in plugins.all}
     for architecture, plugin in known.makers():
-        found[id(plugin)].architectures.append(architecture.name)
+        by_plugin[id(plugin)].architectures.append(architecture.name)
     for model in known.models("*") + known.models("*/*"):
         owner = known.offered_by(model)
         if owner is not None:
-            found[id(owner)].models.append(known.bare(model))
+            by_plugin[id(owner)].models.append(known.bare(model))
     for plugin, spec in plugins.results("zoo_regularizers", RegularizerSpec):
-        found[id(plugin)].regularizers.append(spec.name)
+        by_plugin[id(plugin)].regularizers.append(spec.name)
     for plugin, source in plugins.results("zoo_weight_sources", WeightSource):
-        found[id(plugin)].weight_sources.append(source.scheme)
+        by_plugin[id(plugin)].weight_sources.append(source.scheme)
     seen: set[str] = set()
     for plugin in add_commands(plugins, group):
-        found[id(plugin)].commands += sorted(group.commands.keys() - seen)
+        by_plugin[id(plugin)].commands += sorted(group.commands.keys() - seen)
         seen |= group.commands.keys()
-    for own in found.values():
+    for own in by_plugin.values():
         own.models.sort(key=natural)
-    return [(plugin, found[id(plugin)]) for plugin in plugins.all]
+    return [(plugin, by_plugin[id(plugin)]) for plugin in plugins.all]

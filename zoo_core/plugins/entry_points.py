@@ -1,4 +1,8 @@
-"""Installed entry points, loaded one at a time: a broken plugin is recorded, never fatal."""
+"""load_plugins(): the installed entry points, one at a time; a broken one is recorded, never fatal.
+
+`ZOO_PLUGINS=a,b` loads only those third-party entry points (empty: none); the built-ins, known by
+their distribution, always load. `ZOO_STRICT=1` raises the first failure instead of recording it.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +15,8 @@ from collections.abc import Iterable, Set
 from importlib.metadata import EntryPoint, distributions, entry_points
 from types import FunctionType, ModuleType
 
-from zoo_core.errors import did_you_mean
-from zoo_core.plugins.manager import BUILT_IN, Plugin, Plugins, one_line
+from zoo_core.errors import described, did_you_mean
+from zoo_core.plugins.manager import BUILT_IN, Plugin, Plugins
 
 GROUP = "zoo_core"
 
@@ -30,7 +34,7 @@ def load_plugins(*, only: Iterable[str] | None = None, strict: bool | None = Non
     entries, unreadable = installed_entries()
     for name, error in unreadable.items():
         plugins.all.append(Plugin(name, name, "?"))
-        plugins.fault(plugins.all[-1], f"cannot be read: {one_line(error)}", error)
+        plugins.fault(plugins.all[-1], f"cannot be read: {described(error)}", error)
     for entry in entries:
         if _built_in(entry) or only is None or entry.name in only:
             _load(plugins, entry)
@@ -48,15 +52,15 @@ def installed_entries() -> tuple[list[EntryPoint], dict[str, Exception]]:
     entry points cannot be read, and why."""
     unreadable: dict[str, Exception] = {}
     try:
-        found = list(entry_points(group=GROUP))
+        entries = list(entry_points(group=GROUP))
     except Exception:  # one broken package must not hide the others
-        found = []
+        entries = []
         for package in distributions():
             try:
-                found += package.entry_points.select(group=GROUP)
+                entries += package.entry_points.select(group=GROUP)
             except Exception as error:
                 unreadable[str(package.metadata["Name"] or "unknown")] = error
-    return sorted(found, key=_place), unreadable
+    return sorted(entries, key=_order), unreadable
 
 
 def _load(plugins: Plugins, entry: EntryPoint) -> None:
@@ -71,7 +75,7 @@ def _load(plugins: Plugins, entry: EntryPoint) -> None:
         raise
     except BaseException as error:
         plugins.all.append(plugin)
-        plugins.fault(plugin, f"does not import: {one_line(error)}", error)
+        plugins.fault(plugin, f"does not import: {described(error)}", error)
         return
     finally:
         plugin.seconds = time.perf_counter() - start
@@ -90,8 +94,9 @@ def _imports_torch(entry: EntryPoint, before: Set[str]) -> bool:
     package = entry.module.partition(".")[0]
     loaded = [n for n in sys.modules.keys() - before if n.partition(".")[0] == package]
     names = {entry.module, *loaded}
-    held = [v for n in names if n in sys.modules for v in list(vars(sys.modules[n]).values())]
-    return any(_home(value).partition(".")[0] == "torch" for value in held)
+    modules = [sys.modules[name] for name in names if name in sys.modules]
+    values = [value for module in modules for value in list(vars(module).values())]
+    return any(_home(value).partition(".")[0] == "torch" for value in values)
 
 
 def _home(value: object) -> str:
@@ -111,6 +116,6 @@ def _built_in(entry: EntryPoint) -> bool:
     return owner(entry) == BUILT_IN
 
 
-def _place(entry: EntryPoint) -> tuple[bool, str, str]:
+def _order(entry: EntryPoint) -> tuple[bool, str, str]:
     """The built-in plugins come first, and then the others, each by name."""
     return not _built_in(entry), entry.name, owner(entry)

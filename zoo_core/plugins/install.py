@@ -98,8 +98,9 @@ def _is_no_plugin(package: str) -> bool:
     path = Path(package)
     try:
         if path.suffix == ".whl":
-            found = [part for part in zipfile.Path(path).iterdir() if part.name.endswith("-info")]
-            return not any(PathDistribution(p).entry_points.select(group=GROUP) for p in found)
+            inside = zipfile.Path(path).iterdir()
+            metadata = [folder for folder in inside if folder.name.endswith("-info")]
+            return not any(PathDistribution(m).entry_points.select(group=GROUP) for m in metadata)
         project = tomllib.loads((path / "pyproject.toml").read_text(encoding="utf-8"))["project"]
         entries, made_later = project.get("entry-points", {}), project.get("dynamic", ())
         return GROUP not in entries and "entry-points" not in made_later

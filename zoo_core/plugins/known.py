@@ -44,18 +44,18 @@ def _entry(distribution: str, table: dict[str, str | list[str]]) -> KnownPlugin:
     return KnownPlugin(distribution, **values)  # type: ignore[arg-type]
 
 
-def who_has(name: str, *kinds: str) -> str:
+def who_has(name: str, *lists: str) -> str:
     """Which plugin to install for a name that nothing installed has, or nothing.
 
-    `name`: without weights; `zoo-acme:thing` is asked of this distribution alone. `kinds`: the
-    lists to look into.
+    `name`: without weights; `zoo-acme:thing` is asked of this distribution alone. `lists`: those
+    of an entry to look into.
 
     >>> who_has("cutout", "regularizers")
     'The plugin zoo-cutout has it: zoo plugins install ./docs/examples/zoo-cutout'
     """
     distribution, _, bare = name.rpartition(":")
     for plugin in known_plugins():
-        names = [known for kind in kinds for known in getattr(plugin, kind)]
+        names = [known for entries in lists for known in getattr(plugin, entries)]
         if bare in names and distribution in ("", plugin.distribution):
             return f"The plugin {plugin.distribution} has it{_installing(plugin)}"
     return ""
@@ -89,9 +89,9 @@ def page() -> str:
 
 
 def _section(plugin: KnownPlugin) -> str:
-    kinds = ("architectures", "models", "regularizers")
+    lists = ("architectures", "models", "regularizers")
     adds = [
-        f"- {kind}: {_listed(getattr(plugin, kind))}" for kind in kinds if getattr(plugin, kind)
+        f"- {what}: {_listed(getattr(plugin, what))}" for what in lists if getattr(plugin, what)
     ]
     about = f"{plugin.summary[0].upper()}{plugin.summary[1:]}. More: {plugin.home}."
     command = f"```text\nzoo plugins install {plugin.install}\n```"

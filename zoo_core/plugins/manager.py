@@ -1,13 +1,11 @@
-"""Entry points -> a pluggy manager, one plugin at a time: a broken plugin is recorded, never fatal.
+"""The plugins of a process, and the one way to call their hooks: who fails is recorded, not fatal.
 
-`ZOO_PLUGINS=a,b` loads only those third-party entry points (empty: none); the built-ins, known by
-their distribution, always load. `ZOO_STRICT=1` raises the first failure instead of recording it.
+Which plugins there are is not decided here, but by whoever registers them: see `load_plugins`.
 """
 
 from __future__ import annotations
 
 import contextlib
-import inspect
 import sys
 import traceback
 from collections.abc import Iterable, Iterator
@@ -17,11 +15,13 @@ from typing import Any
 import pluggy
 
 from zoo_core import hookspecs
-from zoo_core.errors import PluginError, did_you_mean
+from zoo_core.errors import PluginError, described
+from zoo_core.plugins.hook_checks import HOOKS as HOOKS
+from zoo_core.plugins.hook_checks import unknown_arguments, without_effect
 from zoo_core.plugins.record_checks import wrong_field
+from zoo_core.types import ModelInfo
 
 BUILT_IN = "zoo-core"
-HOOKS = tuple(sorted(name for name in vars(hookspecs) if name.startswith("zoo_")))
 
 
 @dataclass
@@ -75,11 +75,16 @@ class Plugins:
     def broken(self) -> list[Plugin]:
         return [plugin for plugin in self.all if plugin.broken]
 
+    def named(self, name: str, distribution: str) -> Plugin | None:
+        """The plugin of that name in a distribution."""
+        same = (p for p in self.all if (p.name, p.distribution) == (name, distribution))
+        return next(same, None)
+
     def register(self, module: object, plugin: Plugin) -> None:
         """Add one plugin: a module or any object with hook implementations."""
         self.all.append(plugin)
         key = f"{plugin.name} {plugin.distribution}"
-        unknown = list(_unknown_arguments(module))
+        unknown = list(unknown_arguments(module))
         if unknown:
             for fault in unknown:
                 self.fault(plugin, fault)
@@ -87,20 +92,15 @@ class Plugins:
         try:
             self._manager.register(module, name=key)
         except Exception as error:
-            self.fault(plugin, f"cannot be registered: {one_line(error)}", error)
+            self.fault(plugin, f"cannot be registered: {described(error)}", error)
             return
         self._registered[key] = plugin
         callers = self._manager.get_hookcallers(module) or []
-        if not callers:
-            self.fault(plugin, "adds nothing: none of its functions is a @hookimpl.")
         plugin.hooks = tuple(sorted(caller.name for caller in callers if caller.has_spec()))
-        for hook in HOOKS:
-            if callers and hook not in plugin.hooks and callable(_attribute(module, hook)):
-                self.fault(plugin, f"has {hook}, which does nothing without @hookimpl.")
-        for caller in callers:
-            if not caller.has_spec():
-                hint = did_you_mean(caller.name, HOOKS)
-                self.fault(plugin, f'declares a hook "{caller.name}" that does not exist. {hint}')
+        for fault in without_effect(module, callers):
+            self.fault(plugin, fault)
+
+    # --- faults ----------------------------------------------------------------------------------
 
     def fault(self, plugin: Plugin, message: str, error: BaseException | None = None) -> None:
         """Record what is wrong with a plugin, or raise it where ZOO_STRICT asks for that."""
@@ -114,10 +114,18 @@ class Plugins:
             hint = f"It {reason}" if reason else ""
             raise PluginError(f"Plugin {plugin.title()} {message}", hint=hint) from error
 
-    def results(self, hook: str, kind: type, **arguments: Any) -> Iterator[tuple[Plugin, Any]]:
+    def fault_of(self, model: ModelInfo, message: str) -> None:
+        """Record a fault of the plugin whose manifest has a model."""
+        plugin = self.named(model.plugin, model.distribution)
+        if plugin is not None:
+            self.fault(plugin, message)
+
+    # --- hooks -----------------------------------------------------------------------------------
+
+    def results(self, hook: str, record: type, **arguments: Any) -> Iterator[tuple[Plugin, Any]]:
         """Every item that every plugin returns for `hook`, by plugin name.
 
-        Items of the wrong type are faults.
+        Items that are no `record` are faults.
         """
         for plugin, returned in self._call(hook, arguments):
             if not isinstance(returned, Iterable) or isinstance(returned, (str, bytes)):
@@ -125,14 +133,11 @@ class Plugins:
                 self.fault(plugin, f"returns {got} from {hook}, not a list.")
                 continue
             for item in returned:
-                wrong = wrong_field(item) if isinstance(item, kind) else ""
-                if wrong:
-                    self.fault(plugin, f"returns {kind.__name__} from {hook} {wrong}.")
-                elif isinstance(item, kind):
-                    yield plugin, item
+                fault = _fault_of_item(item, record, hook)
+                if fault:
+                    self.fault(plugin, fault)
                 else:
-                    got, wanted = type(item).__name__, kind.__name__
-                    self.fault(plugin, f"returns a list with {got} from {hook}, not {wanted}.")
+                    yield plugin, item
 
     def run(self, hook: str, **arguments: Any) -> Iterator[Plugin]:
         """Call a hook that returns nothing: each plugin once it is through, also where it fails."""
@@ -153,7 +158,7 @@ class Plugins:
             except KeyboardInterrupt:
                 raise
             except BaseException as error:  # also a panic of a Rust extension
-                self.fault(plugin, f"fails in {hook}: {one_line(error)}", error)
+                self.fault(plugin, f"fails in {hook}: {described(error)}", error)
                 returned = ()
             finally:
                 if light and "torch" in sys.modules:
@@ -161,39 +166,17 @@ class Plugins:
             yield plugin, returned
 
 
+def _fault_of_item(item: object, record: type, hook: str) -> str:
+    """What is wrong with one thing that a hook returned, or nothing."""
+    if not isinstance(item, record):
+        got, wanted = type(item).__name__, record.__name__
+        return f"returns a list with {got} from {hook}, not {wanted}."
+    wrong = wrong_field(item)
+    return f"returns {record.__name__} from {hook} {wrong}." if wrong else ""
+
+
 def _reason(plugin: Plugin) -> str:
     """Why a plugin may be broken; asked for only then, since it reads the plugin's metadata."""
     from zoo_core.plugins.requirements import built_for_another
 
     return "" if plugin.built_in else built_for_another(plugin.distribution)
-
-
-def _unknown_arguments(module: object) -> Iterator[str]:
-    """What a plugin's functions ask for that their hooks do not give.
-
-    pluggy refuses those too, some versions of it only after others were registered.
-    """
-    for hook in HOOKS:
-        function = _attribute(module, hook)
-        if function is None or not hasattr(function, "zoo_impl"):
-            continue
-        given = inspect.signature(getattr(hookspecs, hook)).parameters
-        asked = inspect.signature(function).parameters.values()
-        unknown = [a.name for a in asked if a.default is a.empty and a.kind is _NAMED]
-        unknown = [f'"{name}"' for name in unknown if name not in given]
-        if unknown:
-            have = ", ".join(given) or "no arguments"
-            yield f"asks for {', '.join(unknown)} in {hook}, which has {have}."
-
-
-def _attribute(module: object, name: str) -> Any:
-    """What is there, without a module's own `__getattr__`, which may do anything."""
-    return getattr(module, name) if name in dir(module) else None
-
-
-_NAMED = inspect.Parameter.POSITIONAL_OR_KEYWORD
-
-
-def one_line(error: BaseException) -> str:
-    text = " ".join(str(error).split()) or "no message"
-    return f"{type(error).__name__}: {text}"

@@ -56,94 +56,95 @@ def _parse(path: Path) -> dict[str, Any]:
 
 
 def _table(path: Path, name: str, table: Any) -> Model:
-    where = f"{path}, [models.{name}]"
-    _check_name(where, "model", name, NAME)
+    place = f"{path}, [models.{name}]"
+    _check_name(place, "model", name, NAME)
     weights = table.get("weights") if isinstance(table, dict) else None
     if not isinstance(weights, dict):
-        return _convert(where, table, Model)
-    raw: Model = _convert(where, {**table, "weights": {}}, Model)
+        return _convert(place, table, Model)
+    raw: Model = _convert(place, {**table, "weights": {}}, Model)
     raw.weights = {tag: _weights_table(path, name, tag, inner) for tag, inner in weights.items()}
     return raw
 
 
 def _weights_table(path: Path, name: str, tag: str, table: Any) -> Weights:
-    where = f"{path}, [models.{name}.weights.{tag}]"
-    _check_name(where, "weights", tag, TAG)
-    return _convert(where, table, Weights)
+    place = f"{path}, [models.{name}.weights.{tag}]"
+    _check_name(place, "weights", tag, TAG)
+    return _convert(place, table, Weights)
 
 
 def check_model(path: Path, name: str, raw: Model) -> None:
-    where = f"{path}, [models.{name}]"
-    _check_name(where, "model", name, NAME)
+    """Raise ManifestError where a table of a model says what cannot be."""
+    place = f"{path}, [models.{name}]"
+    _check_name(place, "model", name, NAME)
     for value in (raw.params, raw.gmacs, raw.num_classes):
         if value is not None and value <= 0:
-            raise ManifestError(f"{where}: params, gmacs and num_classes must be positive.")
+            raise ManifestError(f"{place}: params, gmacs and num_classes must be positive.")
     if raw.input:
-        _check_input(where, raw.input)
+        _check_input(place, raw.input)
     for tag, weights in raw.weights.items():
         _check_weights(f"{path}, [models.{name}.weights.{tag}]", tag, weights)
     defaults = [tag for tag, weights in raw.weights.items() if weights.default]
     if len(defaults) > 1:
-        raise ManifestError(f"{where}: more than one default weights: {', '.join(defaults)}.")
+        raise ManifestError(f"{place}: more than one default weights: {', '.join(defaults)}.")
 
 
-def _check_weights(where: str, tag: str, raw: Weights) -> None:
-    _check_name(where, "weights", tag, TAG)
+def _check_weights(place: str, tag: str, raw: Weights) -> None:
+    _check_name(place, "weights", tag, TAG)
     if raw.sha256 is not None and not SHA256.fullmatch(raw.sha256):
-        raise ManifestError(f"{where}: sha256 must be 64 lower-case hex digits: {raw.sha256!r}.")
+        raise ManifestError(f"{place}: sha256 must be 64 lower-case hex digits: {raw.sha256!r}.")
     if not SOURCE.fullmatch(raw.source):
         raise ManifestError(
-            f"{where}: source {raw.source!r} has no scheme.",
+            f"{place}: source {raw.source!r} has no scheme.",
             hint="Write hf://owner/name@revision/file, https://…, file:PATH or pkg://package/path.",
         )
     if raw.num_classes is not None and raw.num_classes < 0:
-        raise ManifestError(f"{where}: num_classes must be positive, or 0 for no classifier.")
+        raise ManifestError(f"{place}: num_classes must be positive, or 0 for no classifier.")
     if raw.input:
-        _check_input(where, raw.input)
+        _check_input(place, raw.input)
 
 
-def _check_input(where: str, raw: Input) -> None:
+def _check_input(place: str, raw: Input) -> None:
     channels = raw.size[0]
     if raw.interpolation not in INTERPOLATIONS:
         valid = f"Valid: {', '.join(INTERPOLATIONS)}."
         near = did_you_mean(raw.interpolation, INTERPOLATIONS) or valid
-        raise ManifestError(f'{where}: interpolation is "{raw.interpolation}". {near}')
+        raise ManifestError(f'{place}: interpolation is "{raw.interpolation}". {near}')
     if min(raw.size) < 1 or not 0 < raw.crop <= 1:
-        raise ManifestError(f"{where}: input sizes must be positive and crop in (0, 1].")
+        raise ManifestError(f"{place}: input sizes must be positive and crop in (0, 1].")
     if len(raw.mean) != channels or len(raw.std) != channels or min(raw.std) <= 0:
         needed = f"{channels} numbers in mean, and {channels} > 0 in std"
-        raise ManifestError(f"{where}: input needs {needed}.")
+        raise ManifestError(f"{place}: input needs {needed}.")
 
 
-def _check_name(where: str, what: str, name: str, pattern: re.Pattern[str]) -> None:
+def _check_name(place: str, what: str, name: str, pattern: re.Pattern[str]) -> None:
     if not pattern.fullmatch(name):
         rule = 'letters, digits, "_" and "-" only'
-        raise ManifestError(f'{where}: "{name}" is no {what} name: {rule}.')
+        raise ManifestError(f'{place}: "{name}" is no {what} name: {rule}.')
 
 
-def _convert(where: str, table: Any, kind: Any) -> Any:
+def _convert(place: str, table: Any, struct: Any) -> Any:
     if isinstance(table, dict):
-        _check_keys(where, table, kind)
+        _check_keys(place, table, struct)
     try:
-        return msgspec.convert(table, kind)
+        return msgspec.convert(table, struct)
     except msgspec.ValidationError as error:
         text = str(error).replace(" - at `$.", ", at `").replace("`", '"')
-        raise ManifestError(f"{where}: {text}.") from error
+        raise ManifestError(f"{place}: {text}.") from error
 
 
-def _check_keys(where: str, table: dict[str, Any], kind: Any) -> None:
+def _check_keys(place: str, table: dict[str, Any], struct: Any) -> None:
     """Refuse unknown keys of a table, and of the input table in it."""
-    fields = kind.__struct_fields__
+    fields = struct.__struct_fields__
     for key in table:
         if key not in fields:
-            raise ManifestError(f"{where}: {_unknown_key(key, fields)}")
+            raise ManifestError(f"{place}: {_unknown_key(key, fields)}")
     inner, fields = table.get("input"), Input.__struct_fields__
     if isinstance(inner, dict):
         for key in inner:
             if key not in fields:
-                raise ManifestError(f"{where}: {_unknown_key(key, fields, ' in input')}")
+                raise ManifestError(f"{place}: {_unknown_key(key, fields, ' in input')}")
 
 
-def _unknown_key(key: str, valid: tuple[str, ...], where: str = "") -> str:
+def _unknown_key(key: str, valid: tuple[str, ...], place: str = "") -> str:
     near = did_you_mean(key, valid) or f"Valid: {', '.join(valid)}."
-    return f'unknown key "{key}"{where}. {near}'
+    return f'unknown key "{key}"{place}. {near}'

@@ -5,6 +5,7 @@ A generated manifest lists more than a thousand models, and a command asks for a
 
 from __future__ import annotations
 
+import fnmatch
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
@@ -67,8 +68,33 @@ class ListedModels(Mapping[Key, ModelInfo]):
         origins = self._origins.items()
         return [key for key, origin in origins if origin.manifest.models[key[1]].default]
 
+    def meant(self, base: str, distribution: str = "") -> list[Key]:
+        """The models of that name, else the default ones of the family of that name.
+
+        `distribution`: the only one to look in; empty: all.
+        """
+        named = [(owner, base) for owner in self.owners.get(base, ())]
+        family = [key for key in self.defaults() if self.architecture(key) == base]
+        named, family = (
+            [key for key in keys if distribution in ("", key[0])] for keys in (named, family)
+        )
+        return named or family
+
+    def matching(self, pattern: str | None) -> list[Key]:
+        """`pattern`: a name with shell wildcards, or an architecture; None: all without a prefix.
+
+        Names with a prefix (`timm/…`) match only a pattern that has one.
+        """
+        return [key for key in self if _matches(self.bare(key), self.architecture(key), pattern)]
+
     def bare(self, key: Key) -> str:
         """The shortest name that means this model and no other."""
         distribution, name = key
         alone = len(self.owners[name]) == 1 or self._origins[key].official
         return name if alone else f"{distribution}:{name}"
+
+
+def _matches(name: str, architecture: str, pattern: str | None) -> bool:
+    if "/" in name and "/" not in (pattern or ""):
+        return False
+    return pattern is None or pattern == architecture or fnmatch.fnmatchcase(name, pattern)

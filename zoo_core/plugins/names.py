@@ -116,10 +116,10 @@ def _installed(name: PluginName) -> str:
 
 def _model(name: str, known: Catalogue) -> str:
     try:
-        found = known.find(name).model
+        model = known.find(name).model
     except PluginError:
         return "More than one plugin offers it"
     except UnknownName:
         return ""
-    what = "model" if found.name == name else "family of models"
-    return f'{found.distribution} has a {what} "{name}"'
+    what = "model" if model.name == name else "family of models"
+    return f'{model.distribution} has a {what} "{name}"'

@@ -44,11 +44,11 @@ def _one(item: str | Regularizer) -> Regularizer:
         if spec.value is None:
             raise RecipeError(f'"{spec.name}" takes no value: "{item}".', hint=_usage(spec))
         pairs.append((spec.value, value))
-    given = dict(pairs)
-    if len(given) < len(pairs):
+    texts = dict(pairs)
+    if len(texts) < len(pairs):
         twice = next(key for key, _ in pairs if [k for k, _ in pairs].count(key) > 1)
         raise RecipeError(f'"{item}" gives {twice} twice.', hint=_usage(spec))
-    return _built(spec, given, item)
+    return _built(spec, texts, item)
 
 
 def _pairs(item: str, text: str) -> Iterator[tuple[str, str]]:
@@ -59,16 +59,16 @@ def _pairs(item: str, text: str) -> Iterator[tuple[str, str]]:
         yield key.strip(), value.strip()
 
 
-def _built(spec: RegularizerSpec, given: Mapping[str, str], item: str) -> Regularizer:
+def _built(spec: RegularizerSpec, texts: Mapping[str, str], item: str) -> Regularizer:
     options = {option.name: option for option in spec.options}
-    for key in given:
+    for key in texts:
         if key not in options:
             message = f'{spec.name} has no option "{key}". {did_you_mean(key, options)}'.strip()
             raise UnknownName(message, hint=_usage(spec))
-    missing = [o.name for o in spec.options if o.default is None and o.name not in given]
+    missing = [o.name for o in spec.options if o.default is None and o.name not in texts]
     if missing:
         raise RecipeError(f'"{item}" needs {missing[0]}.', hint=_usage(spec))
-    values = {key: _value(options[key], text, item) for key, text in given.items()}
+    values = {key: _value(options[key], text, item) for key, text in texts.items()}
     try:
         made = spec.factory(**values)
     except ValueError as error:
@@ -79,15 +79,15 @@ def _built(spec: RegularizerSpec, given: Mapping[str, str], item: str) -> Regula
 
 def _value(option: Option, text: str, item: str) -> Any:
     """The text as the type of the option's default; an option without one is a number."""
-    kind = float if option.default is None else type(option.default)
-    if kind is bool:
+    type_ = float if option.default is None else type(option.default)
+    if type_ is bool:
         words = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
         if text.lower() in words:
             return words[text.lower()]
     else:
         with contextlib.suppress(ValueError):
-            return kind(text)
-    wanted = _KINDS.get(kind, kind.__name__)
+            return type_(text)
+    wanted = _KINDS.get(type_, type_.__name__)
     raise RecipeError(f'{option.name} in "{item}" must be {wanted}, not "{text}".')
 
 

@@ -188,10 +188,10 @@ class Regularizer:
 
     def nothing_to_act_on(self, what: str, hint: str = "") -> RecipeError:
         """The error of a regularizer that would do nothing."""
-        where = f" in {'+'.join(self.stages)}" if self.stages else ""
-        where += f" outside {'+'.join(self.exclude)}" if self.exclude else ""
+        scope = f" in {'+'.join(self.stages)}" if self.stages else ""
+        scope += f" outside {'+'.join(self.exclude)}" if self.exclude else ""
         return RecipeError(
-            f"{called(self)} has nothing to act on: no {what}{where}.",
+            f"{called(self)} has nothing to act on: no {what}{scope}.",
             hint=hint or "Unfreeze it, choose other stages, or leave the regularizer out.",
         )
 

@@ -1,4 +1,4 @@
-"""Which parameters a few words choose: names of stages, or paths of modules."""
+"""Selecting parameters by names of stages or paths of modules: the options stages and exclude."""
 
 from __future__ import annotations
 

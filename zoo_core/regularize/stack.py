@@ -166,10 +166,10 @@ def _will_be_taken(optimizer: Any, scaler: Any) -> Tensor | None:
         return None
     while hasattr(optimizer, "optimizer"):  # Accelerate's wrapper
         optimizer = optimizer.optimizer
-    found = list(scaler._found_inf_per_device(optimizer).values())
-    if not found:
+    infinite = list(scaler._found_inf_per_device(optimizer).values())
+    if not infinite:
         raise RecipeError(
             "The gradients are still scaled.",
             hint="Call scaler.unscale_(optimizer) before stack.gradients().",
         )
-    return 1 - torch.stack([inf.to(found[0].device) for inf in found]).amax()
+    return 1 - torch.stack([inf.to(infinite[0].device) for inf in infinite]).amax()

@@ -1,4 +1,4 @@
-"""What is frozen: freeze_until, what feeds a layer, groups by depth."""
+"""Freezing: freeze_until, which parameters feed a layer, and learning rates by depth."""
 
 from typing import TYPE_CHECKING
 

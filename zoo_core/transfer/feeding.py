@@ -113,8 +113,8 @@ def _parameters(model: nn.Module) -> dict[str, nn.Parameter]:
 
 def _names(model: nn.Module, nodes: set[Node]) -> list[str]:
     """The parameters among some nodes, a tied one by each of its names."""
-    found = {id(node.variable) for node in nodes if hasattr(node, "variable")}
-    return [name for name, parameter in _parameters(model).items() if id(parameter) in found]
+    variables = {id(node.variable) for node in nodes if hasattr(node, "variable")}
+    return [name for name, parameter in _parameters(model).items() if id(parameter) in variables]
 
 
 def _refuse_feedback(target: nn.Module, later: list[set[Node]], layer: str) -> None:

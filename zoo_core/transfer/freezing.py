@@ -67,8 +67,8 @@ class Freezable(Swapped):
     @property
     def frozen(self) -> tuple[str, ...]:
         """Names of the frozen parameters, in the order of the state dict."""
-        held = set(self._freezing.params) if self._freezing else set()
-        return tuple(n for n, p in self.named_parameters() if n in held and not p.requires_grad)
+        frozen = set(self._freezing.params) if self._freezing else set()
+        return tuple(n for n, p in self.named_parameters() if n in frozen and not p.requires_grad)
 
     def train(self, mode: bool = True) -> Self:
         """Set the mode as usual, and keep what is frozen in eval mode."""
@@ -189,7 +189,7 @@ def norm_modules(model: nn.Module) -> set[str]:
     return {
         name
         for name, module in model.named_modules()
-        if any("norm" in kind.__name__.lower() for kind in type(module).__mro__)
+        if any("norm" in cls.__name__.lower() for cls in type(module).__mro__)
         and any(True for _ in module.named_parameters(recurse=False))
     }
 

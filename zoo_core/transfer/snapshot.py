@@ -39,8 +39,8 @@ def moving(model: nn.Module) -> dict[str, Tensor]:
     """The state-dict entries that training can change, by name."""
     parameters = dict(model.named_parameters(remove_duplicate=False))
     trained = {name for name, parameter in parameters.items() if parameter.requires_grad}
-    held = getattr(model, "_freezing", None)
-    still = set(held.modules) if held is not None else set()
+    freezing = getattr(model, "_freezing", None)
+    still = set(freezing.modules) if freezing is not None else set()
     return {
         name: tensor
         for name, tensor in model.state_dict().items()

@@ -18,8 +18,8 @@ class Swapped(nn.Module):
     """Base of the mixins: how a module is copied and pickled whose class no import can find."""
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        kind = type(self)
-        return _blank, (kind._mixin, kind._original), self.__getstate__()  # type: ignore[attr-defined]
+        cls = type(self)
+        return _blank, (cls._mixin, cls._original), self.__getstate__()  # type: ignore[attr-defined]
 
 
 def swap_class(model: nn.Module, mixin: type[Swapped]) -> None:
@@ -36,8 +36,8 @@ def swap_class(model: nn.Module, mixin: type[Swapped]) -> None:
 
 def added_names(mixin: type[Swapped]) -> list[str]:
     """The attributes that a mixin adds to a module, those of `nn.Module` aside."""
-    kinds = [kind for kind in mixin.__mro__ if issubclass(kind, Swapped)]
-    names = {name for kind in kinds for name in vars(kind) if not name.startswith("__")}
+    classes = [cls for cls in mixin.__mro__ if issubclass(cls, Swapped)]
+    names = {name for cls in classes for name in vars(cls) if not name.startswith("__")}
     return sorted(name for name in names if not hasattr(nn.Module, name))
 
 
@@ -54,5 +54,5 @@ def _swapped(mixin: type[Swapped], original: type[nn.Module]) -> type[nn.Module]
 
 
 def _blank(mixin: type[Swapped], original: type[nn.Module]) -> nn.Module:
-    kind = _swapped(mixin, original)  # type: ignore[arg-type]
-    return kind.__new__(kind)
+    cls = _swapped(mixin, original)  # type: ignore[arg-type]
+    return cls.__new__(cls)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.autograd.graph import Node, get_gradient_edge
 from torch.utils._pytree import tree_leaves, tree_map_only
 
-from zoo_core.errors import FreezeError
+from zoo_core.errors import FreezeError, first_line
 from zoo_core.transfer.modes import can_learn, evaluating, everything_learns, recording
 from zoo_core.types import InputSpec
 
@@ -118,8 +118,7 @@ def _arguments(model: nn.Module, example: Any) -> tuple[Any, ...]:
 
 
 def _no_pass(error: Exception) -> FreezeError:
-    text = next(iter(str(error).strip().splitlines()), "") or type(error).__name__
     return FreezeError(
-        f"The forward pass that shows what feeds a layer fails: {text.rstrip('.')}.",
+        f"The forward pass that shows what feeds a layer fails: {first_line(error)}.",
         hint="Pass as example what the model takes: a tensor, or a tuple of arguments.",
     )

@@ -36,20 +36,20 @@ def _list(ctx: click.Context, as_json: bool) -> None:
     from zoo_core.cli import Zoo
     from zoo_core.plugins.contributions import offers
 
-    found = offers(known(), Zoo("zoo"))
+    everything = offers(known(), Zoo("zoo"))
     if as_json:
-        print_json([_record(plugin, offered) for plugin, offered in found])
+        print_json([_record(plugin, offered) for plugin, offered in everything])
         return
     header = ("plugin", "distribution", "version", "seconds", "health", "offers")
-    print_table(header, [_row(plugin, offered) for plugin, offered in found], right=("seconds",))
-    for plugin, _ in found:
+    print_table(header, [_row(*pair) for pair in everything], right=("seconds",))
+    for plugin, _ in everything:
         for fault in plugin.faults:
             click.echo(f"{plugin.title()} {fault}")
         if plugin.slow:
             advice = f'Listing the zoo waits for it; "zoo plugins check {plugin.name}" says where.'
             click.echo(f"{plugin.title()} {plugin.slow}. {advice}")
     if (ctx.find_root().obj or {}).get("debug"):
-        for plugin, _ in found:
+        for plugin, _ in everything:
             if plugin.traceback:
                 click.echo(f"\n{plugin.title()}\n{plugin.traceback}".rstrip())
 
@@ -57,7 +57,7 @@ def _list(ctx: click.Context, as_json: bool) -> None:
 def _row(plugin: Plugin, offered: Offers) -> tuple[str, ...]:
     health = f"slow: {plugin.slow}" if plugin.health == "slow" else plugin.health
     name, version = plugin.name, plugin.version
-    return name, plugin.distribution, version, f"{plugin.seconds:.3f}", health, offered.told()
+    return name, plugin.distribution, version, f"{plugin.seconds:.3f}", health, offered.counted()
 
 
 def _record(plugin: Plugin, offered: Offers) -> dict[str, Any]:

@@ -53,16 +53,16 @@ def _in_folder(folder: Path, as_json: bool, debug: bool) -> int:
 
 
 def _report(name: str, path: Path, as_json: bool, debug: bool) -> int:
-    from zoo_core.cli.plugins.report import summary, told
+    from zoo_core.cli.plugins.report import reported, summary
     from zoo_core.conformance.plugin import examinations, manifest_examination
 
     rows: list[tuple[Examination, Result]] = []
     with contextlib.redirect_stdout(sys.stderr):  # what a plugin prints is no part of the report
-        found = [manifest_examination(path)] if path.is_file() else examinations(name)
+        examined = [manifest_examination(path)] if path.is_file() else examinations(name)
         if as_json:
-            rows = [(one, case.run()) for one in found for case in one.cases]
-    for examination in () if as_json else found:
-        for result in told(examination.title, examination.cases, debug):
+            rows = [(one, case.run()) for one in examined for case in one.cases]
+    for examination in () if as_json else examined:
+        for result in reported(examination.title, examination.cases, debug):
             rows.append((examination, result))
         click.echo(f"{examination.note}\n".lstrip())
     if as_json:

@@ -1,4 +1,4 @@
-"""zoo plugins install"""
+"""`zoo plugins install`: add plugins with pip, and say whether they work."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ def command(packages: tuple[str, ...], editable: bool, upgrade: bool) -> None:
     from zoo_core.errors import PluginError
     from zoo_core.plugins.install import install
 
-    found = install(packages, editable=editable, upgrade=upgrade)
+    installed = install(packages, editable=editable, upgrade=upgrade)
     click.echo()
-    for plugin in found:
+    for plugin in installed:
         click.echo(f"{plugin.title()} is installed: {plugin.health}.")
-    broken = [plugin for plugin in found if plugin.faults]
+    broken = [plugin for plugin in installed if plugin.faults]
     if broken:
         names = ", ".join(plugin.name for plugin in broken)
         raise PluginError(
             f"{broken[0].title()} {broken[0].faults[0]}",
             hint=f'It is installed all the same. "zoo plugins" tells more about {names}.',
         )
-    click.echo(f"Next: zoo plugins check {found[0].name.removeprefix('zoo_')}")
+    click.echo(f"Next: zoo plugins check {installed[0].name.removeprefix('zoo_')}")

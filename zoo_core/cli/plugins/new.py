@@ -1,4 +1,4 @@
-"""zoo plugins new"""
+"""`zoo plugins new`: write the package of a new plugin."""
 
 from __future__ import annotations
 

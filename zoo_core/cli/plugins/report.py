@@ -20,7 +20,7 @@ WORDS = {"pass": "ok", "fail": "FAIL", "warn": "warn", "skip": "skip"}
 CHECK = 25  # columns of the longest name of a check
 
 
-def told(title: str, cases: Sequence[Case], debug: bool) -> Iterator[Result]:
+def reported(title: str, cases: Sequence[Case], debug: bool) -> Iterator[Result]:
     """Run cases, and print what each found once it is known; `debug`: tracebacks, too.
 
     What could not be looked at for what another check found is a line for all together.

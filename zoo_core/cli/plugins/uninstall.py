@@ -1,4 +1,4 @@
-"""zoo plugins uninstall"""
+"""`zoo plugins uninstall`: remove plugins with pip."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""One file for each way to keep pictures: from a spec to `Pictures`."""
+"""Data formats, one file each: folders, CSV, Hugging Face datasets, WebDataset, torchvision."""

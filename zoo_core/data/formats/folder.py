@@ -5,17 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 
 from zoo_core.data.decoding import ENDINGS, Files
-from zoo_core.data.formats.numbering import natural
 from zoo_core.data.pictures import Pictures
 from zoo_core.data.specs import Spec
 from zoo_core.errors import DataError
+from zoo_core.files import is_hidden
+from zoo_core.humanize import natural
 
 
 def open_folder(spec: Spec) -> Pictures:
     """What timm's reader finds; classes in natural order. What is hidden is passed over."""
     folder = spec.path
     if spec.part:
-        hint = f"Name the sub-folder: folder:{spec.where}/{spec.part}."
+        hint = f"Name the sub-folder: folder:{spec.location}/{spec.part}."
         raise DataError(f'"{spec.name}" has no parts.', hint=hint)
     if not folder.is_dir():
         raise DataError(f"No folder at {folder}.")
@@ -25,9 +26,9 @@ def open_folder(spec: Spec) -> Pictures:
         raise DataError(
             f"{stray} is not in a class folder right under {folder}.",
             hint="One sub-folder per class; of folders of such, name one: "
-            f"folder:{spec.where}/train.",
+            f"folder:{spec.location}/train.",
         )
-    names = natural({path.parent.name for path in paths})
+    names = sorted({path.parent.name for path in paths}, key=natural)
     _check_empty(folder, names)
     number = {name: i for i, name in enumerate(names)}
     targets = [number[path.parent.name] for path in paths]
@@ -38,10 +39,11 @@ def _paths(folder: Path) -> list[Path]:
     from timm.data.readers.reader_image_folder import find_images_and_targets
 
     try:
-        found = [Path(path) for path, _ in find_images_and_targets(str(folder), ENDINGS)[0]]
+        pairs, _ = find_images_and_targets(str(folder), ENDINGS)
     except (OSError, ValueError) as error:
         raise DataError(f"{folder} cannot be listed: {error}.") from error
-    paths = [path for path in found if not _hidden(path.relative_to(folder))]
+    every = [Path(path) for path, _ in pairs]
+    paths = [path for path in every if not is_hidden(path.relative_to(folder))]
     if not paths:
         raise DataError(
             f"{folder} holds no pictures.",
@@ -51,16 +53,12 @@ def _paths(folder: Path) -> list[Path]:
     return paths
 
 
-def _hidden(path: Path) -> bool:
-    return any(name.startswith(".") for name in path.parts)
-
-
 def _check_empty(folder: Path, names: list[str]) -> None:
     """A class that lost its pictures would otherwise change the number of every later one."""
     inside = [path.name for path in folder.iterdir() if path.is_dir()]
-    empty = natural(name for name in inside if name not in names and not name.startswith("."))
+    empty = [name for name in inside if name not in names and not name.startswith(".")]
     if empty:
         raise DataError(
-            f'The class folder "{empty[0]}" in {folder} holds no pictures.',
+            f'The class folder "{min(empty, key=natural)}" in {folder} holds no pictures.',
             hint=f"Put pictures into it, or remove it. They end with {', '.join(ENDINGS)}.",
         )

@@ -30,13 +30,13 @@ def open_hfds(spec: Spec) -> Pictures:
     label = _label_column(table.features, spec)
     cells = table.select_columns([image]).cast_column(image, Image(decode=False))
     labels = table.select_columns([label])[:][label]
-    found = numbered(labels, _names(table.features[label]), spec.text)
+    numbers = numbered(labels, _names(table.features[label]), spec.text)
     return Pictures(
         spec.name,
         Cells(cells, image, spec.text),
-        found.targets,
-        found.classes,
-        multilabel=found.multilabel,
+        numbers.targets,
+        numbers.classes,
+        multilabel=numbers.multilabel,
     )
 
 
@@ -52,10 +52,10 @@ class Cells(Encoded):
         if cell.get("bytes") is not None:
             return bytes(cell["bytes"])
         if not cell.get("path"):
-            raise DataError(f"{self.where(index)} has no picture.")
+            raise DataError(f"{self.name_of(index)} has no picture.")
         return file_content(Path(cell["path"]))
 
-    def where(self, index: int) -> str:
+    def name_of(self, index: int) -> str:
         return f"Row {index} of {self.name}"
 
 
@@ -72,17 +72,17 @@ def _table(spec: Spec) -> Any:
             f"datasets.load_dataset(NAME).save_to_disk({str(folder)!r})",
         )
     try:
-        found = _loaded(folder)
+        dataset = _loaded(folder)
     except Exception as error:  # datasets raises what its readers raise
         said = str(error).strip().split("\n")[0]
         raise DataError(f"{folder} cannot be read as a dataset: {said}") from error
-    if isinstance(found, dict):  # DatasetDict is one
-        found = found[chosen_part(spec, found)]
+    if isinstance(dataset, dict):  # DatasetDict is one
+        dataset = dataset[chosen_part(spec, dataset)]
     elif spec.part:
         chosen_part(spec, ())
-    if len(found) == 0:
+    if len(dataset) == 0:
         raise DataError(f"{spec.text} has no rows.")
-    return found.with_format(None)
+    return dataset.with_format(None)
 
 
 def _loaded(folder: Path) -> Any:
@@ -105,26 +105,27 @@ def _loaded(folder: Path) -> Any:
 def _image_column(features: Any, spec: Spec) -> str:
     from datasets import Image
 
-    found = [name for name, feature in features.items() if isinstance(feature, Image)]
-    return _one("image", found, features, spec)
+    candidates = [name for name, feature in features.items() if isinstance(feature, Image)]
+    return _one("image", candidates, features, spec)
 
 
 def _label_column(features: Any, spec: Spec) -> str:
-    found = [name for name, feature in features.items() if _names(feature) is not None]
-    return _one("label", found or [name for name in LABELS if name in features], features, spec)
+    named = [name for name, feature in features.items() if _names(feature) is not None]
+    candidates = named or [name for name in LABELS if name in features]
+    return _one("label", candidates, features, spec)
 
 
-def _one(option: str, found: list[str], features: Any, spec: Spec) -> str:
+def _one(option: str, candidates: list[str], features: Any, spec: Spec) -> str:
     """The column that an option names, or the only one found."""
     asked = spec.options.get(option)
-    if asked is not None and (asked in found or (option == "label" and asked in features)):
+    if asked is not None and (asked in candidates or (option == "label" and asked in features)):
         return asked
-    if asked is None and len(found) == 1:
-        return found[0]
-    names = found if len(found) > 1 else list(features)
-    fault = f"several {option} columns" if len(found) > 1 else f"no {option} column"
+    if asked is None and len(candidates) == 1:
+        return candidates[0]
+    names = candidates if len(candidates) > 1 else list(features)
+    fault = f"several {option} columns" if len(candidates) > 1 else f"no {option} column"
     if asked is not None:
-        fault, names = f'no {option} column "{asked}"', found or list(features)
+        fault, names = f'no {option} column "{asked}"', candidates or list(features)
     raise DataError(
         f"{spec.name} has {fault}: {', '.join(names)}. {did_you_mean(asked or '', names)}".strip(),
         hint=f"Name one: {spec.name.partition('?')[0]}?{option}=COLUMN",

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from zoo_core.errors import DataError, did_you_mean
+from zoo_core.humanize import natural
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ def numbered(labels: Sequence[Any], classes: Sequence[str] | None, name: str) ->
         raise DataError(f"{name} has no label at all.")
     names = list(classes) if classes is not None else None
     if names is None and any(isinstance(label, str) for label in flat):
-        names = natural({label for label in flat if isinstance(label, str)})
+        names = sorted({label for label in flat if isinstance(label, str)}, key=natural)
     places = {label: number for number, label in enumerate(names or ())}
     numbers = [_number(label, places, names, name) for label in flat]
     if not several:
@@ -61,17 +61,3 @@ def _number(label: Any, places: dict[str, int], names: list[str] | None, name: s
         fault = f"there are {len(names)} classes" if names is not None else "the first is 0"
         raise DataError(f"{name} has a class number {label}; {fault}.")
     return label
-
-
-def natural(names: Iterable[str]) -> list[str]:
-    """Names in the order that people expect.
-
-    >>> natural(["class10", "class2", "Class1"])
-    ['Class1', 'class2', 'class10']
-    """
-    return sorted(names, key=_natural_key)
-
-
-def _natural_key(name: str) -> tuple[list[tuple[int, str]], str]:
-    pieces = re.split(r"([0-9]+)", name.lower())
-    return [(int(piece), "") if i % 2 else (0, piece) for i, piece in enumerate(pieces)], name

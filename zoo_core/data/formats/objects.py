@@ -20,8 +20,8 @@ def open_dataset(data: Any, *, skip: bool = False) -> Pictures:
         raise DataError(f"The {name} is empty.")
     targets = getattr(data, "targets", None)
     if targets is not None and len(targets) == len(data):
-        found = targets.tolist() if hasattr(targets, "tolist") else targets
-        return _pictures(data, First(data), [_class(t, i, name) for i, t in enumerate(found)])
+        numbers = targets.tolist() if hasattr(targets, "tolist") else targets
+        return _pictures(data, First(data), [_class(t, i, name) for i, t in enumerate(numbers)])
     read, skipped = _read_targets(data, name, skip)
     if not read:
         hint = f"The first: {skipped[0]}"

@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from zoo_core.data.decoding import ENDINGS, Encoded
-from zoo_core.data.formats.numbering import natural, numbered
+from zoo_core.data.formats.numbering import numbered
 from zoo_core.data.pictures import Pictures
 from zoo_core.data.specs import Spec
 from zoo_core.errors import DataError
+from zoo_core.humanize import natural
 
 PICTURES = tuple(ending.removeprefix(".") for ending in ENDINGS)
 RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
@@ -43,8 +44,8 @@ class Members(Encoded):
     def content(self, index: int) -> bytes:
         return _bytes(self.members[index])
 
-    def where(self, index: int) -> str:
-        return _where(self.members[index])
+    def name_of(self, index: int) -> str:
+        return _named(self.members[index])
 
 
 def open_wds(spec: Spec) -> Pictures:
@@ -60,13 +61,13 @@ def open_wds(spec: Spec) -> Pictures:
         fault = f"{shards[0]} holds no pictures" if len(shards) == 1 else "No shard holds pictures"
         raise DataError(f"{fault}.", hint=f"Pictures end in {', '.join(PICTURES[:4])}.")
     labels = [_label(sample, spec.options.get("label")) for sample in samples]
-    found = numbered(labels, _classes(shards[0].parent), spec.text)
+    numbers = numbered(labels, _classes(shards[0].parent), spec.text)
     return Pictures(
         spec.name,
         Members([_picture(sample) for sample in samples]),
-        found.targets,
-        found.classes,
-        multilabel=found.multilabel,
+        numbers.targets,
+        numbers.classes,
+        multilabel=numbers.multilabel,
     )
 
 
@@ -78,7 +79,8 @@ def _shards(spec: Spec) -> list[Path]:
     folder, patterns = (path, ["*.tar"]) if path.is_dir() else (path.parent, _ranged(path.name))
     names: list[str] = []
     for pattern in patterns:
-        matching = natural(file.name for file in folder.glob(pattern) if file.is_file())
+        files = (file.name for file in folder.glob(pattern) if file.is_file())
+        matching = sorted(files, key=natural)
         if not matching:
             raise DataError(f"No shard {folder / pattern}.", hint="Shards are .tar files.")
         names += matching
@@ -90,12 +92,12 @@ def _shards(spec: Spec) -> list[Path]:
 
 def _ranged(pattern: str) -> list[str]:
     """A pattern for each number of each `{000..009}`, with as many digits."""
-    found = RANGE.search(pattern)
-    if found is None:
+    span = RANGE.search(pattern)
+    if span is None:
         return [pattern]
-    numbers = range(int(found[1]), int(found[2]) + 1)
-    filled = (f"{number:0{len(found[1])}d}" for number in numbers)
-    head, tail = pattern[: found.start()], pattern[found.end() :]
+    numbers = range(int(span[1]), int(span[2]) + 1)
+    filled = (f"{number:0{len(span[1])}d}" for number in numbers)
+    head, tail = pattern[: span.start()], pattern[span.end() :]
     return [name for number in filled for name in _ranged(head + number + tail)]
 
 
@@ -132,9 +134,9 @@ def _key(name: str) -> tuple[str, str]:
 def _is_sample(sample: dict[str, Member]) -> bool:
     pictures = [member for ending, member in sample.items() if ending in PICTURES]
     if len(pictures) > 1:
-        raise DataError(f"{_where(pictures[0])} and {pictures[1].name} are one sample's.")
+        raise DataError(f"{_named(pictures[0])} and {pictures[1].name} are one sample's.")
     if "cls" in sample and not pictures:
-        raise DataError(f"{_where(sample['cls'])} has no picture beside it.")
+        raise DataError(f"{_named(sample['cls'])} has no picture beside it.")
     return bool(pictures)
 
 
@@ -151,8 +153,8 @@ def _label(sample: dict[str, Member], field: str | None) -> Any:
             return json.loads(_bytes(sample["json"]))[field or "label"]
     except (ValueError, LookupError, TypeError) as error:
         member = sample["cls" if "cls" in sample and field is None else "json"]
-        raise DataError(f'{_where(member)} holds no "{field or "label"}".') from error
-    raise DataError(f"{_where(_picture(sample))} has no label: no .cls and no .json.")
+        raise DataError(f'{_named(member)} holds no "{field or "label"}".') from error
+    raise DataError(f"{_named(_picture(sample))} has no label: no .cls and no .json.")
 
 
 def _classes(folder: Path) -> list[str] | None:
@@ -176,8 +178,8 @@ def _bytes(member: Member) -> bytes:
             opened.seek(member.offset)
             return opened.read(member.size)
     except OSError as error:
-        raise DataError(f"{_where(member)} cannot be read: {error}.") from error
+        raise DataError(f"{_named(member)} cannot be read: {error}.") from error
 
 
-def _where(member: Member) -> str:
+def _named(member: Member) -> str:
     return f"{member.name} in {member.shard}"

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from zoo_core.data.decoding import Files
-from zoo_core.data.formats.numbering import natural, numbered
+from zoo_core.data.formats.numbering import numbered
 from zoo_core.data.pictures import Pictures
 from zoo_core.data.specs import Spec, chosen_part
 from zoo_core.errors import DataError, did_you_mean
+from zoo_core.humanize import natural
 
 Row = dict[str, str]
 MORE = "..."  # where the reader puts cells beyond the last column
@@ -29,18 +30,19 @@ def open_csv(spec: Spec) -> Pictures:
     label, several = _label_column(spec, file, header)
     cells = [row[label].strip() for row in rows]
     labels: list[Any] = _several(cells) if several else cells
-    classes = natural({name for each in (labels if several else [cells]) for name in each} - {""})
+    names = {name for each in (labels if several else [cells]) for name in each}
+    classes = sorted(names - {""}, key=natural)
     part = _part(spec, header, rows)
     kept = [i for i, row in enumerate(rows) if part is None or row["split"].strip() == part]
     for i in kept:
         _check_line(file, rows[i], [path] if several else [path, label])
-    found = numbered([labels[i] for i in kept], classes, str(file))
+    numbers = numbered([labels[i] for i in kept], classes, str(file))
     return Pictures(
         spec.name,
         Files([file.parent / rows[i][path].strip() for i in kept]),
-        found.targets,
-        found.classes,
-        multilabel=found.multilabel,
+        numbers.targets,
+        numbers.classes,
+        multilabel=numbers.multilabel,
     )
 
 
@@ -92,7 +94,8 @@ def _several(cells: list[str]) -> list[list[str]]:
 
 
 def _part(spec: Spec, header: list[str], rows: list[Row]) -> str | None:
-    parts = natural({row["split"].strip() for row in rows} if "split" in header else ())
+    names = {row["split"].strip() for row in rows} if "split" in header else ()
+    parts = sorted(names, key=natural)
     return chosen_part(spec, parts) if parts or spec.part else None
 
 

@@ -41,37 +41,37 @@ def open_torch(spec: Spec) -> Pictures:
 
     timm's factory opens the sets that it knows, torchvision itself the others.
     """
-    name, _, where = spec.where.partition(":")
+    name, _, folder_name = spec.location.partition(":")
     if name not in SETS:
         known = did_you_mean(name, SETS)
         raise DataError(
             f'No set "{name}" of torchvision. {known}'.strip(),
             hint=f"There is: {', '.join(sorted(SETS))}.",
         )
-    kind, parts = SETS[name]
+    class_name, parts = SETS[name]
     part = chosen_part(spec, parts)
-    folder = expanded(where or "data")
+    folder = expanded(folder_name or "data")
     try:
-        data = _opened(name, kind, parts[part], folder)
+        data = _opened(name, class_name, parts[part], folder)
     except (RuntimeError, FileNotFoundError) as error:  # how torchvision says that it is not there
         raise DataError(
-            f"torchvision's {kind} is not in {folder}, or not whole.",
+            f"torchvision's {class_name} is not in {folder}, or not whole.",
             hint="Nothing is downloaded here. torchvision does it with "
-            f"torchvision.datasets.{kind}({str(folder)!r}, download=True).",
+            f"torchvision.datasets.{class_name}({str(folder)!r}, download=True).",
         ) from error
     except Exception as error:  # torchvision does not check what it reads
-        raise DataError(f"{kind} in {folder} cannot be read: {error}.") from error
+        raise DataError(f"{class_name} in {folder} cannot be read: {error}.") from error
     return _pictures(data, spec.name)
 
 
-def _opened(name: str, kind: str, part: str, folder: Path) -> Any:
+def _opened(name: str, class_name: str, part: str, folder: Path) -> Any:
     if name in BY_TIMM:
         from timm.data import create_dataset
 
         return create_dataset(f"torch/{name}", root=str(folder), split=part, download=False)
     from torchvision import datasets
 
-    return getattr(datasets, kind)(str(folder), split=part)
+    return getattr(datasets, class_name)(str(folder), split=part)
 
 
 def _pictures(data: Any, name: str) -> Pictures:
