@@ -9,19 +9,22 @@ from typing import Any
 
 
 def handed_on(
-    package: str, homes: Mapping[str, str]
+    package: str, homes: Mapping[str, str], *, unlisted: Mapping[str, str] | None = None
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
     """`__getattr__`, `__dir__` and `__all__` of a package.
 
     `homes`: each file by its dotted path below the package, and the names that it has, with blanks
-    between them. Importing the package itself imports none of them.
+    between them. `unlisted`: the same for what the package's own files reach through it, and
+    nobody else needs. Importing the package itself imports none of them.
     """
     home = {name: module for module, names in homes.items() for name in names.split()}
+    inner = {name: module for module, names in (unlisted or {}).items() for name in names.split()}
 
     def load(name: str) -> Any:
-        if name not in home:
+        module = home.get(name) or inner.get(name)
+        if module is None:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        value = getattr(importlib.import_module(f"{package}.{home[name]}"), name)
+        value = getattr(importlib.import_module(f"{package}.{module}"), name)
         setattr(sys.modules[package], name, value)
         return value
 
