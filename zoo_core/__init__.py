@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from zoo_core.plugins.catalogue import info as info
     from zoo_core.plugins.catalogue import list_models as list_models
     from zoo_core.publish.push import push as push
+    from zoo_core.publish.push import save_pretrained as save_pretrained
     from zoo_core.regularize.by_name import regularizers as regularizers
     from zoo_core.regularize.regularizer import Regularizer as Regularizer
     from zoo_core.training.finetune import finetune as finetune
@@ -66,4 +67,5 @@ else:
             "transfer.freezing": "freeze_until",
             "types": "Architecture Fetched ModelInfo RegularizerSpec Stage WeightSource",
         },
+        unlisted={"publish.push": "save_pretrained"},  # a method of what create() returns
     )

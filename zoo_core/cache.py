@@ -1,15 +1,24 @@
-"""zoo's own cache: where it is, whether the network may be used, and one writer at a time."""
+"""zoo's own cache: where it is, what it remembers, and one writer at a time; and being offline."""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
+import logging
 import os
 from collections.abc import Iterator
 from contextvars import ContextVar
 from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
 
 from zoo_core.errors import WeightsError
+from zoo_core.files import written
+
+Fact = TypeVar("Fact")
+
+log = logging.getLogger(__name__)
 
 OFFLINE = ("ZOO_OFFLINE", "HF_HUB_OFFLINE")
 
@@ -70,3 +79,40 @@ def unwritable(folder: Path, error: OSError) -> WeightsError:
         f"The cache {folder} cannot be written: {error.strerror or error}.",
         hint="Free some space, or set ZOO_CACHE (for hf:// also HF_HOME) to a folder of yours.",
     )
+
+
+# --- what it remembers ---------------------------------------------------------------------------
+
+
+def recall(place: Path, of: type[Fact]) -> Fact | None:
+    """The fact in a file of the cache: a text as it is, all else as JSON; None where there is none.
+
+    >>> import tempfile
+    >>> place = Path(tempfile.mkdtemp()) / "sizes" / "one.json"
+    >>> remember(place, (3, 32, 32))
+    >>> recall(place, tuple[int, ...])
+    (3, 32, 32)
+    """
+    try:
+        body = place.read_bytes()
+        fact: Any = body.decode("ascii") if of is str else msgspec.json.decode(body, type=of)
+        return fact
+    except (OSError, UnicodeDecodeError, msgspec.MsgspecError):
+        return None
+
+
+def remember(place: Path, fact: object) -> None:
+    """Write a fact for `recall`, whole or not at all. Raises OSError."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with written(place) as temporary:
+        temporary.write_bytes(
+            fact.encode("ascii") if isinstance(fact, str) else msgspec.json.encode(fact)
+        )
+
+
+def remember_if_possible(place: Path, fact: object) -> None:
+    """The same where a cache that cannot be written costs time, and is no reason to fail."""
+    try:
+        remember(place, fact)
+    except OSError as error:
+        log.debug("%s is not remembered: %s", place, error)

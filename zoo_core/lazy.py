@@ -9,14 +9,17 @@ from typing import Any
 
 
 def handed_on(
-    package: str, homes: Mapping[str, str]
+    package: str, homes: Mapping[str, str], *, unlisted: Mapping[str, str] | None = None
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
     """`__getattr__`, `__dir__` and `__all__` of a package.
 
     `homes`: each file by its dotted path below the package, and the names that it has, with blanks
-    between them. Importing the package itself imports none of them.
+    between them. `unlisted`: the same for what the package's own files reach through it, and
+    nobody else needs. Importing the package itself imports none of them.
     """
     home_of = {name: home for home, names in homes.items() for name in names.split()}
+    listed = sorted(home_of)
+    home_of |= {name: home for home, names in (unlisted or {}).items() for name in names.split()}
 
     def load(name: str) -> Any:
         if name not in home_of:
@@ -26,6 +29,6 @@ def handed_on(
         return value
 
     def names() -> list[str]:
-        return sorted({*vars(sys.modules[package]), *home_of})
+        return sorted({*vars(sys.modules[package]), *listed})
 
-    return load, names, sorted(home_of)
+    return load, names, listed

@@ -15,6 +15,7 @@ from zoo_core.errors import NotCached, ZooError
 from zoo_core.model.arguments import checked_config
 from zoo_core.model.build import Plan, outline, without_weights
 from zoo_core.model.loading import with_weights
+from zoo_core.plugins.catalogue import catalogue
 from zoo_core.types import Architecture, ModelInfo, WeightsInfo
 from zoo_core.weights.checkpoint import of_weights
 from zoo_core.weights.labels import label_names
@@ -36,7 +37,8 @@ class Entry:
 
     def plan(self, device: str) -> Plan:
         config = checked_config(self.architecture, self.info, self.info.config)
-        return Plan(self.architecture, config, torch.device(device))
+        maker = catalogue().maker(self.architecture)
+        return Plan(self.architecture, config, torch.device(device), maker=maker)
 
     def build(self) -> nn.Module:
         """The model without values, where that can be had."""

@@ -17,6 +17,7 @@ from zoo_core.errors import ZooError
 from zoo_core.model.arguments import checked_config
 from zoo_core.model.build import Plan, without_weights
 from zoo_core.model.zoo_model import Origin, ZooModel, as_zoo_model
+from zoo_core.plugins.catalogue import catalogue
 from zoo_core.types import Architecture, InputSpec, ModelInfo
 
 CLASSES = 7
@@ -43,7 +44,8 @@ class Specimen:
 
     @property
     def plan(self) -> Plan:
-        return Plan(self.architecture, self.config, torch.device("cpu"))
+        maker = catalogue().maker(self.architecture)
+        return Plan(self.architecture, self.config, torch.device("cpu"), maker=maker)
 
     @property
     def model(self) -> ZooModel:

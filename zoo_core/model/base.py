@@ -11,9 +11,12 @@ from torch import Tensor
 from zoo_core.errors import PublishError
 from zoo_core.model.zoo_model import ZooModel
 from zoo_core.plugins.catalogue import catalogue
+from zoo_core.weights.channels import channels_in, with_channels
 from zoo_core.weights.checkpoint import Checkpoint
 from zoo_core.weights.hashes import remembered_digest, tensor_digest
+from zoo_core.weights.pretrained import checkpoint_of
 from zoo_core.weights.sources import split_reference
+from zoo_core.weights.tensors import COUNTER, with_ties
 
 
 @dataclass(frozen=True)
@@ -31,8 +34,6 @@ class Below:
 
 def base_of(model: ZooModel) -> Below | None:
     """The pinned weights that a model started from, or None where nobody else could have them."""
-    from zoo_core.weights.pretrained import checkpoint_of
-
     origin = model.origin
     if origin.weights is None or origin.sha256 is None:
         return None
@@ -76,22 +77,37 @@ def _bytes(tensor: Tensor) -> Tensor:
     return tensor.contiguous().reshape(-1).view(torch.uint8)
 
 
+# --- what a run must hold ------------------------------------------------------------------------
+
+
 def saved_names(model: ZooModel, moved: Iterable[str]) -> tuple[str, ...]:
     """What a run must hold: all that training can change, or that is not as pretrained already.
 
     `moved`: what training can change, at any time. Without pinned weights all is held.
     """
     state = model.state_dict()
-    base = _model_of_base(model)
-    if base is None:
+    if model.origin.weights is None or model.origin.sha256 is None:
         return tuple(state)
-    theirs = base.state_dict()
-    held = set(moved)
+    base = _as_loaded(model, checkpoint_of(model.info, model.origin.weights))
+    changes = set(moved)
     return tuple(
         name
         for name, tensor in state.items()
-        if name in held or not _same(tensor, theirs.get(name))
+        if name in changes or not _same(tensor, base.get(name))
     )
+
+
+def _as_loaded(model: ZooModel, checkpoint: Checkpoint) -> dict[str, Tensor]:
+    """The tensors of a checkpoint as create() would give them to such a model."""
+    tensors = checkpoint.tensors(catalogue().architecture(model.info), model, "cpu")
+    first = next(stage for stage in model.chain.values() if stage.owns)
+    ours = model.origin.in_chans
+    theirs = channels_in(tensors, model, first) or checkpoint.input.size[0]
+    fit = with_channels(with_ties(tensors, model), model, first, (theirs, ours))
+    dtype = getattr(torch, checkpoint.dtype or "float32")
+    fit = {n: t.to(dtype) if t.is_floating_point() else t for n, t in fit.items()}
+    counters = [name for name in model.state_dict() if name.endswith(COUNTER)]
+    return {**{name: torch.tensor(0) for name in counters}, **fit}
 
 
 def _same(ours: Tensor, theirs: Tensor | None) -> bool:
@@ -99,16 +115,4 @@ def _same(ours: Tensor, theirs: Tensor | None) -> bool:
         theirs is not None
         and ours.shape == theirs.shape
         and torch.equal(ours.cpu(), theirs.to(ours.dtype))
-    )
-
-
-def _model_of_base(model: ZooModel) -> ZooModel | None:
-    """The model with its pretrained weights as they were; None where no hash pins those."""
-    from zoo_core.model.create import create
-
-    origin = model.origin
-    if origin.weights is None or origin.sha256 is None:
-        return None
-    return create(
-        origin.reference, pretrained=origin.weights, in_chans=origin.in_chans, **origin.config
     )

@@ -1,9 +1,10 @@
-"""A module and its weights, put together.
+"""An architecture and its arguments -> a module, with values or as an outline without.
 
-The fast path builds on the meta device and assigns the tensors of the mapped file: nothing is
-initialised only to be thrown away, and nothing is copied. A module that this cannot serve (tensors
-that no checkpoint holds or that torch does not know of, tied parameters, values asked for while it
-is built) is built plainly and its weights are copied; the result is the same.
+Weights need an outline only: it is built on the meta device, and the tensors of the mapped file are
+assigned to it, so that nothing is initialised only to be thrown away, and nothing is copied. A
+module that this cannot serve (tensors that no checkpoint holds or that torch does not know of, tied
+parameters, values asked for while it is built) is built plainly and its weights are copied; the
+result is the same.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import logging
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from traceback import walk_tb
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -21,21 +22,26 @@ from torch.utils._pytree import tree_leaves
 from zoo_core.chain import make_chain
 from zoo_core.errors import PluginError, WeightsError, ZooError, did_you_mean
 from zoo_core.model.head import replace_head
-from zoo_core.plugins.catalogue import catalogue
-from zoo_core.plugins.manager import Plugin
 from zoo_core.types import Architecture, Stage
+
+if TYPE_CHECKING:
+    from zoo_core.plugins.manager import Plugin
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What to build: an architecture with its arguments, on a device, in a type (None: its own)."""
+    """What to build: an architecture with its arguments, on a device, in a type (None: its own).
+
+    `maker`: the third party's plugin that the architecture comes from, for messages.
+    """
 
     architecture: Architecture
     config: Mapping[str, Any]
     device: torch.device
     dtype: torch.dtype | None = None
+    maker: Plugin | None = None
 
 
 class Built(NamedTuple):
@@ -80,41 +86,39 @@ def _build(plan: Plan, classes: int, in_chans: int) -> Built:
     try:
         module = architecture.build(num_classes=max(classes, 1), in_chans=in_chans, **plan.config)
         if not isinstance(module, nn.Module):
-            raise ValueError(f"build() returns {_kind(module)}, not a module")
+            raise ValueError(f"build() returns {_result(module)}, not a module")
         listed: Any = architecture.stages(module)
         listed = list(listed) if isinstance(listed, Iterable) else listed
         if not isinstance(listed, list) or not all(isinstance(s, Stage) for s in listed):
-            raise ValueError(f"stages() returns {_kind(listed)}, not a list of Stage")
+            raise ValueError(f"stages() returns {_result(listed)}, not a list of Stage")
         chain = make_chain(listed, architecture.name)
     except ZooError:
         raise
     except (Exception, SystemExit) as error:  # it is a plugin's code, with a person's arguments
-        plugin = catalogue().maker(architecture)
-        if plugin is None and _while_importing(error):
+        if plan.maker is None and _while_importing(error):
             raise
-        raise _cannot_build(architecture, plugin, error) from error
+        raise _cannot_build(plan, error) from error
     _check_paths(module, chain, architecture.name)
     if classes == 0:
         replace_head(module, chain, 0)
     return Built(module, chain)
 
 
-def _kind(returned: object) -> str:
+def _result(returned: object) -> str:
     """What a function of a plugin returned, for a message; mostly somebody forgot `return`."""
     return "nothing" if returned is None else f"a {type(returned).__name__}"
 
 
-def _cannot_build(
-    architecture: Architecture, plugin: Plugin | None, error: BaseException
-) -> ZooError:
+def _cannot_build(plan: Plan, error: BaseException) -> ZooError:
     """What went wrong, and in whose code where it is not zoo's own."""
     text = " ".join(str(error).split("\nException raised from")[0].split()).rstrip(".")
-    if plugin is None:
-        return ZooError(f'The architecture "{architecture.name}" cannot be built: {text}.')
-    what = f'The architecture "{architecture.name}" of {plugin.title()} cannot be built'
+    what = f'The architecture "{plan.architecture.name}"'
+    if plan.maker is None:
+        return ZooError(f"{what} cannot be built: {text}.")
     return ZooError(
-        f"{what}: {type(error).__name__}: {text or 'no message'}.",
-        hint=f'"zoo plugins check {plugin.name}" says more, --debug shows where.',
+        f"{what} of {plan.maker.title()} cannot be built: "
+        f"{type(error).__name__}: {text or 'no message'}.",
+        hint=f'"zoo plugins check {plan.maker.name}" says more, --debug shows where.',
     )
 
 
@@ -148,12 +152,12 @@ def _has(module: nn.Module, path: str) -> bool:
 
 def why_plain(module: nn.Module) -> str:
     """Why a checkpoint cannot give the module every tensor, each once; "" where it can."""
-    held = module.state_dict(keep_vars=True)
+    state = module.state_dict(keep_vars=True)
     buffers = {name for name, _ in module.named_buffers(remove_duplicate=False)}
-    unsaved = sorted(buffers - held.keys())
+    unsaved = sorted(buffers - state.keys())
     if unsaved:
         return f"the buffer {unsaved[0]} is in no checkpoint"
-    if len({id(tensor) for tensor in held.values()}) < len(held):
+    if len({id(tensor) for tensor in state.values()}) < len(state):
         return "parameters are tied"
     if next(_unlisted(module), None) is not None:
         return "a tensor is neither parameter nor buffer"

@@ -1,6 +1,7 @@
 """create(): a name -> a model with its weights.
 
-What name and arguments mean is decided here; `assembly.py` puts module and weights together.
+What the name and the arguments mean is decided here; `build.py` makes the module, and `loading.py`
+puts weights into it.
 """
 
 from __future__ import annotations
@@ -19,18 +20,15 @@ from zoo_core.model.build import Built, Plan, outline, without_weights
 from zoo_core.model.loading import with_weights
 from zoo_core.model.zoo_model import Origin, ZooModel, as_zoo_model
 from zoo_core.plugins.catalogue import catalogue
+from zoo_core.runs.recipe import RECIPE
 from zoo_core.types import InputSpec, ModelInfo
-from zoo_core.weights.checkpoint import (
-    Checkpoint,
-    names_file,
-    of_repository,
-    published_model,
-)
+from zoo_core.weights.checkpoint import Checkpoint
 from zoo_core.weights.labels import label_names
 from zoo_core.weights.pretrained import chosen_checkpoint, expanded, is_path
 from zoo_core.weights.published import CONFIG
-from zoo_core.weights.sources import MODEL_FILE
-from zoo_core.weights.timm_layout import told_config
+from zoo_core.weights.repository import of_repository, published_model
+from zoo_core.weights.run_checkpoint import of_run
+from zoo_core.weights.sources import MODEL_FILE, names_file
 
 
 def create(
@@ -70,16 +68,12 @@ def create(
         num_classes = check_count("num_classes", num_classes, least=0)
     if in_chans is not None:
         in_chans = check_count("in_chans", in_chans, least=1)
-    where, kind = as_device(device), as_dtype(dtype)
-    model = None
-    if is_path(name):
-        path = expanded(Path(name))
-        model = _run_at(path, pretrained, in_chans, config)
-        name = f"file://{path.absolute()}"
-    if model is None:
-        model = _from_name(str(name), pretrained, num_classes, in_chans, where, kind, config)
+    device, dtype = as_device(device), as_dtype(dtype)
+    info, checkpoint = _meant(name, pretrained, in_chans, config)
+    if checkpoint is None:
+        model = _untrained(info, config, num_classes, in_chans, device, dtype)
     else:
-        model.to(device=where, dtype=kind)
+        model = _trained(info, checkpoint, config, in_chans, device, dtype)
     if num_classes not in (None, model.num_outputs):
         model.reset_head(num_classes)
     if freeze_until is not None:
@@ -87,34 +81,116 @@ def create(
     return model
 
 
-# --- from a name ---------------------------------------------------------------------------------
+# --- which model, and which weights --------------------------------------------------------------
 
 
-def _from_name(
-    name: str,
+def _meant(
+    name: str | Path,
     pretrained: bool | str | Path | None,
+    in_chans: int | None,
+    config: Mapping[str, Any],
+) -> tuple[ModelInfo, Checkpoint | None]:
+    """The model and the checkpoint that a name, or a path, and `pretrained` ask for."""
+    if is_path(name):
+        path = expanded(Path(name))
+        if config or in_chans is not None or pretrained not in (None, True):
+            raise ZooError(
+                f"{path} brings its weights, configuration and channels with it.",
+                hint="Only num_classes, freeze_until, device and dtype go with a path.",
+            )
+        return _at(path)
+    if "://" in str(name):
+        if pretrained not in (None, True):
+            raise ZooError(f"{name} brings its own weights.", hint="Leave pretrained out.")
+        return _published(str(name))
+    named = catalogue().find(str(name))
+    plan = _plan(named.model, config, torch.device("cpu"))
+    if config and (pretrained or named.weights):  # what cannot be built need not be fetched
+        outline(plan, named.model.num_classes, named.model.input.size[0])
+    return named.model, chosen_checkpoint(named.model, named.weights, pretrained)
+
+
+def _at(path: Path) -> tuple[ModelInfo, Checkpoint]:
+    """An exported folder, which is a published model, or a run."""
+    if not path.exists():
+        raise UnknownName(f"Nothing is at {path}.", hint="A name without ./ or / is a model's.")
+    if (path / CONFIG).exists():
+        return _published(f"file://{path.absolute()}")
+    if (path / RECIPE).exists():
+        run = of_run(path)
+        return run.model, run
+    raise WeightsError(
+        f"{path} is no run: it has no {RECIPE}.",
+        hint=f'For a weights file, name the model: create("resnet50", pretrained="{path}").'
+        if path.suffix == ".safetensors" or (path / MODEL_FILE).exists()
+        else "zoo finetune leaves runs.",
+    )
+
+
+def _published(reference: str) -> tuple[ModelInfo, Checkpoint]:
+    if names_file(reference):
+        raise UnknownName(
+            f"{reference} is a file of weights, and does not say of which model.",
+            hint=f'Name the model: create("resnet50", pretrained="{reference}").',
+        )
+    checkpoint = of_repository(reference)
+    return published_model(checkpoint.saved, reference), checkpoint
+
+
+# --- the model itself ----------------------------------------------------------------------------
+
+
+def _plan(
+    info: ModelInfo,
+    config: Mapping[str, Any],
+    device: torch.device,
+    dtype: torch.dtype | None = None,
+) -> Plan:
+    architecture = catalogue().architecture(info)
+    arguments = {**info.config, **checked_config(architecture, info, config)}
+    return Plan(architecture, arguments, device, dtype, catalogue().maker(architecture))
+
+
+def _untrained(
+    info: ModelInfo,
+    config: dict[str, Any],
     num_classes: int | None,
     in_chans: int | None,
     device: torch.device,
     dtype: torch.dtype | None,
-    config: dict[str, Any],
 ) -> ZooModel:
-    info, checkpoint = _meant(name, pretrained, config)
-    saved = checkpoint.saved if checkpoint else None
-    architecture = catalogue().architecture(info)
-    config = {**(told_config(saved, architecture) if saved else {}), **config}
-    arguments = {**info.config, **checked_config(architecture, info, config)}
-    kind = dtype or (getattr(torch, saved.dtype) if saved else None)
-    plan = Plan(architecture, arguments, device, kind)
-    if checkpoint is None:
-        classes = info.num_classes if num_classes is None else num_classes
-        built = without_weights(plan, classes, in_chans or info.input.size[0])
-        spec, labels = info.input, None
-    else:
-        built, classes = _loaded(checkpoint, plan, info, in_chans)
-        spec, labels = checkpoint.input, label_names(checkpoint.labels, classes)
-    spec = _sized(spec, arguments.get("img_size"))
-    weights, sha256 = _stands_on(checkpoint)
+    plan = _plan(info, config, device, dtype)
+    classes = info.num_classes if num_classes is None else num_classes
+    channels = in_chans or info.input.size[0]
+    built = without_weights(plan, classes, channels)
+    return as_zoo_model(
+        built.module,
+        chain=built.chain,
+        info=info,
+        origin=Origin(catalogue().bare(info), config, None, None, classes, channels),
+        input=_shown(info.input, plan, channels),
+        labels=None,
+    )
+
+
+def _trained(
+    info: ModelInfo,
+    checkpoint: Checkpoint,
+    config: dict[str, Any],
+    in_chans: int | None,
+    device: torch.device,
+    dtype: torch.dtype | None,
+) -> ZooModel:
+    config = {**checkpoint.config(catalogue().architecture(info)), **config}
+    if dtype is None and checkpoint.dtype is not None:
+        dtype = getattr(torch, checkpoint.dtype)
+    plan = _plan(info, config, device, dtype)
+    if checkpoint.in_chans is not None:
+        in_chans = check_count("in_chans", checkpoint.in_chans, least=1)
+    built, classes = _loaded(checkpoint, plan, info, in_chans)
+    weights, sha256 = checkpoint.stands_on
+    channels = in_chans or checkpoint.input.size[0]
+    exact = checkpoint.in_chans is not None
     return as_zoo_model(
         built.module,
         chain=built.chain,
@@ -125,20 +201,12 @@ def _from_name(
             weights=weights,
             sha256=sha256,
             num_classes=classes,
-            in_chans=in_chans or spec.size[0],
-            trained=checkpoint is not None,
+            in_chans=channels,
+            trained=True,
         ),
-        input=spec.with_channels(in_chans) if in_chans else spec,
-        labels=labels,
+        input=checkpoint.input if exact else _shown(checkpoint.input, plan, channels),
+        labels=label_names(checkpoint.labels, classes),
     )
-
-
-def _sized(spec: InputSpec, side: Any) -> InputSpec:
-    """The input of a network that is built for pictures of a size: that of its `img_size`."""
-    if side is None:
-        return spec
-    height, width = side if isinstance(side, list | tuple) else (side, side)
-    return replace(spec, size=(spec.size[0], int(height), int(width)))
 
 
 def _loaded(
@@ -147,82 +215,21 @@ def _loaded(
     def read(module: nn.Module) -> dict[str, Tensor]:
         return checkpoint.tensors(plan.architecture, module, str(plan.device))
 
+    classes = info.num_classes if checkpoint.classes is None else checkpoint.classes
     return with_weights(
         plan,
         read,
-        classes=info.num_classes if checkpoint.classes is None else checkpoint.classes,
+        classes=check_count("num_classes", classes, least=0),
         in_chans=in_chans,
-        own_chans=checkpoint.input.size[0],
+        own_chans=checkpoint.in_chans or checkpoint.input.size[0],
         where=str(checkpoint.path),
     )
 
 
-def _stands_on(checkpoint: Checkpoint | None) -> tuple[str | None, str | None]:
-    """What a model's weights are for others: `pretrained`, and the sha256 of its file.
-
-    A folder on this machine is nothing for others; what it was itself tuned from is.
-    """
-    if checkpoint is None:
-        return None, None
-    if checkpoint.saved is None or not checkpoint.reference.startswith("file:"):
-        return checkpoint.reference, checkpoint.sha256
-    base = checkpoint.saved.base
-    if base is None:
-        return None, None
-    return base.name if "://" in base.name else base.name.partition(".")[2], base.sha256
-
-
-# --- which weights -------------------------------------------------------------------------------
-
-
-def _meant(
-    name: str, pretrained: bool | str | Path | None, config: Mapping[str, Any]
-) -> tuple[ModelInfo, Checkpoint | None]:
-    """The model and the checkpoint that a name and `pretrained` ask for."""
-    if "://" not in name:
-        named = catalogue().find(name)
-        architecture, info = catalogue().architecture(named.model), named.model
-        arguments = {**info.config, **checked_config(architecture, info, config)}
-        if config and (pretrained or named.weights):  # what cannot be built need not be fetched
-            plan = Plan(architecture, arguments, torch.device("cpu"))
-            outline(plan, info.num_classes, info.input.size[0])
-        return info, chosen_checkpoint(info, named.weights, pretrained)
-    if pretrained not in (None, True):
-        raise ZooError(f"{name} brings its own weights.", hint="Leave pretrained out.")
-    if names_file(name):
-        raise UnknownName(
-            f"{name} is a file of weights, and does not say of which model.",
-            hint=f'Name the model: create("resnet50", pretrained="{name}").',
-        )
-    checkpoint = of_repository(name)
-    assert checkpoint.saved is not None
-    return published_model(checkpoint.saved, name), checkpoint
-
-
-# --- from a path ---------------------------------------------------------------------------------
-
-
-def _run_at(
-    path: Path, pretrained: bool | str | Path | None, in_chans: int | None, config: dict[str, Any]
-) -> ZooModel | None:
-    """The model of the run at a path; None for an exported folder, which is a published model."""
-    if config or in_chans is not None or pretrained not in (None, True):
-        raise ZooError(
-            f"{path} brings its weights, configuration and channels with it.",
-            hint="Only num_classes, freeze_until, device and dtype go with a path.",
-        )
-    if not path.exists():
-        raise UnknownName(f"Nothing is at {path}.", hint="A name without ./ or / is a model's.")
-    if (path / CONFIG).exists():
-        return None
-    if (path / "recipe.toml").exists():
-        from zoo_core.weights.checkpoint import load_run
-
-        with torch.random.fork_rng(devices=[]):
-            return load_run(path)
-    raise WeightsError(
-        f"{path} is no run: it has no recipe.toml.",
-        hint=f'For a weights file, name the model: create("resnet50", pretrained="{path}").'
-        if path.suffix == ".safetensors" or (path / MODEL_FILE).exists()
-        else "zoo finetune leaves runs.",
-    )
+def _shown(spec: InputSpec, plan: Plan, channels: int) -> InputSpec:
+    """What a network wants to see that is built for so many channels, and for its `img_size`."""
+    side = plan.config.get("img_size")
+    if side is not None:
+        height, width = side if isinstance(side, list | tuple) else (side, side)
+        spec = replace(spec, size=(spec.size[0], int(height), int(width)))
+    return spec.with_channels(channels)

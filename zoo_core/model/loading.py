@@ -1,4 +1,4 @@
-"""Tensors that fit a module: classes, channels, ties, types and alignment."""
+"""The tensors of a checkpoint -> a module that holds them: classes, channels, ties and types."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from zoo_core.errors import WeightsError
 from zoo_core.model.build import Built, Plan, check_values, log, outline, unseen, why_plain
 from zoo_core.model.head import classifier
 from zoo_core.types import Stage
-from zoo_core.weights.tensors import ALIGNMENT
+from zoo_core.weights.channels import channels_in, with_channels
+from zoo_core.weights.tensors import ALIGNMENT, COUNTER, type_name, with_ties
 
 
 def with_weights(
@@ -31,12 +32,12 @@ def with_weights(
     """
     built = outline(plan, classes, in_chans or own_chans)
     tensors = _read(read, built.module, where)
-    found = _classes_in(tensors, built) or classes
-    if found != classes:
-        built = outline(plan, found, in_chans or own_chans)
+    actual = _classes_in(tensors, built) or classes
+    if actual != classes:
+        built = outline(plan, actual, in_chans or own_chans)
     first = next(stage for stage in built.chain.values() if stage.owns)
-    theirs = (in_chans and _channels_in(tensors, built.module, first)) or own_chans
-    tensors = _with_ties(tensors, built.module)
+    theirs = (in_chans and channels_in(tensors, built.module, first)) or own_chans
+    tensors = with_ties(tensors, built.module)
     fit = fitted(tensors, built.module, first, (theirs, in_chans or own_chans), where)
     if not why_plain(built.module):
         built.module.load_state_dict(aligned(fit, behind_pool(built.chain)), assign=True)
@@ -45,9 +46,9 @@ def with_weights(
             built.module.to(plan.device)  # counters of batches that the file lacks
     else:
         log.debug("%s is built plainly: not all it has is a checkpoint's", plan.architecture.name)
-        built = unseen(plan, found, in_chans or own_chans)
+        built = unseen(plan, actual, in_chans or own_chans)
         built.module.load_state_dict(fit)
-    return built, found
+    return built, actual
 
 
 def _read(
@@ -71,45 +72,10 @@ def _classes_in(tensors: Mapping[str, Tensor], built: Built) -> int | None:
     return int(weight.shape[0]) if weight is not None and weight.ndim else None
 
 
-def _channels_in(tensors: Mapping[str, Tensor], module: nn.Module, first: Stage) -> int | None:
-    """How many channels the checkpoint's own first convolution sees."""
-    for name, part in module.named_modules():
-        if isinstance(part, nn.Conv2d) and first.has(name):
-            weight = tensors.get(f"{name}.weight")
-            return weight.shape[1] if weight is not None and weight.ndim == 4 else None
-    return None
-
-
-def _with_ties(tensors: dict[str, Tensor], module: nn.Module) -> dict[str, Tensor]:
-    """The tensors, with every name of a tied parameter.
-
-    safetensors' save_model writes it under one of its names only.
-    """
-    named = list(module.named_parameters(remove_duplicate=False))
-    held = {id(parameter): tensors[name] for name, parameter in named if name in tensors}
-    ties = {name: held[id(p)] for name, p in named if name not in tensors and id(p) in held}
-    return {**tensors, **ties}
-
-
 def aligned(tensors: Mapping[str, Tensor], behind: Stage) -> dict[str, Tensor]:
     """The tensors; the convolutions of a stage begin where torch would let them begin."""
     crooked = [n for n, t in tensors.items() if t.ndim == 4 and t.data_ptr() % ALIGNMENT]
     return {**tensors, **{name: tensors[name].clone() for name in crooked if behind.has(name)}}
-
-
-def fit_channels(weight: Tensor, channels: int) -> Tensor:
-    """A convolution's weight (out, in, h, w) for another number of input channels.
-
-    One channel: the sum over colours. More: the colours in turn, rescaled so that equal channels
-    give equal outputs.
-    """
-    import torch
-
-    have = weight.shape[1]
-    if channels == 1:
-        return weight.sum(dim=1, keepdim=True)
-    index = torch.arange(channels, device=weight.device) % have
-    return weight.index_select(1, index) * (have / channels)
 
 
 def fitted(
@@ -126,44 +92,33 @@ def fitted(
     """
     own = model.state_dict()
     _check_keys(tensors, own, where)
-    theirs, ours = channels
-    fit: dict[str, Tensor] = {}
-    wrong: list[str] = []
-    for name, tensor in tensors.items():
-        want = own[name]
-        if tensor.shape != want.shape and _differs_in_channels(tensor, want, theirs, ours):
-            if first.has(name):
-                tensor = fit_channels(tensor, ours)
-        if tensor.shape != want.shape:
-            wrong.append(f"{name} is {list(tensor.shape)}, the model has {list(want.shape)}")
-        elif want.is_floating_point() and not tensor.is_floating_point():
-            wrong.append(f"{name} is {_type(tensor)}, the model has {_type(want)}")
-        else:
-            fit[name] = tensor if tensor.dtype == want.dtype else tensor.to(want.dtype)
+    if channels[0] != channels[1]:
+        tensors = with_channels(tensors, model, first, channels)
+    wrong = [fault for name, t in tensors.items() if (fault := _fault(name, t, own[name]))]
     if wrong:
         more = f", and {len(wrong) - 3} more" if len(wrong) > 3 else ""
         raise WeightsError(
             f"{where} does not fit: {'; '.join(wrong[:3])}{more}.",
             hint="These weights are of another model or configuration.",
         )
-    return fit
+    return {
+        name: tensor if tensor.dtype == own[name].dtype else tensor.to(own[name].dtype)
+        for name, tensor in tensors.items()
+    }
 
 
-def _type(tensor: Tensor) -> str:
-    return str(tensor.dtype).removeprefix("torch.")
-
-
-def _differs_in_channels(tensor: Tensor, want: Tensor, theirs: int, ours: int) -> bool:
-    if tensor.ndim != 4 or want.ndim != 4 or theirs == ours:
-        return False
-    same = tensor.shape[0] == want.shape[0] and tensor.shape[2:] == want.shape[2:]
-    return same and tensor.shape[1] == theirs and want.shape[1] == ours
+def _fault(name: str, tensor: Tensor, want: Tensor) -> str:
+    """How a tensor differs from what the model has under its name, or nothing."""
+    if tensor.shape != want.shape:
+        return f"{name} is {list(tensor.shape)}, the model has {list(want.shape)}"
+    if want.is_floating_point() and not tensor.is_floating_point():
+        return f"{name} is {type_name(tensor)}, the model has {type_name(want)}"
+    return ""
 
 
 def _check_keys(tensors: Mapping[str, Tensor], own: Mapping[str, Tensor], where: str) -> None:
     unexpected = [name for name in tensors if name not in own]
-    # torch itself fills this counter in, for checkpoints from before it existed
-    missing = [n for n in own if n not in tensors and not n.endswith("num_batches_tracked")]
+    missing = [name for name in own if name not in tensors and not name.endswith(COUNTER)]
     if missing or unexpected:
         parts = [_some("lacks", missing), _some("has unknown", unexpected)]
         raise WeightsError(

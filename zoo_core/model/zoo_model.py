@@ -102,15 +102,15 @@ class ZooModel(Freezable):
 
         `delta=True`: only what differs from the weights it came from. Raises PublishError.
         """
-        from zoo_core.publish.push import save_pretrained
+        import zoo_core as zoo  # publishing stands on models, so they reach it from the top
 
-        return save_pretrained(self, folder, delta=delta)
+        return zoo.save_pretrained(self, folder, delta=delta)
 
     def push_to_hub(self, repository: str, **how: Any) -> Pushed:
         """Publish this model as `OWNER/NAME`; `how`: the arguments of `zoo.push`."""
-        from zoo_core.publish.push import push
+        import zoo_core as zoo
 
-        return push(self, repository, **how)
+        return zoo.push(self, repository, **how)
 
     def summary(self) -> str:
         """A table of stages: output shape, parameters, trained or frozen.

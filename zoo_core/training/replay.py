@@ -9,7 +9,7 @@ from zoo_core.files import name_or_path
 from zoo_core.model.run import Run
 from zoo_core.runs.recipe import read_recipe
 from zoo_core.training.recipe import TABLES, VALIDATION
-from zoo_core.weights.checkpoint import without_plugin
+from zoo_core.weights.run_checkpoint import without_plugin
 
 
 def replay(

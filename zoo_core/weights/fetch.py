@@ -15,7 +15,16 @@ from zoo_core.types import Fetched, WeightsInfo
 from zoo_core.weights.hashes import Stamp, all_stamps, read_sha256
 from zoo_core.weights.lock import NAME, Pin, add_pins
 from zoo_core.weights.published import CONFIG
-from zoo_core.weights.sources import MODEL_FILE, local_file, shelf, split_reference, verified_file
+from zoo_core.weights.repository import of_repository, published_files
+from zoo_core.weights.sources import (
+    MODEL_FILE,
+    local_file,
+    names_file,
+    obtain,
+    shelf,
+    split_reference,
+    verified_file,
+)
 
 
 @dataclass(frozen=True)
@@ -92,8 +101,6 @@ def _changed_by_its_owner(stamp: Stamp, path: Path) -> bool:
 
 def _files(name: str) -> Iterator[Held]:
     """Every file that creating `name` needs, from the network or from here."""
-    from zoo_core.weights.checkpoint import names_file
-
     if "://" in name and not names_file(name):
         yield from _published(name)
         return
@@ -102,12 +109,9 @@ def _files(name: str) -> Iterator[Held]:
 
 
 def _published(name: str) -> Iterator[Held]:
-    from zoo_core.weights.checkpoint import of_repository, published_files
-
     checkpoint = of_repository(name)
-    assert checkpoint.saved is not None
     for filename in published_files(checkpoint.saved):
-        yield from _held(name, name, filename, verified_file(checkpoint.reference, filename))
+        yield from _held(name, name, filename, obtain(checkpoint.reference, filename))
     if checkpoint.base is not None and checkpoint.saved.base is not None:
         yield from _files(checkpoint.saved.base.name)
 

@@ -8,21 +8,17 @@ failing disk, is found by `zoo verify`, which reads everything again.
 from __future__ import annotations
 
 import hashlib
-import logging
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from zoo_core.cache import cache_folder
-from zoo_core.files import written
+from zoo_core.cache import cache_folder, recall, remember_if_possible
 from zoo_core.version import __version__
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-log = logging.getLogger(__name__)
 
 
 class Stamp(msgspec.Struct, frozen=True):
@@ -48,15 +44,12 @@ def sha256_of(path: Path, *, source: str = "") -> str:
     path = path.resolve()
     facts = path.stat()
     place = _place(path)
-    try:
-        stamp = msgspec.json.decode(place.read_bytes(), type=Stamp)
-    except (OSError, msgspec.MsgspecError):
-        stamp = None
+    stamp = recall(place, Stamp)
     if stamp is not None and (stamp.size, stamp.mtime_ns, stamp.inode) == _identity(path):
         return stamp.sha256
     digest = read_sha256(path)
     if _identity(path) == (facts.st_size, facts.st_mtime_ns, facts.st_ino):  # unchanged meanwhile
-        _write(place, Stamp(str(path), *_identity(path), digest, source))
+        remember_if_possible(place, Stamp(str(path), *_identity(path), digest, source))
     return digest
 
 
@@ -68,13 +61,8 @@ def read_sha256(path: Path) -> str:
 
 def all_stamps() -> Iterator[Stamp]:
     """Every stamp of this cache, by path; broken ones are left out."""
-    found = []
-    for place in cache_folder().glob("stamps/*.json"):
-        try:
-            found.append(msgspec.json.decode(place.read_bytes(), type=Stamp))
-        except (OSError, msgspec.MsgspecError):
-            continue
-    yield from sorted(found, key=lambda stamp: stamp.path)
+    stamps = (recall(place, Stamp) for place in cache_folder().glob("stamps/*.json"))
+    yield from sorted(filter(None, stamps), key=lambda stamp: stamp.path)
 
 
 def _identity(path: Path) -> tuple[int, int, int]:
@@ -85,19 +73,6 @@ def _identity(path: Path) -> tuple[int, int, int]:
 def _place(path: Path) -> Path:
     name = hashlib.blake2b(str(path).encode(), digest_size=16).hexdigest()
     return cache_folder() / "stamps" / f"{name}.json"
-
-
-def _write(place: Path, stamp: Stamp) -> None:
-    """A cache that cannot be written costs time, and is no reason to fail."""
-    try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        with written(place) as temporary:
-            temporary.write_bytes(msgspec.json.encode(stamp))
-    except OSError as error:
-        log.debug("no stamp for %s: %s", stamp.path, error)
-
-
-log = logging.getLogger(__name__)
 
 
 def tensor_digest(tensors: Mapping[str, Tensor]) -> str:
@@ -111,26 +86,20 @@ def tensor_digest(tensors: Mapping[str, Tensor]) -> str:
     """
     import torch
 
-    found = hashlib.sha256()
+    digest = hashlib.sha256()
     for name in sorted(tensors):
         tensor = tensors[name].detach().cpu().contiguous()
-        found.update(f"{name}\0{str(tensor.dtype)[6:]}\0{list(tensor.shape)}\0".encode())
-        found.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
-    return found.hexdigest()
+        digest.update(f"{name}\0{str(tensor.dtype)[6:]}\0{list(tensor.shape)}\0".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
 def remembered_digest(files: tuple[str, ...], compute: Callable[[], str]) -> str:
     """A digest by the sha256 of the files behind the tensors: computed once, then looked up."""
     key = hashlib.sha256("\0".join((__version__, *files)).encode()).hexdigest()
     place = cache_folder() / "digests" / key
-    try:
-        return place.read_text(encoding="ascii")
-    except (OSError, UnicodeDecodeError):
+    digest = recall(place, str)
+    if digest is None:
         digest = compute()
-    try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        with written(place) as temporary:
-            temporary.write_text(digest, encoding="ascii")
-    except OSError as error:
-        log.debug("the digest is not remembered: %s", error)
+        remember_if_possible(place, digest)
     return digest

@@ -16,7 +16,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 
-from zoo_core.cache import cache_folder, locked, unwritable
+from zoo_core.cache import cache_folder, locked, recall, remember, unwritable
 from zoo_core.errors import WeightsError
 from zoo_core.files import written
 from zoo_core.weights.hashes import sha256_of
@@ -63,8 +63,8 @@ def _is_script(path: Path) -> bool:
         if file.read(2) != b"PK":
             return False
     try:
-        with zipfile.ZipFile(path) as held:
-            return any(name.endswith("/constants.pkl") for name in held.namelist())
+        with zipfile.ZipFile(path) as archive:
+            return any(name.endswith("/constants.pkl") for name in archive.namelist())
     except (zipfile.BadZipFile, OSError, ValueError) as error:
         raise WeightsError(
             f"{path} is damaged or cut short.", hint="Copy or download it again."
@@ -74,10 +74,10 @@ def _is_script(path: Path) -> bool:
 def _unsafe(path: Path, text: str) -> list[str]:
     """What a pickle names that is no plain data; nothing in it is run."""
     try:
-        found = torch.serialization.get_unsafe_globals_in_checkpoint(path)
+        names = torch.serialization.get_unsafe_globals_in_checkpoint(path)
     except Exception:  # it reads zip files only
-        found = []
-    return sorted(found) or re.findall(r"GLOBAL (\S+)", text)[:1]
+        names = []
+    return sorted(names) or re.findall(r"GLOBAL (\S+)", text)[:1]
 
 
 class _Conversion(msgspec.Struct, frozen=True):
@@ -93,18 +93,17 @@ def converted(path: Path, sha256: str, source: str) -> Path:
     Raises WeightsError for what is no plain checkpoint, and where the cache cannot be written.
     """
     with locked(f"convert {sha256}"):
-        held = held_conversion(sha256)
-        if held is not None:
-            return held
-        tensors = read_checkpoint(path)
+        made = conversion_of(sha256)
+        if made is not None:
+            return made
+        tensors = state_dict_in(load_pickle(path), path)
         place = _place(sha256)
         try:
             place.parent.mkdir(parents=True, exist_ok=True)
             with written(place) as temporary:
                 save_file(tensors, temporary, metadata={"format": "pt"})
             facts = _Conversion(sha256_of(place, source=source), source)
-            with written(place.with_suffix(".json")) as temporary:
-                temporary.write_bytes(msgspec.json.encode(facts))
+            remember(place.with_suffix(".json"), facts)
         except OSError as error:
             raise unwritable(place.parent, error) from error
         except SafetensorError as error:  # a full disk, as safetensors says it
@@ -112,40 +111,33 @@ def converted(path: Path, sha256: str, source: str) -> Path:
         return place
 
 
-def held_conversion(sha256: str) -> Path | None:
+def conversion_of(sha256: str) -> Path | None:
     """The conversion of the file with this sha256, where it is here and whole."""
     place = _place(sha256)
+    facts = recall(place.with_suffix(".json"), _Conversion)
     try:
-        facts = msgspec.json.decode(place.with_suffix(".json").read_bytes(), type=_Conversion)
-        whole = sha256_of(place) == facts.sha256
-    except (OSError, msgspec.MsgspecError):
+        return place if facts is not None and sha256_of(place) == facts.sha256 else None
+    except OSError:
         return None
-    return place if whole else None
 
 
-def read_checkpoint(path: Path) -> dict[str, Tensor]:
-    """The tensors of a pickled state dict, also where it lies under `state_dict` or `model`.
+def state_dict_in(content: Any, path: Path) -> dict[str, Tensor]:
+    """The tensors of a state dict, whole and apart, also where it lies under one of the usual keys.
 
-    Raises WeightsError for whatever else is in there: optimizers, whole modules, code.
+    `content`: what a pickle holds. Raises WeightsError for whatever else is in there: optimizers,
+    whole modules, code.
     """
-    return state_dict_in(load_pickle(path), path)
-
-
-def state_dict_in(found: Any, path: Path) -> dict[str, Tensor]:
-    """The state dict of a checkpoint, its tensors whole and apart. Raises WeightsError."""
-    import torch
-
     for key in ("state_dict", "model"):
-        if isinstance(found, dict) and isinstance(found.get(key), dict):
-            found = found[key]
-    held = found if isinstance(found, dict) else {}
-    other = [name for name, value in held.items() if not isinstance(value, torch.Tensor)]
-    if not held or other:
+        if isinstance(content, dict) and isinstance(content.get(key), dict):
+            content = content[key]
+    state = content if isinstance(content, dict) else {}
+    other = [name for name, value in state.items() if not isinstance(value, torch.Tensor)]
+    if not state or other:
         what = f"it holds {', '.join(map(str, other[:3]))}" if other else "it is none"
         raise WeightsError(
             f"{path} is no plain state dict: {what}.", hint=f"Try: zoo convert {path} --model NAME"
         )
-    return {str(name): value.detach().contiguous().clone() for name, value in held.items()}
+    return {str(name): value.detach().contiguous().clone() for name, value in state.items()}
 
 
 def _place(sha256: str) -> Path:

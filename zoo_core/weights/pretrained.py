@@ -8,14 +8,12 @@ from zoo_core.cache import using_cache
 from zoo_core.errors import UnknownName, WeightsError
 from zoo_core.plugins.catalogue import catalogue
 from zoo_core.types import ModelInfo, WeightsInfo
-from zoo_core.weights.checkpoint import (
-    Checkpoint,
-    names_file,
-    of_repository,
-    of_weights,
-    published_model,
-)
+from zoo_core.weights.checkpoint import Checkpoint, of_weights
 from zoo_core.weights.published import CONFIG
+from zoo_core.weights.repository import PublishedCheckpoint, of_repository, published_model
+from zoo_core.weights.sources import names_file
+
+_ENDINGS = (".safetensors", ".pth", ".pt", ".bin", ".ckpt")
 
 
 def is_path(name: str | Path) -> bool:
@@ -30,9 +28,9 @@ def brings_weights(name: str | Path) -> bool:
 
 def checkpoint_of(info: ModelInfo, weights: str) -> Checkpoint:
     """The checkpoint behind the `weights` of an Origin."""
-    found = chosen_checkpoint(info, None, weights)
-    assert found is not None
-    return found
+    checkpoint = chosen_checkpoint(info, None, weights)
+    assert checkpoint is not None
+    return checkpoint
 
 
 def chosen_checkpoint(
@@ -82,8 +80,7 @@ def _by_path(info: ModelInfo, named: WeightsInfo | None, path: Path) -> Checkpoi
     return of_weights(WeightsInfo(tag="", source=f"file:{path}", input=info.input))
 
 
-def _of_model(info: ModelInfo, checkpoint: Checkpoint) -> Checkpoint:
-    assert checkpoint.saved is not None
+def _of_model(info: ModelInfo, checkpoint: PublishedCheckpoint) -> Checkpoint:
     other = published_model(checkpoint.saved, checkpoint.reference)
     if (other.name, other.distribution) != (info.name, info.distribution):
         raise WeightsError(
@@ -91,9 +88,6 @@ def _of_model(info: ModelInfo, checkpoint: Checkpoint) -> Checkpoint:
             hint=f'create("{checkpoint.reference}") builds what it holds.',
         )
     return checkpoint
-
-
-_ENDINGS = (".safetensors", ".pth", ".pt", ".bin", ".ckpt")
 
 
 def expanded(path: Path) -> Path:

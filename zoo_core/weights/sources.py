@@ -1,4 +1,4 @@
-"""reference -> source plugin -> local file -> verified.
+"""A reference -> its source -> a local file that has the bytes it should have.
 
 Where a sha256 is known, from the manifest or from `zoo.lock`, the file must have it. Where none is,
 the first fetch is compared with what the source itself states, and noted in the lock.
@@ -17,7 +17,7 @@ from zoo_core.plugins.catalogue import catalogue
 from zoo_core.types import Fetched, WeightsInfo
 from zoo_core.weights.hashes import sha256_of
 from zoo_core.weights.lock import Pin, add_pins, lock_in_use, pin_of
-from zoo_core.weights.pickles import converted, held_conversion, is_pickle
+from zoo_core.weights.pickles import PICKLES, conversion_of, converted, is_pickle
 
 MODEL_FILE = "model.safetensors"
 
@@ -36,50 +36,69 @@ def split_reference(reference: str) -> tuple[str, str]:
     return scheme, rest if scheme == "file" else rest.removeprefix("//")
 
 
+def names_file(reference: str) -> bool:
+    """Whether a reference means a file of weights; otherwise it means a published model."""
+    suffix = PurePosixPath(reference.partition("@")[2].partition("/")[2] or reference).suffix
+    return suffix.lower() in (".safetensors", *PICKLES)
+
+
 def local_file(weights: WeightsInfo, *, progress: bool = True) -> Fetched:
-    """The weights as a verified safetensors file here; `sha256` is that of the source's own file.
+    """The weights as a verified safetensors file here. Raises as `obtain`."""
+    return obtain(weights.source, None, weights.sha256, progress=progress)
+
+
+def obtain(
+    reference: str, filename: str | None, sha256: str | None = None, *, progress: bool = True
+) -> Fetched:
+    """A verified file here: with this sha256, else with the pinned one, else with the source's own.
+
+    `filename`: a file of a published model; None for weights that the reference itself names. Those
+    come as safetensors, whatever they were, with the sha256 of the source's own file; and they are
+    pinned, where nothing has said yet which bytes they are.
 
     Raises SourceError where the source cannot give it, NotCached when offline, HashMismatch where
     its bytes are not the pinned ones, WeightsError for a file that is no checkpoint.
     """
-    pin = None if weights.sha256 else pin_of(weights.source)
-    expected = weights.sha256 or (pin.sha256 if pin else None)
-    if expected is not None:
-        held = held_conversion(expected)
-        if held is not None:
-            return Fetched(held, expected, pinned=pin.pinned if pin else weights.source)
-    reference = pin.pinned if pin else weights.source
-    fetched = verified_file(reference, MODEL_FILE, expected, progress=progress)
+    pin = None if sha256 else pin_of(reference)
+    pinned = pin.pinned if pin else reference
+    if filename is not None:
+        return verified_file(pinned, filename, sha256, progress=progress)
+    expected = pin.sha256 if pin else sha256
+    made = conversion_of(expected) if expected else None
+    if made is not None:
+        return Fetched(made, expected, pinned=pinned)
+    fetched = verified_file(pinned, MODEL_FILE, expected, progress=progress)
     assert fetched.sha256 is not None
     if expected is None and fetched.disposable:
-        pin = Pin(fetched.sha256, fetched.pinned or weights.source)
-        add_pins(lock_in_use(), {weights.source: pin})
-    if is_pickle(fetched.path):
-        return _as_safetensors(fetched, weights.source)
-    return fetched
+        pin = Pin(fetched.sha256, fetched.pinned or reference)
+        add_pins(lock_in_use(), {reference: pin})
+    return _as_safetensors(fetched, reference) if is_pickle(fetched.path) else fetched
+
+
+# --- one step each -------------------------------------------------------------------------------
 
 
 def verified_file(
     reference: str, filename: str, expected: str | None = None, *, progress: bool = True
 ) -> Fetched:
-    """A file from its source, its sha256 compared with the expected one, else with the source's.
+    """A file, its sha256 compared with the expected one, else with what the source says; no pins.
 
-    A copy with other bytes is removed and fetched once more. Raises as `local_file`.
+    A copy with other bytes is removed and fetched once more. Raises as `obtain`.
     """
     for attempt in (1, 2):
-        fetched = obtained(reference, filename, progress=progress)
-        found = _digest(fetched.path, reference)
+        fetched = fetched_file(reference, filename, progress=progress)
+        actual = _digest(fetched.path, reference)
         wanted = expected or fetched.sha256
-        if wanted is None or found == wanted:
-            return replace(fetched, sha256=found)
+        if wanted is None or actual == wanted:
+            return replace(fetched, sha256=actual)
         if attempt == 2 or not fetched.disposable or is_offline():
-            raise _mismatch(fetched, found, wanted, reference)
-        log.warning("%s came with sha256 %s, not %s: fetching it again", reference, found, wanted)
+            raise _mismatch(fetched, actual, wanted, reference)
+        log.warning("%s came with sha256 %s, not %s: fetching it again", reference, actual, wanted)
         _remove(fetched.path)
     raise AssertionError("the second attempt returns or raises")
 
 
-def obtained(reference: str, filename: str, *, progress: bool = True) -> Fetched:
+def fetched_file(reference: str, filename: str, *, progress: bool = True) -> Fetched:
     """A file as its source gives it, not verified; what `zoo fetch --to` wrote comes first."""
     kept = shelf(reference, filename)
     if kept.is_file():
@@ -120,9 +139,9 @@ def _digest(path: Path, reference: str) -> str:
         raise WeightsError(f"{path} cannot be read: {error.strerror}.") from error
 
 
-def _mismatch(fetched: Fetched, found: str, wanted: str, reference: str) -> HashMismatch:
+def _mismatch(fetched: Fetched, actual: str, wanted: str, reference: str) -> HashMismatch:
     return HashMismatch(
-        f"{fetched.path} from {reference} has sha256 {found}, not the expected {wanted}.",
+        f"{fetched.path} from {reference} has sha256 {actual}, not the expected {wanted}.",
         hint="It is damaged, or is another file than it was. Do not use it."
         if fetched.disposable
         else "It is damaged, or is another file than the one that was measured: replace it.",
@@ -141,7 +160,7 @@ def _remove(path: Path) -> None:
 
 def _as_safetensors(fetched: Fetched, source: str) -> Fetched:
     assert fetched.sha256 is not None
-    place = converted(fetched.path, fetched.sha256, source)
+    path = converted(fetched.path, fetched.sha256, source)
     if fetched.disposable:
         _remove(fetched.path)  # nothing reads the pickle again
-    return replace(fetched, path=place, disposable=False)
+    return replace(fetched, path=path, disposable=False)

@@ -1,4 +1,4 @@
-"""A safetensors file -> tensors that fit a model. No pickle is ever read here."""
+"""Tensors by name: out of a safetensors file, never a pickle; what ties and types they have."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from safetensors.torch import load_file
 from zoo_core.errors import WeightsError
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
 ALIGNMENT = 64  # bytes; what torch gives its own tensors
+COUNTER = "num_batches_tracked"  # torch fills it in, for checkpoints from before it existed
 
 
 def read_tensors(path: Path, device: str = "cpu") -> dict[str, Tensor]:
@@ -55,3 +56,19 @@ def _is_linear(name: str, tensors: Mapping[str, Tensor]) -> bool:
     tensor = tensors[name]
     pointwise = tensor.ndim == 4 and tensor.shape[2:] == (1, 1)
     return tensor.ndim == 2 or (pointwise and f"{name.removesuffix('weight')}bias" in tensors)
+
+
+def with_ties(tensors: Mapping[str, Tensor], module: nn.Module) -> dict[str, Tensor]:
+    """The tensors, with every name of a parameter that the module ties.
+
+    safetensors' save_model writes it under one of its names only.
+    """
+    named = list(module.named_parameters(remove_duplicate=False))
+    written = {id(parameter): tensors[name] for name, parameter in named if name in tensors}
+    ties = {name: written[id(p)] for name, p in named if name not in tensors and id(p) in written}
+    return {**tensors, **ties}
+
+
+def type_name(tensor: Tensor) -> str:
+    """Its type as a manifest or a message has it: `float32`."""
+    return str(tensor.dtype).removeprefix("torch.")

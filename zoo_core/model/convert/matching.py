@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from zoo_core.errors import WeightsError
 from zoo_core.model.convert.misfit import shaped
-from zoo_core.model.convert.names import COUNTER, Names, starts, under
+from zoo_core.model.convert.names import Names, starts, under
+from zoo_core.weights.tensors import COUNTER
 
 
 def common_prefix(names: Names) -> str:

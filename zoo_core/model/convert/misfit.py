@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from zoo_core.errors import WeightsError, closest
-from zoo_core.model.convert.names import COUNTER, Names
+from zoo_core.model.convert.names import Names
+from zoo_core.weights.tensors import COUNTER
 
 
 def check_complete(names: Names, by_order: bool) -> None:

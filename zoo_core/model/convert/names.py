@@ -11,8 +11,6 @@ from torch import Tensor
 from zoo_core.errors import WeightsError
 from zoo_core.model.convert.outline import Outline
 
-COUNTER = "num_batches_tracked"  # torch itself fills it in, for checkpoints from before it existed
-
 
 class Rule(NamedTuple):
     """One thing that was done to names: to how many tensors, and one name before and after."""

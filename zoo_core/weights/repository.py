@@ -1,0 +1,151 @@
+"""A published model as a checkpoint: a repository, or an exported folder, with a config.json."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from zoo_core.errors import PluginError, UnknownName, WeightsError
+from zoo_core.plugins.catalogue import catalogue
+from zoo_core.plugins.known import how_to_get
+from zoo_core.types import Architecture, ModelInfo, WeightsInfo
+from zoo_core.weights.checkpoint import Checkpoint, of_weights
+from zoo_core.weights.config_json import read_config
+from zoo_core.weights.hashes import remembered_digest, tensor_digest
+from zoo_core.weights.lock import pin_of
+from zoo_core.weights.published import CONFIG, Base, Saved
+from zoo_core.weights.sources import names_file, obtain, split_reference
+from zoo_core.weights.tensors import read_tensors
+from zoo_core.weights.timm_layout import told_config
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+DEEPEST = 8  # deltas on deltas; a longer chain is a loop, or should be pushed whole
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublishedCheckpoint(Checkpoint):
+    """The weights of a published model: whole, or a delta on its base."""
+
+    saved: Saved
+
+    @property
+    def dtype(self) -> str:
+        return self.saved.dtype
+
+    @property
+    def stands_on(self) -> tuple[str | None, str | None]:
+        """A folder on this machine is nothing for others; what it was itself tuned from is."""
+        if not self.reference.startswith("file:"):
+            return super().stands_on
+        base = self.saved.base
+        if base is None:
+            return None, None
+        return base.name if "://" in base.name else base.name.partition(".")[2], base.sha256
+
+    def config(self, architecture: Architecture) -> dict[str, Any]:
+        return told_config(self.saved, architecture)
+
+    def tensors(
+        self, architecture: Architecture, model: nn.Module, device: str
+    ) -> dict[str, Tensor]:
+        if self.base is None:
+            return super().tensors(architecture, model, device)
+        own = read_tensors(self.path, device)
+        assert self.saved.base is not None
+        below = self.base.tensors(architecture, model, device)
+        _check_base(below, self.base, self.saved.base, self.reference)
+        kept = {n: t for n, t in below.items() if n not in self.saved.base.dropped}
+        return {**kept, **own}
+
+
+def of_repository(reference: str, depth: int = 0) -> PublishedCheckpoint:
+    """The checkpoint of a published model: `hf://owner/repository[@revision]`, or `file:FOLDER`.
+
+    Raises WeightsError for a config.json that is none, and as `obtain` for each file.
+    """
+    config = obtain(reference, CONFIG)
+    saved = read_config(config.path, reference)
+    pinned = config.pinned or reference
+    pin = pin_of(reference)
+    tensors = obtain(pinned, saved.file, pin.sha256 if pin else saved.sha256)
+    base = _base(saved.base, reference, depth) if saved.format == "delta" and saved.base else None
+    return PublishedCheckpoint(
+        reference=pinned,
+        path=tensors.path,
+        sha256=tensors.sha256,
+        input=saved.spec,
+        classes=saved.num_classes,
+        labels=saved.labels,
+        license=saved.license,
+        saved=saved,
+        base=base,
+    )
+
+
+def published_model(saved: Saved, reference: str) -> ModelInfo:
+    """The installed model that a config.json names. Raises PluginError with what to install."""
+    of_timm = saved.distribution == "timm"
+    for name in [saved.model, f"timm/{saved.model}"] if of_timm else [saved.model]:
+        try:
+            model = catalogue().find(name).model
+        except UnknownName as error:
+            missing = error
+        else:
+            if model.official or not of_timm or name != saved.model:
+                return model
+    raise PluginError(
+        f'{reference} is a "{saved.model}" of {saved.distribution} {saved.version}, which is not '
+        "installed here.".replace("  ", " "),
+        hint=how_to_get(saved.model, saved.distribution),
+    ) from missing
+
+
+def published_files(saved: Saved) -> tuple[str, ...]:
+    """The files of a published model that create() needs."""
+    return (CONFIG, saved.file)
+
+
+# --- the base of a delta -------------------------------------------------------------------------
+
+
+def _base(base: Base, reference: str, depth: int) -> Checkpoint:
+    if depth >= DEEPEST:
+        raise WeightsError(f"{reference} is a delta on a delta on …, more than {DEEPEST} deep.")
+    if "://" in base.name:
+        _check_place(base.name, reference)
+        if names_file(base.name):
+            below = of_weights(WeightsInfo(tag="", source=base.name, sha256=base.sha256))
+        else:
+            below = of_repository(base.name, depth + 1)
+    else:
+        named = catalogue().find(base.name)
+        if named.weights is None:
+            raise WeightsError(f"{reference} stands on {base.name!r:.80}, which names no weights.")
+        below = of_weights(replace(named.weights, sha256=base.sha256))
+    if below.sha256 != base.sha256:
+        expected = f"{base.name} with sha256 {base.sha256}"
+        raise WeightsError(f"{reference} stands on {expected}; it now has {below.sha256}.")
+    return below
+
+
+def _check_place(base: str, reference: str) -> None:
+    """A config.json may lead to another repository of its own source, and to nothing else."""
+    scheme = split_reference(base)[0]
+    published = split_reference(reference)[0]
+    if catalogue().publisher(scheme) is None or published not in (scheme, "file"):
+        raise WeightsError(f"{reference} stands on {base!r:.80}, which a config.json may not name.")
+
+
+def _check_base(
+    tensors: Mapping[str, Tensor], below: Checkpoint, wanted: Base, reference: str
+) -> None:
+    digest = remembered_digest(below.files, lambda: tensor_digest(tensors))
+    if digest != wanted.digest:
+        expected = f"{wanted.name} with the digest {wanted.digest[:16]}…"
+        raise WeightsError(
+            f"{reference} stands on {expected}, and what is here has {digest[:16]}….",
+            hint="It was made with another version of zoo, or of the plugin: see its card.",
+        )

@@ -1,0 +1,126 @@
+"""A run as a checkpoint: what its recipe says of the model, and its best weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from zoo_core.errors import PluginError, RecipeError, UnknownName, WeightsError, ZooError
+from zoo_core.plugins.catalogue import catalogue
+from zoo_core.plugins.known import how_to_get
+from zoo_core.runs.recipe import BEST, RECIPE, read_recipe
+from zoo_core.types import Architecture, InputSpec, ModelInfo
+from zoo_core.weights.channels import channels_in, with_channels
+from zoo_core.weights.checkpoint import Checkpoint
+from zoo_core.weights.pretrained import chosen_checkpoint
+from zoo_core.weights.tensors import read_tensors
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunCheckpoint(Checkpoint):
+    """The best weights of a run: a delta on what it was tuned from, where others can have that."""
+
+    model: ModelInfo
+    arguments: Mapping[str, Any]
+    classes: int
+    in_chans: int
+
+    @property
+    def dtype(self) -> str | None:
+        return self.base.dtype if self.base else None
+
+    @property
+    def stands_on(self) -> tuple[str | None, str | None]:
+        return self.base.stands_on if self.base else (None, None)
+
+    def config(self, architecture: Architecture) -> dict[str, Any]:
+        below = self.base.config(architecture) if self.base else {}
+        return {**below, **self.arguments}
+
+    def tensors(
+        self, architecture: Architecture, model: nn.Module, device: str
+    ) -> dict[str, Tensor]:
+        own = read_tensors(self.path, device)
+        self._check(own, model)
+        if self.base is None:
+            return own
+        below = self.base.tensors(architecture, model, device)
+        first = next(stage for stage in architecture.stages(model) if stage.owns)
+        theirs = channels_in(below, model, first) or self.base.input.size[0]
+        rest = {name: tensor for name, tensor in below.items() if name not in own}
+        return {**with_channels(rest, model, first, (theirs, self.in_chans)), **own}
+
+    def _check(self, own: Mapping[str, Tensor], model: nn.Module) -> None:
+        state = model.state_dict()
+        wrong = [n for n, t in own.items() if n not in state or state[n].shape != t.shape]
+        wrong += [name for name in state if self.base is None and name not in own]
+        if wrong:
+            raise WeightsError(f"{self.path} does not fit its recipe: {', '.join(wrong[:3])}.")
+
+
+def of_run(folder: Path) -> RunCheckpoint:
+    """The checkpoint of a run: a delta where its recipe names weights, else whole.
+
+    Raises RecipeError, WeightsError, and PluginError where the plugin of its model is not here.
+    """
+    told = read_recipe(folder)["model"]
+    if not (folder / BEST).exists():
+        raise WeightsError(
+            f"{folder} has no {BEST}: the run was stopped before its first epoch ended."
+        )
+    try:
+        model = catalogue().find(told["reference"]).model
+        base = chosen_checkpoint(model, None, told.get("weights", False))
+        labels = told.get("labels")
+        checkpoint = RunCheckpoint(
+            reference=f"file:{folder.absolute()}",
+            path=folder / BEST,
+            sha256=None,
+            in_chans=told["in_chans"],
+            input=_input(told["input"]),
+            classes=told["num_classes"],
+            labels=tuple(labels) if labels else None,
+            base=base,
+            model=model,
+            arguments=dict(told.get("config", {})),
+        )
+    except UnknownName as error:
+        raise without_plugin(told, folder, error) from error
+    except (KeyError, TypeError) as error:
+        raise RecipeError(f"{folder / RECIPE} lacks something in [model]: {error}.") from error
+    _check_base(checkpoint, told.get("sha256"), folder)
+    return checkpoint
+
+
+def without_plugin(told: Mapping[str, Any], folder: Path, error: UnknownName) -> ZooError:
+    """The error for a run whose model is unknown: its plugin may be gone. `told`: its [model]."""
+    distribution, _, its_version = str(told.get("plugin", "")).partition(" ")
+    if not distribution:
+        return error
+    return PluginError(
+        f'{folder} is a run of "{told["reference"]}" of {distribution} {its_version}, which is not '
+        "installed here.",
+        hint=how_to_get(str(told["reference"]), distribution),
+    )
+
+
+def _input(table: Mapping[str, Any]) -> InputSpec:
+    facts: dict[str, Any] = {
+        key: tuple(v) if isinstance(v, list) else v for key, v in table.items()
+    }
+    return InputSpec(**facts)
+
+
+def _check_base(checkpoint: RunCheckpoint, expected: str | None, folder: Path) -> None:
+    weights, sha256 = checkpoint.stands_on
+    if expected is not None and sha256 != expected:
+        raise WeightsError(
+            f"{folder} stands on weights with sha256 {expected}, and "
+            f"{catalogue().bare(checkpoint.model)}.{weights} now has {sha256}.",
+            hint="Install the version of zoo that the recipe names.",
+        )
