@@ -56,11 +56,11 @@ def test_it_is_a_plain_loop_bit_for_bit(optimizer):
 def test_a_schedule_goes_deeper_step_by_step(monkeypatch):
     model = zoo.create("lenet5", pretrained=True)
     rates = []
-    from zoo_core.training import session
+    from zoo_core.training import phase
 
-    make = session.make_optimizer
+    make = phase.make_optimizer
     monkeypatch.setattr(
-        session, "make_optimizer", lambda *given: rates.append(make(*given)) or rates[-1]
+        phase, "make_optimizer", lambda *given: rates.append(make(*given)) or rates[-1]
     )
     given = {"schedule": [("head", 1), ("fc1", 2), ("conv1", 1)], "lr": 0.01}
     run = zoo.finetune(model, DIGITS, **given, **QUIET)

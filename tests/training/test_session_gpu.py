@@ -5,7 +5,7 @@ import torch
 
 import zoo_core as zoo
 from zoo_core.data.opening import open_data
-from zoo_core.training import session, step
+from zoo_core.training import step
 
 pytestmark = [
     pytest.mark.gpu,
@@ -57,7 +57,7 @@ def test_the_loop_never_waits_for_the_device(cache, monkeypatch):
         finally:
             torch.cuda.set_sync_debug_mode("default")
 
-    monkeypatch.setattr(session.Stepper, "step", watched)
+    monkeypatch.setattr(step.Stepper, "step", watched)
     assert losses(freeze_until="fc1", cache=cache, regularizers=["l2-sp", "ema"])[-1] < 1.0
 
 

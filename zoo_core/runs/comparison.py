@@ -188,15 +188,18 @@ def differences(recipes: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
     {'train.lr': [0.1, 0.2]}
     """
     came_out = ("result.", "cost.")
-    flat = [{k: v for k, v in _flat(recipe) if not k.startswith(came_out)} for recipe in recipes]
+    flat = [
+        {k: v for k, v in flattened(recipe) if not k.startswith(came_out)} for recipe in recipes
+    ]
     keys = dict.fromkeys(key for one in flat for key in one)
     values = {key: [one.get(key) for one in flat] for key in keys}
     return {key: own for key, own in values.items() if any(value != own[0] for value in own)}
 
 
-def _flat(value: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
+def flattened(value: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
+    """Tables within tables as dotted keys with their values."""
     for key, item in value.items():
         if isinstance(item, Mapping):
-            yield from _flat(item, f"{prefix}{key}.")
+            yield from flattened(item, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", item

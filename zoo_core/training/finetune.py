@@ -2,43 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
-
-from zoo_core.data.loader import readers_watched
-from zoo_core.data.opening import open_data
-from zoo_core.data.samples import seeded
-from zoo_core.errors import RecipeError
-from zoo_core.inference.matching import matched, refuse_wrong_size
 from zoo_core.model.run import Run
 from zoo_core.model.zoo_model import ZooModel
-from zoo_core.regularize.by_name import regularizers as stack_of
 from zoo_core.regularize.regularizer import Regularizer
-from zoo_core.runs.folder import RunFolder, new_folder
-from zoo_core.runs.recipe import RECIPE, SCHEMA, read_recipe
-from zoo_core.training.cache.decision import refuse_cache
-from zoo_core.training.distributed import Processes
-from zoo_core.training.loaders import augmented
-from zoo_core.training.preparing import are_new, model_for, refuse_other_scores, split
-from zoo_core.training.recipe import (
-    listed,
-    objects,
-    refuse_another,
-    sha256_of_run,
-    shown,
-    shown_data,
-    shown_list,
-    shown_model,
-    versions_here,
-)
+from zoo_core.training.console import Console
+from zoo_core.training.preparing import prepared
+from zoo_core.training.recipe import recipe_of
+from zoo_core.training.request import Request, listed
+from zoo_core.training.same_recipe import recorded, refuse_another
 from zoo_core.training.session import Session
 from zoo_core.training.settings import Settings
 from zoo_core.training.tracking import Tracker
-from zoo_core.training.what_trains import apply
 
 
 def finetune(
@@ -129,134 +107,20 @@ def finetune(
     True
     """
     settings = Settings(
-        epochs=epochs,
-        batch_size=batch_size,
-        lr=lr,
-        optimizer=optimizer,
-        freeze_until=freeze_until,
-        train=train,
-        schedule=schedule,
-        augment=augment,
-        cache=cache,
-        head=head,
-        precision=precision,
-        compile=compile,
-        seed=seed,
-        workers=workers,
-        lr_schedule=lr_schedule,
-        warmup=warmup,
-        layer_decay=layer_decay,
-        accumulate=accumulate,
-        balance=balance,
-        channels_last=channels_last,
-        checkpointing=checkpointing,
-    )
+        freeze_until=freeze_until, train=train, schedule=schedule, epochs=epochs,
+        lr=lr, optimizer=optimizer, lr_schedule=lr_schedule, warmup=warmup, layer_decay=layer_decay,
+        batch_size=batch_size, accumulate=accumulate, augment=augment, balance=balance,
+        cache=cache, head=head, precision=precision, compile=compile, channels_last=channels_last,
+        checkpointing=checkpointing, seed=seed, workers=workers,
+    )  # fmt: skip
     settings.check()
-    if isinstance(regularizers, Iterator):  # to be gone through twice
-        regularizers = list(regularizers)
-    stack = stack_of(regularizers)
-    are_new(stack)
-    if cache is True:
-        refuse_cache(stack)
-    if val is False:
-        stack.refuse_without_validation(hint="Leave val=False (--no-val) out.")
-    if resume and out in (None, False):
-        raise RecipeError("resume=True needs the folder of the run.", hint="Give it as out=.")
-    processes = Processes()
-    reading: dict[str, Any] = {"unreadable": unreadable, "progress": progress and processes.main}
-    train_set, val_set = split(open_data(data, **reading), val, seed, **reading)
-    if train_set.multilabel:
-        stack.refuse_several_labels()
-    folder = _folder(out, resume, model, data, processes)
-    devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
-    with _cleared(folder), torch.random.fork_rng(devices=devices):
-        torch.manual_seed(seed)
-        tuned = model_for(model, train_set, config or {})
-        start: dict[str, Any] = {"model": shown_model(model), "weights": tuned.origin.weights}
-        start |= {
-            "sha256": tuned.origin.sha256 or sha256_of_run(model),
-            "config": dict(config) if config else None,
-        }
-        if tuned.labels is None and train_set.num_classes == tuned.num_outputs:
-            tuned.labels = train_set.classes
-        train_set = matched(train_set, tuned.labels, tuned.num_outputs)
-        val_set = matched(val_set, tuned.labels, tuned.num_outputs) if val_set else None
-        refuse_wrong_size(tuned, train_set.read(0))
-        if config:
-            refuse_other_scores(tuned, config)
-        if schedule is None and settings.phases()[0].what:
-            apply(tuned, settings.phases()[0].what)
-        how = settings.resolved(augmented(augment, tuned, train_set), processes.device)
-        how |= {"regularizers": shown_list(listed(regularizers)), "unreadable": unreadable}
-        if schedule is None and train is None and tuned._freezing is not None:
-            how["freeze_until"] = tuned._freezing.layer
-        told = {
-            "schema": SCHEMA,
-            "model": {},
-            "start": start | {"object": objects(model, data, val, listed(regularizers))},
-            "data": shown_data(data, val, train_set, val_set),
-            "train": how,
-            "versions": versions_here(),
-        }
-        if folder is not None and resume:
-            recipe = processes.first(lambda: _earlier(folder.path)) or recipe
-        if recipe is not None:
-            refuse_another(folder.path if folder else Path(), recipe, told)
-        if processes.rank:  # dropout of its own on each process
-            torch.manual_seed(seeded(seed, processes.rank).seed)
-        session = Session(
-            tuned,
-            train_set,
-            val_set,
-            settings,
-            stack,
-            processes,
-            recipe=told,
-            folder=folder,
-            tracker=Tracker(tracker if processes.main else None, folder.path if folder else None),
-            progress=progress,
-        )
-        with readers_watched(), contextlib.closing(session):
-            return session.run(resume=resume)
-
-
-# --- data and model ------------------------------------------------------------------------------
-
-
-def _folder(
-    out: str | Path | Literal[False] | None,
-    resume: bool,
-    model: Any,
-    data: Any,
-    processes: Processes,
-) -> RunFolder | None:
-    """Where the run is written, the same for all processes."""
-    if out is False:
-        return None
-
-    def made() -> RunFolder:
-        if out is not None:
-            return RunFolder(Path(out).expanduser(), resume=resume)
-        name = model.info.name if isinstance(model, ZooModel) else Path(str(model)).name
-        return RunFolder(new_folder(name, shown(data)))
-
-    return processes.first(made)
-
-
-def _earlier(path: Path) -> dict[str, Any] | None:
-    """The recipe of the run that is there already, on the machine that writes it."""
-    return read_recipe(path) if (path / RECIPE).exists() else None
-
-
-# --- the recipe ----------------------------------------------------------------------------------
-
-
-@contextlib.contextmanager
-def _cleared(folder: RunFolder | None) -> Iterator[None]:
-    """What fails before anything was written leaves no empty folder."""
-    try:
-        yield
-    except BaseException:
-        if folder is not None:
-            folder.remove_if_empty()
-        raise
+    request = Request(model, data, val, listed(regularizers), config, unreadable)
+    with prepared(request, settings, out=out, resume=resume, progress=progress) as (task, folder):
+        plan, path = recipe_of(request, task), folder.path if folder else None
+        wanted = (recorded(path, task.processes) if resume else None) or recipe
+        if wanted is not None:
+            refuse_another(path or Path(), wanted, plan)
+        main = task.processes.main
+        numbers, console = Tracker(tracker if main else None, path), Console(progress and main)
+        session = Session(task, plan, folder=folder, tracker=numbers, console=console)
+        return session.run(resume=resume)

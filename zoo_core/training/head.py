@@ -9,19 +9,19 @@ from zoo_core.data.loader import Feed
 from zoo_core.errors import RecipeError
 from zoo_core.model.head import classifier, scores_of_one_layer
 from zoo_core.model.zoo_model import ZooModel
-from zoo_core.training.distributed import Processes
 from zoo_core.training.loaders import Supply
 from zoo_core.training.ridge import Solution, solve
-from zoo_core.training.settings import Settings
+from zoo_core.training.task import Task
 from zoo_core.transfer.modes import evaluating
 
 
-def solves_head(model: ZooModel, settings: Settings, *, multilabel: bool) -> bool:
+def solves_head(task: Task) -> bool:
     """Whether the head is solved before the first step; see `head` of `zoo.finetune`.
 
     Raises RecipeError where that is asked for and cannot be.
     """
-    if settings.head == "random" or (multilabel and settings.head == "auto"):
+    model, wanted, multilabel = task.model, task.settings.head, task.train_set.multilabel
+    if wanted == "random" or (multilabel and wanted == "auto"):
         return False
     if multilabel:
         raise RecipeError(
@@ -31,34 +31,39 @@ def solves_head(model: ZooModel, settings: Settings, *, multilabel: bool) -> boo
     layer = model.get_submodule(name) if name is not None else None
     linear = isinstance(layer, nn.Linear) and layer.bias is not None
     single = scores_of_one_layer(model, model.chain)
-    if settings.head == "ridge":
-        if not linear:
-            raise RecipeError(
-                f"The head of {model.info.name} is no linear layer with a bias, "
-                "so it has no closed form.",
-                hint='Leave head="ridge" out.',
-            )
-        if not single:
-            raise RecipeError(
-                f"The scores of {model.info.name} are put together from several, "
-                "which has no closed form.",
-                hint='Leave head="ridge" out.',
-            )
-        if not all(p.requires_grad for p in model.get_submodule(name or "").parameters()):
-            raise RecipeError("The head does not train, so it cannot be solved.")
+    if wanted == "ridge":
+        _refuse_unsolvable(model, name or "", linear=linear, single=single)
         return True
     head = model.chain["head"]
     alone = all(head.has(n) for n, p in model.named_parameters() if p.requires_grad)
     return linear and single and model.origin.new_head and alone
 
 
-def solve_head(model: ZooModel, supply: Supply, processes: Processes) -> Solution:
+def _refuse_unsolvable(model: ZooModel, name: str, *, linear: bool, single: bool) -> None:
+    """Raise RecipeError for a head without a closed form; `name`: of its last layer."""
+    if not linear:
+        raise RecipeError(
+            f"The head of {model.info.name} is no linear layer with a bias, "
+            "so it has no closed form.",
+            hint='Leave head="ridge" out.',
+        )
+    if not single:
+        raise RecipeError(
+            f"The scores of {model.info.name} are put together from several, "
+            "which has no closed form.",
+            hint='Leave head="ridge" out.',
+        )
+    if not all(p.requires_grad for p in model.get_submodule(name).parameters()):
+        raise RecipeError("The head does not train, so it cannot be solved.")
+
+
+def solve_head(task: Task, supply: Supply) -> Solution:
     """Put the ridge solution into the last layer of the head. Every process gets the same."""
-    name = classifier(model, model.chain)
-    layer = model.get_submodule(name or "")
+    name = classifier(task.model, task.model.chain)
+    layer = task.model.get_submodule(name or "")
     assert isinstance(layer, nn.Linear)
     feed = supply.in_order()
-    features = _features(model, layer, feed, supply, processes)
+    features = _features(task, layer, supply, feed)
     solution = solve(features, feed.samples.targets, layer.out_features)
     with torch.no_grad():
         layer.weight.copy_(solution.weight)
@@ -66,22 +71,20 @@ def solve_head(model: ZooModel, supply: Supply, processes: Processes) -> Solutio
     return solution
 
 
-def _features(
-    model: ZooModel, layer: nn.Module, feed: Feed, supply: Supply, processes: Processes
-) -> Tensor:
+def _features(task: Task, layer: nn.Module, supply: Supply, feed: Feed) -> Tensor:
     """What enters a layer (N, D), for all training pictures in order, on the CPU."""
     seen: list[Tensor] = []
     handle = layer.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
-    found, places = [], []
+    features, places = [], []
     try:
-        with evaluating(model), torch.no_grad():
+        with evaluating(task.model), torch.no_grad():
             for batch in feed.epoch(1):
                 seen.clear()
                 h = supply.entering(batch.x)
-                with supply.precision.autocast():
-                    model(h)
-                found.append(seen[0].flatten(1).float().cpu())
+                with task.precision.autocast():
+                    task.model(h)
+                features.append(seen[0].flatten(1).float().cpu())
                 places.append(batch.indices)
     finally:
         handle.remove()
-    return processes.in_order(torch.cat(found), torch.cat(places), feed.order.size)
+    return task.processes.in_order(torch.cat(features), torch.cat(places), feed.order.size)

@@ -1,4 +1,4 @@
-"""What a training says of itself: a line an epoch, and what a person should know."""
+"""Progress in words: a line an epoch, and what a person should know."""
 
 from __future__ import annotations
 

@@ -1,10 +1,11 @@
-"""What a fine-tune needs before its first step: split, model and folder."""
+"""From what was asked for to a task: data, regularizers, run folder, and the model to train."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -12,14 +13,61 @@ from zoo_core.data.opening import open_data
 from zoo_core.data.pictures import Pictures
 from zoo_core.data.splitting import split as split_in_two
 from zoo_core.errors import DataError, RecipeError
-from zoo_core.inference.matching import matched
+from zoo_core.inference.matching import matched, refuse_wrong_size
 from zoo_core.model.zoo_model import ZooModel
+from zoo_core.regularize.by_name import regularizers as stack_of
 from zoo_core.regularize.regularizer import called
 from zoo_core.regularize.stack import Stack
-from zoo_core.transfer.modes import evaluating
+from zoo_core.runs.folder import RunFolder, new_folder
+from zoo_core.training.cache.decision import refuse_cache
+from zoo_core.training.distributed import Processes
+from zoo_core.training.precision import Precision
+from zoo_core.training.recipe import shown
+from zoo_core.training.request import Request
+from zoo_core.training.settings import Settings
+from zoo_core.training.starting_model import model_for, refuse_other_scores
+from zoo_core.training.task import Task
+from zoo_core.training.what_trains import apply
 
-# arguments of create() that finetune() decides
-_OF_CREATE = ("name", "pretrained", "num_classes", "freeze_until", "device", "dtype")
+Out = str | Path | Literal[False] | None
+
+
+@contextlib.contextmanager
+def prepared(
+    request: Request, settings: Settings, *, out: Out, resume: bool, progress: bool
+) -> Iterator[tuple[Task, RunFolder | None]]:
+    """The task that was asked for, and the folder of its run; None for none.
+
+    Random numbers inside follow the seed, and outside they go on as if nothing had happened. What
+    fails inside before anything was written leaves no empty folder. Raises DataError, RecipeError,
+    UnknownName, FreezeError.
+    """
+    stack = _stack(request, settings)
+    if resume and out in (None, False):
+        raise RecipeError("resume=True needs the folder of the run.", hint="Give it as out=.")
+    processes = Processes()
+    reading: dict[str, Any] = {"unreadable": request.unreadable}
+    reading["progress"] = progress and processes.main
+    opened = open_data(request.data, **reading)
+    train_set, val_set = split(opened, request.val, settings.seed, **reading)
+    if train_set.multilabel:
+        stack.refuse_several_labels()
+    folder = _folder(request, out, resume, processes)
+    devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
+    with _cleared(folder), torch.random.fork_rng(devices=devices):
+        torch.manual_seed(settings.seed)
+        model = model_for(request.model, train_set, request.config or {})
+        if model.labels is None and train_set.num_classes == model.num_outputs:
+            model.labels = train_set.classes
+        train_set = matched(train_set, model.labels, model.num_outputs)
+        val_set = matched(val_set, model.labels, model.num_outputs) if val_set else None
+        refuse_wrong_size(model, train_set.read(0))
+        if request.config:
+            refuse_other_scores(model, request.config)
+        if settings.schedule is None and settings.phases()[0].what:
+            apply(model, settings.phases()[0].what)
+        precision = Precision(settings.precision, processes.device)
+        yield Task(model, train_set, val_set, settings, stack, processes, precision), folder
 
 
 def split(
@@ -42,63 +90,50 @@ def split(
     return pictures, matched(held_out, pictures.classes, pictures.num_classes)
 
 
-def model_for(
-    model: ZooModel | str | Path, pictures: Pictures, config: Mapping[str, Any]
-) -> ZooModel:
-    """The model to train, with a head for the classes of the data."""
-    from zoo_core.model.create import create
-    from zoo_core.plugins.catalogue import catalogue
-    from zoo_core.weights.pretrained import brings_weights
-
-    if isinstance(model, ZooModel):
-        if config:
-            message = "config is for a model by name; this one is built already."
-            raise RecipeError(message, hint="Give its arguments to zoo.create.")
-        if model.num_outputs < pictures.num_classes:
-            raise RecipeError(
-                f"The model has {model.num_outputs} classes, the data {pictures.num_classes}.",
-                hint=f"Call model.reset_head({pictures.num_classes}) first.",
-            )
-        return model
-    if not isinstance(model, str | Path):
-        kind = type(model).__name__
-        raise RecipeError(f"finetune wants a model of zoo or its name, not a {kind}.")
-    taken = [name for name in config if name in _OF_CREATE]
-    if taken:
-        raise RecipeError(f"{taken[0]} is no argument of an architecture, so not for config.")
-    if brings_weights(model):
-        tuned = create(model, **config)
-    else:
-        named = catalogue().find(str(model))
-        has_weights = named.weights is not None or named.model.default_weights is not None
-        tuned = create(model, pretrained=has_weights, **config)
-    ours, theirs = pictures.classes or None, tuned.labels or None
-    if pictures.num_classes != tuned.num_outputs or ours != theirs:
-        tuned.reset_head(pictures.num_classes, labels=pictures.classes)
-    return tuned
+def _stack(request: Request, settings: Settings) -> Stack:
+    """The regularizers. Raises RecipeError for what this training cannot have."""
+    stack = stack_of(request.regularizers)
+    _refuse_used(stack)
+    if settings.cache is True:
+        refuse_cache(stack)
+    if request.val is False:
+        stack.refuse_without_validation(hint="Leave val=False (--no-val) out.")
+    return stack
 
 
-def refuse_other_scores(model: ZooModel, config: Mapping[str, Any]) -> None:
-    """Raise RecipeError where arguments made the model give something else than scores (N, C)."""
-    first = next(model.parameters())
-    x = torch.zeros(1, *model.input.size, device=first.device, dtype=first.dtype)
-    with evaluating(model), torch.inference_mode():
-        shape = tuple(model(x).shape)
-    if shape != (1, model.num_outputs):
-        given = ", ".join(f"{name}={value!r}" for name, value in config.items())
-        raise RecipeError(
-            f"With {given} {model.info.name} gives {shape} for a picture, and a training needs "
-            f"{(1, model.num_outputs)}: a score for each class."
-        )
-
-
-def are_new(stack: Stack) -> None:
+def _refuse_used(stack: Stack) -> None:
     """Raise RecipeError for regularizers that still hold the state of another training."""
     for member in stack.members:
         if isinstance(member, Stack):
-            are_new(member)
+            _refuse_used(member)
         if "model" in vars(member):
             raise RecipeError(
                 f"{called(member)} was in a training already, and would go on from there.",
                 hint="Give names, or make new regularizers for each run.",
             )
+
+
+def _folder(request: Request, out: Out, resume: bool, processes: Processes) -> RunFolder | None:
+    """Where the run is written, the same for all processes."""
+    if out is False:
+        return None
+
+    def made() -> RunFolder:
+        if out is not None:
+            return RunFolder(Path(out).expanduser(), resume=resume)
+        model = request.model
+        name = model.info.name if isinstance(model, ZooModel) else Path(str(model)).name
+        return RunFolder(new_folder(name, shown(request.data)))
+
+    return processes.first(made)
+
+
+@contextlib.contextmanager
+def _cleared(folder: RunFolder | None) -> Iterator[None]:
+    """What fails before anything was written leaves no empty folder."""
+    try:
+        yield
+    except BaseException:
+        if folder is not None:
+            folder.remove_if_empty()
+        raise

@@ -8,7 +8,8 @@ from zoo_core.errors import RecipeError, UnknownName
 from zoo_core.files import name_or_path
 from zoo_core.model.run import Run
 from zoo_core.runs.recipe import read_recipe
-from zoo_core.training.recipe import TABLES, VALIDATION
+from zoo_core.training.finetune import finetune
+from zoo_core.training.same_recipe import TABLES, VALIDATION
 from zoo_core.weights.run_checkpoint import without_plugin
 
 
@@ -25,8 +26,6 @@ def replay(
     run in the folder, where it was stopped. Raises RecipeError where the recipe tells of objects in
     Python, and where model or data are not those of the recipe any more.
     """
-    from zoo_core.training.finetune import finetune
-
     path = Path(recipe).expanduser()
     told = read_recipe(path)
     how, start, data = (dict(told.get(table, {})) for table in TABLES)

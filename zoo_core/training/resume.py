@@ -9,15 +9,12 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
 from zoo_core.errors import RecipeError
 from zoo_core.runs.folder import kept_whole
-
-if TYPE_CHECKING:
-    pass
 
 SCHEMA = 1
 LAST, STATE = "last", "state.pt"
@@ -54,15 +51,12 @@ def load_state(folder: Path) -> dict[str, Any] | None:
     return state
 
 
-# --- of a session --------------------------------------------------------------------------------
-
-
 def random_state(device: torch.device) -> dict[str, Any]:
     """The random generators of this process."""
-    found = {"cpu": torch.get_rng_state()}
+    generators = {"cpu": torch.get_rng_state()}
     if device.type == "cuda":
-        found["cuda"] = torch.cuda.get_rng_state(device)
-    return found
+        generators["cuda"] = torch.cuda.get_rng_state(device)
+    return generators
 
 
 def set_random_state(state: Mapping[str, Any], device: torch.device) -> None:

@@ -1,4 +1,4 @@
-"""The choices of a fine-tune, checked before any work is done, and the steps of its schedule."""
+"""The choices of a fine-tune, checked before any work is done, and the phases of its schedule."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
-
-import torch
 
 from zoo_core.errors import RecipeError, UnknownName, did_you_mean
 from zoo_core.training.precision import Precision
@@ -23,7 +21,7 @@ SHAPES = ("constant", "linear", "cosine")
 
 
 @dataclass(frozen=True)
-class Phase:
+class PhasePlan:
     """One step of a schedule: what trains, for how many epochs.
 
     `what`: a layer to freeze until, a range of stages, `norm`, `bias` or `all`; "" for what trains
@@ -100,12 +98,11 @@ class Settings:
             )
         self.phases()
 
-    def resolved(self, augment: bool | int, device: torch.device) -> dict[str, Any]:
+    def resolved(self, augment: bool | int, precision: Precision) -> dict[str, Any]:
         """For a recipe: all choices, those of "auto" as they came out where one can know it."""
         schedule = [[p.what, p.epochs] for p in self.phases()] if self.schedule else None
-        told = asdict(self) | {"lr": self.rate, "schedule": schedule}
-        told["precision"] = Precision(self.precision, device).name
-        return told if self.schedule else told | {"augment": augment}
+        table = asdict(self) | {"lr": self.rate, "schedule": schedule, "precision": precision.name}
+        return table if self.schedule else table | {"augment": augment}
 
     @property
     def rate(self) -> float:
@@ -119,14 +116,19 @@ class Settings:
             return float(self.layer_decay)
         return DECAY if self.schedule is not None else 1.0
 
-    def phases(self) -> list[Phase]:
+    def phases(self) -> list[PhasePlan]:
         """The steps of the training, in order. Raises RecipeError."""
         if self.schedule is not None:
             return _schedule(self.schedule)
-        return [Phase(self.train or self.freeze_until or "", self.epochs)]
+        return [PhasePlan(self.train or self.freeze_until or "", self.epochs)]
+
+    @property
+    def total(self) -> int:
+        """The epochs of all phases."""
+        return sum(phase.epochs for phase in self.phases())
 
 
-def _schedule(given: Any) -> list[Phase]:
+def _schedule(given: Any) -> list[PhasePlan]:
     """`"head=3,layer4=5"`, or pairs of what trains and epochs, as phases."""
     pairs = _parsed(given) if isinstance(given, str) else given
     if isinstance(pairs, Mapping):
@@ -140,7 +142,7 @@ def _schedule(given: Any) -> list[Phase]:
                 hint='Write [("head", 3), ("layer4", 5)], or "head=3,layer4=5".',
             )
         _whole(f'the epochs of "{step[0]}" in schedule', step[1], 1)
-    return [Phase(what, epochs) for what, epochs in steps]
+    return [PhasePlan(what, epochs) for what, epochs in steps]
 
 
 def _parsed(text: str) -> list[tuple[str, Any]]:

@@ -5,18 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from zoo_core.errors import RecipeError
 from zoo_core.regularize.regularizer import Verdict
+from zoo_core.training.memory import Fitting
 from zoo_core.training.resume import set_random_state
+from zoo_core.training.task import Task
 from zoo_core.transfer.snapshot import Snapshot
 
-if TYPE_CHECKING:
-    from zoo_core.training.session import Session
+Row = dict[str, Any]
 
 
 @dataclass
@@ -38,6 +40,11 @@ class Place:
     def load_state_dict(self, state: Mapping[str, Any], device: torch.device) -> None:
         vars(self).update(state)
         self.losses = [loss.to(device) for loss in state["losses"]]
+
+    def next_epoch(self, *, stopped: bool) -> None:
+        """An epoch has ended."""
+        self.epoch, self.step, self.losses = self.epoch + 1, 0, []
+        self.stopped = stopped
 
 
 @dataclass
@@ -67,61 +74,91 @@ class Tried:
         return True
 
 
-def state_of(session: Session, generators: list[dict[str, Any]]) -> dict[str, Any]:
-    """Where a session stands; `generators`: the random ones of each of its processes."""
-    tensors = session.model.state_dict()
-    scaler = session.precision.scaler
-    return {
-        "place": session.place.state_dict(),
-        "best": {"tensors": session.best.tensors, "row": session.record.best},
-        "tried": vars(session.tried),
-        "history": session.record.history,
-        "model": {name: tensors[name] for name in session.moved},
-        "base": session.base,
-        "optimizer": session.optimizer.state_dict(),
-        "scaler": scaler.state_dict() if scaler is not None else None,
-        "regularizers": session.stack.state_dict(),
-        "random": generators,
-        "pieces": session.fitting.pieces,
-        "seconds": [session.seconds, session.validating],
-        "caches": session.caches,
-    }
+@dataclass
+class TrainingState:
+    """What changes while a training goes on, besides weights, optimizer and regularizers.
 
-
-def go_back(session: Session, state: Mapping[str, Any]) -> None:
-    """Give a session the place, history and best weights of where it stood.
-
-    Raises RecipeError where it stands on other weights now.
+    `start`: all that can move, as it was. `base`: a hash of what the training stands on, "" where
+    nothing is written. `fitting`: in how many pieces a batch is computed. `best`, `best_row`: the
+    best weights so far, and their epoch. `history`: a row an epoch. `seconds`: of all epochs, of
+    which `validating`. `caches`: what became of the cache of each phase, by its number.
     """
-    if state["base"] != session.base:
-        raise RecipeError(
-            f"{session.record.path} stands on other weights than these.",
-            hint="Give the model that the run began with.",
-        )
-    session.place.load_state_dict(state["place"], session.device)
-    rows = state["history"]
-    session.record.history = [row for row in rows if row["epoch"] or not session.total]
-    session.record.best = state["best"]["row"]
-    session.best = Snapshot.of(state["best"]["tensors"])
-    vars(session.tried).update(state["tried"])
-    session.fitting.pieces = state["pieces"]
-    session.seconds, session.validating = state["seconds"]
-    session.caches = dict(state["caches"])
+
+    start: Snapshot
+    base: str
+    fitting: Fitting
+    best: Snapshot
+    best_row: Row = field(default_factory=dict)
+    history: list[Row] = field(default_factory=list)
+    place: Place = field(default_factory=Place)
+    tried: Tried = field(default_factory=Tried)
+    seconds: float = 0.0
+    validating: float = 0.0
+    caches: dict[int, dict[str, Any] | str] = field(default_factory=dict)
+
+    def is_over(self, epochs: int) -> bool:
+        """Whether nothing is left of so many epochs."""
+        return self.place.stopped or (self.place.epoch > epochs and bool(self.history))
+
+    def keep_best(self, model: torch.nn.Module, row: Row) -> None:
+        """The weights are the best so far, and `row` says how good."""
+        self.best, self.best_row = Snapshot(model, self.start.tensors), row
+
+    def saved(
+        self, task: Task, optimizer: torch.optim.Optimizer, generators: list[dict[str, Any]]
+    ) -> dict[str, Any]:
+        """All that a training goes on from; `generators`: the random ones of each process."""
+        tensors, scaler = task.model.state_dict(), task.precision.scaler
+        return {
+            "place": self.place.state_dict(),
+            "best": {"tensors": self.best.tensors, "row": self.best_row},
+            "tried": vars(self.tried),
+            "history": self.history,
+            "model": {name: tensors[name] for name in self.start.tensors},
+            "base": self.base,
+            "optimizer": optimizer.state_dict(),
+            "scaler": scaler.state_dict() if scaler is not None else None,
+            "regularizers": task.stack.state_dict(),
+            "random": generators,
+            "pieces": self.fitting.pieces,
+            "seconds": [self.seconds, self.validating],
+            "caches": self.caches,
+        }
+
+    def go_back(self, saved: Mapping[str, Any], task: Task, path: Path | None) -> None:
+        """Take up place, history and best weights; the rest waits for its phase.
+
+        Raises RecipeError where the run at `path` stands on other weights than these.
+        """
+        if saved["base"] != self.base:
+            raise RecipeError(
+                f"{path} stands on other weights than these.",
+                hint="Give the model that the run began with.",
+            )
+        self.place.load_state_dict(saved["place"], task.processes.device)
+        rows = saved["history"]
+        self.history = [row for row in rows if row["epoch"] or not task.settings.total]
+        self.best_row = saved["best"]["row"]
+        self.best = Snapshot.of(saved["best"]["tensors"])
+        vars(self.tried).update(saved["tried"])
+        self.fitting.pieces = saved["pieces"]
+        self.seconds, self.validating = saved["seconds"]
+        self.caches = dict(saved["caches"])
 
 
-def take_up(session: Session, state: Mapping[str, Any]) -> None:
-    """The rest, once all parts of the phase are there.
+def take_up(task: Task, optimizer: torch.optim.Optimizer, saved: Mapping[str, Any]) -> None:
+    """The rest of what was saved, once all parts of the phase are there.
 
     Raises RecipeError where there were more processes, or fewer.
     """
-    session.optimizer.load_state_dict(state["optimizer"])
-    if session.precision.scaler is not None:
-        session.precision.scaler.load_state_dict(state["scaler"])
-    session.stack.load_state_dict(state["regularizers"])
-    generators, world = state["random"], session.processes.world
+    optimizer.load_state_dict(saved["optimizer"])
+    if task.precision.scaler is not None:
+        task.precision.scaler.load_state_dict(saved["scaler"])
+    task.stack.load_state_dict(saved["regularizers"])
+    generators, world = saved["random"], task.processes.world
     if len(generators) != world:
         raise RecipeError(
             f"The run had {len(generators)} processes, and this is {world}.",
             hint="Go on with as many, so that the result is the same.",
         )
-    set_random_state(generators[session.processes.rank], session.device)
+    set_random_state(generators[task.processes.rank], task.processes.device)

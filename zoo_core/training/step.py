@@ -7,40 +7,34 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
-from zoo_core.data.balance import class_weights
 from zoo_core.data.loader import Batch
-from zoo_core.data.pictures import Pictures
-from zoo_core.model.zoo_model import ZooModel
-from zoo_core.regularize.stack import Stack
 from zoo_core.training.loaders import Supply
+from zoo_core.training.loss import Loss
 from zoo_core.training.memory import Fitting
-from zoo_core.training.precision import Precision
+from zoo_core.training.task import Task
 
 
 class Stepper:
     """Takes the steps of a phase.
 
-    `forward`: the model, as it may be compiled and joined with other processes. `loss`: what is
-    made small.
+    `forward`: the model, as it may be compiled and joined with other processes. `fitting`: in how
+    many pieces a batch is computed.
     """
 
     def __init__(
         self,
-        model: ZooModel,
+        task: Task,
+        supply: Supply,
         forward: Any,
         optimizer: torch.optim.Optimizer,
-        loss: Loss,
-        *,
-        supply: Supply,
-        stack: Stack,
-        precision: Precision,
         fitting: Fitting,
     ) -> None:
-        self.model, self.forward, self.optimizer, self.loss = model, forward, optimizer, loss
-        self.supply, self.stack = supply, stack
-        self.precision, self.fitting = precision, fitting
+        self.model, self.stack, self.precision = task.model, task.stack, task.precision
+        self.supply, self.forward = supply, forward
+        self.optimizer, self.fitting = optimizer, fitting
+        weighted = task.settings.balance == "weights"
+        self.loss = Loss(task.train_set, task.model.num_outputs, weighted=weighted)
 
     def step(self, batch: Batch) -> Tensor:
         """One step; returns the mean loss of the batch on this process."""
@@ -66,13 +60,13 @@ class Stepper:
         self.optimizer.zero_grad()
         if pieces == 1:
             return self._backward(x, y, share)
-        found = []
+        losses = []
         parts = list(zip(x.chunk(pieces), y.chunk(pieces), strict=True))
         for number, (some, targets) in enumerate(parts, 1):
             weight = len(some) / len(x)
             with self._alone(number < len(parts)):
-                found.append(self._backward(some, targets, weight * share) * weight)
-        return torch.stack(found).sum()
+                losses.append(self._backward(some, targets, weight * share) * weight)
+        return torch.stack(losses).sum()
 
     def _alone(self, waits: bool) -> contextlib.AbstractContextManager[None]:
         """Gradients of this process alone, where more pieces of the batch follow."""
@@ -95,27 +89,3 @@ class Stepper:
             return loss.detach()
 
         return self.stack.passes(closure)
-
-
-class Loss:
-    """Mean log-loss of scores (N, C), in nats: of one class a picture, or of each yes and no.
-
-    `weighted`: pictures of rare classes count more, so that all classes count alike.
-    """
-
-    def __init__(self, pictures: Pictures, outputs: int, *, weighted: bool) -> None:
-        self.multilabel = pictures.multilabel
-        self.weight: Tensor | None = None
-        if weighted:
-            counts = pictures.class_counts()
-            self.weight = class_weights(counts + [0] * (outputs - len(counts)))
-
-    def __call__(self, scores: Tensor, y: Tensor) -> Tensor:
-        """`y`: classes (N,), shares of classes (N, C), or 0 and 1 for each of several labels."""
-        if self.multilabel:
-            return functional.binary_cross_entropy_with_logits(scores, y)
-        if self.weight is None:
-            return functional.cross_entropy(scores, y)
-        self.weight = self.weight.to(scores.device, scores.dtype)
-        # The mean over pictures, not over weights: so pieces of a batch add up to the batch.
-        return functional.cross_entropy(scores, y, weight=self.weight, reduction="sum") / len(y)

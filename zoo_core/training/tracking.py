@@ -1,4 +1,4 @@
-"""Where else the numbers of a training go: TensorBoard, Weights & Biases, MLflow, …
+"""Trackers, which the numbers of a training go to, too: TensorBoard, Weights & Biases, MLflow, …
 
 By the trackers of Accelerate.
 """
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo_core.errors import RecipeError, UnknownName, did_you_mean
+from zoo_core.runs.comparison import flattened
 
 
 class Tracker:
@@ -31,7 +32,7 @@ class Tracker:
                 f"No tracker {name!r}. {near}".strip(),
                 hint=f"There is: {', '.join(LOGGER_TYPE_TO_CLASS)}.",
             )
-        if name not in {kind.value for kind in get_available_trackers()}:
+        if name not in {tracker.value for tracker in get_available_trackers()}:
             raise RecipeError(
                 f'The tracker "{name}" needs its package.', hint=f"Run: pip install {name}"
             )
@@ -42,8 +43,12 @@ class Tracker:
         if self.name is not None:
             from accelerate import Accelerator
 
+            config = {  # plain values, as trackers want them
+                key: value if isinstance(value, int | float | str) else str(value)
+                for key, value in flattened(recipe)
+            }
             accelerator = Accelerator(log_with=self.name, project_dir=str(self.folder))
-            accelerator.init_trackers("zoo", config=_flat(recipe))
+            accelerator.init_trackers("zoo", config=config)
             self.trackers = accelerator.trackers
 
     def add(self, row: Mapping[str, Any]) -> None:
@@ -57,14 +62,3 @@ class Tracker:
         for tracker in self.trackers:
             tracker.finish()
         self.trackers = []
-
-
-def _flat(recipe: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Tables within tables as one of plain values, as trackers want it."""
-    found: dict[str, Any] = {}
-    for key, value in recipe.items():
-        if isinstance(value, Mapping):
-            found |= _flat(value, f"{prefix}{key}.")
-        else:
-            found[prefix + key] = value if isinstance(value, int | float | str) else str(value)
-    return found

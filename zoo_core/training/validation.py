@@ -7,28 +7,32 @@ from torch import Tensor
 from torch.nn import functional
 
 from zoo_core.data.loader import Feed
-from zoo_core.model.zoo_model import ZooModel
-from zoo_core.training.distributed import Processes
 from zoo_core.training.loaders import Supply
+from zoo_core.training.task import Task
 from zoo_core.transfer.modes import evaluating
 
 
-def scores_of(model: ZooModel, feed: Feed, supply: Supply, processes: Processes) -> Tensor:
+def scores_of(task: Task, supply: Supply, feed: Feed) -> Tensor:
     """The scores (N, C) of pictures in order, in float32 on the CPU, on every process."""
-    found, places = [], []
-    with evaluating(model), torch.inference_mode():
+    scores, places = [], []
+    with evaluating(task.model), torch.inference_mode():
         for batch in feed.epoch(1):
             h = supply.entering(batch.x)
-            with supply.precision.autocast():
-                found.append(model(h).float())
+            with task.precision.autocast():
+                scores.append(task.model(h).float())
             places.append(batch.indices)
-    return processes.in_order(torch.cat(found).cpu(), torch.cat(places), feed.order.size)
+    return task.processes.in_order(torch.cat(scores).cpu(), torch.cat(places), feed.order.size)
 
 
-def validated(scores: Tensor, targets: Tensor) -> dict[str, float]:
-    """Mean log-loss, and the share that is right: of pictures, or of each yes and no.
+def validated(task: Task, supply: Supply, feed: Feed) -> dict[str, float]:
+    """Mean log-loss, and the share that is right: of pictures, or of each yes and no."""
+    return measures(scores_of(task, supply, feed), feed.samples.targets)
 
-    `scores`: (N, C). `targets`: (N,), or (N, C) of 0 and 1 where a picture may have several labels.
+
+def measures(scores: Tensor, targets: Tensor) -> dict[str, float]:
+    """`loss` and `accuracy` of scores (N, C).
+
+    `targets`: (N,), or (N, C) of 0 and 1 where a picture may have several labels.
     """
     if targets.ndim == 2:
         loss = functional.binary_cross_entropy_with_logits(scores, targets)

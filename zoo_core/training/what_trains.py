@@ -110,6 +110,19 @@ def apply(model: ZooModel, what: str) -> ZooModel:
     return model.freeze_until(what)
 
 
+def freeze(model: ZooModel, what: str) -> None:
+    """Make a model train what a phase says; "": what trains already.
+
+    Raises RecipeError where nothing trains.
+    """
+    if what:
+        apply(model, what)
+    if not any(p.requires_grad for p in model.parameters()):
+        raise RecipeError(
+            "Nothing trains: every parameter is frozen.", hint="Call model.unfreeze() first."
+        )
+
+
 def first_trained(model: ZooModel) -> str:
     """The name of the first stage that trains."""
     learns = [name for name, p in model.named_parameters() if p.requires_grad]

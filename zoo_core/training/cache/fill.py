@@ -1,4 +1,4 @@
-"""The activation cache of a training: whether it is right, what it saves, and filling it.
+"""The activation cache of a phase: whether it is right, what it saves, and filling it.
 
 Computed once are the activations that enter the first stage that trains. The numbers are those of
 the uncached training, bit for bit on a CPU: what cannot be so is refused, and says why.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -17,13 +17,12 @@ from torch import Tensor
 
 from zoo_core.data.loader import Feed, Order
 from zoo_core.data.samples import FixedViews, Samples, seeded
-from zoo_core.model.zoo_model import ZooModel
-from zoo_core.progress import Bar
 from zoo_core.training.cache import disk
 from zoo_core.training.cache.forecast import Cost
 from zoo_core.training.cache.prefix import Prefix
 from zoo_core.training.cache.store import NoRoom, Store, place_for_new
-from zoo_core.training.distributed import Processes
+from zoo_core.training.console import Console
+from zoo_core.training.task import Task
 from zoo_core.transfer.modes import modes_kept
 from zoo_core.version import __version__
 from zoo_core.weights.hashes import tensor_digest
@@ -34,26 +33,15 @@ SAMPLE = 32  # so many items of a dataset of one's own are read twice
 class Caching:
     """The cache of some sets of pictures at one boundary.
 
-    `sets`: by title, in the order in which they are computed. `made_of`: what else the numbers
-    depend on. `say`: what takes a line for people.
+    `sets`: by title, in the order in which they are computed.
     """
 
     def __init__(
-        self,
-        model: ZooModel,
-        prefix: Prefix,
-        sets: Mapping[str, Samples],
-        *,
-        batch_size: int,
-        workers: int | str,
-        made_of: Mapping[str, Any],
-        processes: Processes,
-        say: Callable[[str], None],
-        progress: bool,
+        self, task: Task, prefix: Prefix, sets: Mapping[str, Samples], console: Console
     ) -> None:
-        self.model, self.prefix, self.sets = model, prefix, dict(sets)
-        self.batch_size, self.workers, self.made_of = batch_size, workers, dict(made_of)
-        self.processes, self.say, self.progress = processes, say, progress
+        self.model, self.settings, self.processes = task.model, task.settings, task.processes
+        self.precision = task.precision
+        self.prefix, self.sets, self.console = prefix, dict(sets), console
 
     @property
     def rows(self) -> int:
@@ -103,7 +91,7 @@ class Caching:
 
     def _first(self) -> Tensor:
         samples = next(iter(self.sets.values()))
-        keys = [(1, index) for index in range(min(self.batch_size, len(samples)))]
+        keys = [(1, index) for index in range(min(self.settings.batch_size, len(samples)))]
         return samples.__getitems__(keys)[0]
 
     def is_ready(self) -> bool:
@@ -116,45 +104,45 @@ class Caching:
 
         Then no set has them.
         """
-        found: dict[str, Tensor] = {}
+        cached: dict[str, Tensor] = {}
         for title, samples in self.sets.items():
             key = self._key(samples)
-            held = disk.load(key)
-            if self.processes.agree(held is None):
+            activations = disk.load(key)
+            if self.processes.agree(activations is None):
                 try:
-                    held = self._computed(title, samples, key)
+                    activations = self._computed(title, samples, key)
                 except NoRoom as error:
                     return f"the activations cannot be kept: {error}"
-            if self.processes.agree(held is None):
+            if self.processes.agree(activations is None):
                 return f"{disk.place()} is not shared by all processes"
-            assert held is not None
-            found[title] = held
+            assert activations is not None
+            cached[title] = activations
         for title, samples in self.sets.items():
-            samples.held = found[title]
+            samples.held = cached[title]
         return ""
 
     def _computed(self, title: str, samples: Samples, key: str) -> Tensor | None:
         """Activations of a set, from the prefix; each process computes a part of each batch."""
         order = Order(
             len(samples),
-            self.batch_size,
+            self.settings.batch_size,
             seed=None,
             rank=self.processes.rank,
             world=self.processes.world,
         )
-        feed = Feed(samples, order, self.workers)
+        feed = Feed(samples, order, self.settings.workers)
         temporary = self.processes.first(place_for_new)
         with disk.removed_on_error(temporary):
             store = Store(temporary, len(samples) * samples.views, self.processes)
             steps = len(feed) * samples.views
-            with Bar(f"caching {title}", total=steps, shown=self.progress) as bar:
+            with self.console.bar(f"caching {title}", steps) as bar:
                 for epoch in range(1, samples.views + 1):
                     for batch in feed.epoch(epoch):
                         first = int(batch.indices[0]) + samples.view(epoch) * len(samples)
                         store.put(first, self.prefix(batch.x).cpu())
                         bar.step()
             name = {"name": samples.pictures.name}  # for people; the same data may have another
-            return store.finish(key, lambda: self._facts(samples) | name, self.say)
+            return store.finish(key, lambda: self._facts(samples) | name, self.console.say)
 
     def _key(self, samples: Samples) -> str:
         return self.processes.first(lambda: disk.key_of(self._facts(samples)))
@@ -180,7 +168,9 @@ class Caching:
             "products": torch.get_float32_matmul_precision(),
             "torch": torch.__version__,
             "zoo": __version__,
-            **self.made_of,
+            "precision": self.precision.name,
+            "compile": self.settings.compile,
+            "channels_last": any(map(_is_channels_last, self.model.parameters())),
         }
 
     @functools.cached_property
@@ -206,6 +196,10 @@ def _read(samples: Samples, seed: int, index: int) -> Tensor:
     plain = samples.plain if isinstance(samples, FixedViews) else samples.transform
     with seeded(seed, index):
         return samples.read(index, plain)
+
+
+def _is_channels_last(weight: Tensor) -> bool:
+    return weight.ndim == 4 and not weight.is_contiguous()
 
 
 def _near(once: Tensor, again: Tensor) -> bool:

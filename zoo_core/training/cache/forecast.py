@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from zoo_core.data.loader import worker_count
 from zoo_core.data.samples import Samples
 from zoo_core.humanize import duration
+from zoo_core.training.settings import Settings
 
 WORTH = 0.05  # the share of the time that a cache must save
 
@@ -44,9 +45,8 @@ def forecast(
     cost: Cost,
     tail: float,
     sets: Sequence[Samples],
+    settings: Settings,
     *,
-    batch_size: int,
-    workers: int | str,
     epochs: int,
     passes: int,
 ) -> Forecast:
@@ -58,11 +58,12 @@ def forecast(
     """
     without = building = training = 0.0
     for number, samples in enumerate(sets):
-        batches = -(-len(samples) // batch_size)
+        batches = -(-len(samples) // settings.batch_size)
         seen = epochs + passes if number == 0 else epochs
-        held = samples.can_be_held
-        reading = cost.reading / (1 if held else max(worker_count(len(samples), workers), 1))
-        read = min(samples.views, seen) if held else seen
+        stays = samples.can_be_held  # in memory
+        readers = 1 if stays else max(worker_count(len(samples), settings.workers), 1)
+        reading = cost.reading / readers
+        read = min(samples.views, seen) if stays else seen
         without += batches * (read * reading + seen * cost.prefix)
         building += batches * samples.views * (reading + cost.prefix)
         # a step of validation has no gradients

@@ -17,7 +17,10 @@ from torch import Tensor
 
 from zoo_core.chain import reach, run_stages
 from zoo_core.model.zoo_model import ZooModel
+from zoo_core.regularize.regularizer import called
+from zoo_core.regularize.stack import Stack
 from zoo_core.training.memory import clear, ran_out
+from zoo_core.training.task import Task
 from zoo_core.types import Stage
 
 ROWS = 4  # matrix products take so many rows at once, and another way for the rest of them
@@ -26,11 +29,11 @@ ROWS = 4  # matrix products take so many rows at once, and another way for the r
 def frozen_stages(model: ZooModel) -> list[Stage]:
     """The first stages, as far as nothing in them moves: no weight, no statistics, no dropout."""
     learns = [name for name, p in model.named_parameters() if p.requires_grad]
-    held = set(model._freezing.modules) if model._freezing else set()
+    frozen = set(model._freezing.modules) if model._freezing else set()
     still: list[Stage] = []
     for stage in model.chain.values():
         inside = [name for name, _ in model.named_modules() if name and reach(stage).has(name)]
-        if any(stage.has(name) for name in learns) or not held.issuperset(inside):
+        if any(stage.has(name) for name in learns) or not frozen.issuperset(inside):
             break
         still.append(stage)
     return still
@@ -76,9 +79,9 @@ class Prefix:
         first = next(self.model.parameters())
         parts = x.to(first.device, first.dtype, non_blocking=True).split(self.rows)
         with torch.no_grad(), self.autocast():
-            found = [self.run(_filled(part, self.rows))[: len(part)] for part in parts]
+            outputs = [self.run(_filled(part, self.rows))[: len(part)] for part in parts]
         # Kernels differ by the order in memory, too: what was stored comes back in the plain one.
-        return found[0].contiguous() if len(found) == 1 else torch.cat(found).contiguous()
+        return outputs[0].contiguous() if len(outputs) == 1 else torch.cat(outputs).contiguous()
 
 
 def _filled(x: Tensor, rows: int) -> Tensor:
@@ -95,3 +98,29 @@ def rows_for(batch_size: int, device: torch.device) -> int:
         return batch_size
     even = math.lcm(ROWS, torch.get_num_threads())
     return math.ceil(batch_size / even) * even
+
+
+def prefix_of(task: Task, say: Callable[[str], None]) -> Prefix | None:
+    """The frozen part of what trains now; None where there is none.
+
+    Nor is there one where regularizers make other pictures, which it would have to see: they get
+    pictures, then, and the model runs as a whole.
+    """
+    stages = [] if other_pictures(task.stack) else frozen_stages(task.model)
+    if not stages:
+        return None
+    local = math.ceil(task.settings.batch_size / task.processes.world)
+    rows = rows_for(local, task.processes.device)
+    return Prefix(
+        task.model,
+        stages,
+        rows,
+        task.precision.autocast,
+        compile=task.settings.compile,
+        say=say,
+    )
+
+
+def other_pictures(stack: Stack) -> list[str]:
+    """The names of regularizers that make other pictures in each step."""
+    return [called(member) for member in stack.members if member.changes_pictures]

@@ -1,10 +1,11 @@
-"""What a report shows of a training that has ended: gathered from the session and the model."""
+"""What a report shows of a training that has ended."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,79 +14,9 @@ from zoo_core.chain import owner
 from zoo_core.data.pictures import Pictures
 from zoo_core.model.summary import stage_rows
 from zoo_core.model.zoo_model import ZooModel
-
-if TYPE_CHECKING:
-    from zoo_core.training.session import Session
-
-
-def findings_of(session: Session, scores: Tensor | None) -> Findings:
-    """The findings of a session; `scores` (N, C): of its validation pictures."""
-    model, pictures = session.model, session.val_set
-    numbers = [str(i) for i in range(model.num_outputs)]
-    return Findings(
-        scores=scores,
-        targets=pictures.target_tensor() if pictures is not None else None,
-        pictures=pictures,
-        names=list(model.labels or numbers),
-        stages=stage_rows(model),
-        drift=drift(model, session.start.tensors, new_head=session.new_head),
-        cost=cost_of(session),
-    )
-
-
-@torch.no_grad()
-def drift(
-    model: ZooModel, start: Mapping[str, Tensor], *, new_head: bool = False
-) -> dict[str, float]:
-    """How far each stage has moved: ‖w - w₀‖ / ‖w₀‖ over its parameters; 0 where frozen.
-
-    `start`: what could move, by name, as it was. A new head is left out: it came from nowhere.
-    """
-    moved: dict[str, list[tuple[Tensor, Tensor]]] = {name: [] for name in model.chain}
-    for name, parameter in model.named_parameters():
-        stage = owner(model.chain, name)
-        if stage is not None:
-            before = start.get(name, parameter.detach())
-            moved[stage].append((parameter.detach(), before.to(parameter.device)))
-    found = {stage: _relative(pairs) for stage, pairs in moved.items() if pairs}
-    if new_head:
-        found.pop("head", None)
-    return found
-
-
-def _relative(pairs: list[tuple[Tensor, Tensor]]) -> float:
-    change = sum((w.double() - w0.double()).square().sum() for w, w0 in pairs)
-    size = sum(w0.double().square().sum() for _, w0 in pairs)
-    return float((change / size).sqrt()) if size else 0.0
-
-
-def _caches(caches: Mapping[int, Any]) -> dict[str, Any]:
-    """What became of the cache; of each phase by its number, where there are several."""
-    if len(caches) == 1:
-        return {"cache": next(iter(caches.values()))}
-    return {f"cache_of_phase_{number}": cache for number, cache in sorted(caches.items())}
-
-
-def cost_of(session: Session) -> dict[str, Any]:
-    """Time, memory and space of a training."""
-    history = session.record.history
-    speeds = [row["pictures_per_second"] for row in history if "pictures_per_second" in row]
-    path = session.record.path
-    best = path / "best.safetensors" if path else None
-    return {
-        "seconds": round(session.seconds, 3),
-        "seconds_validation": round(session.validating, 3),
-        "pictures_per_second": max(speeds, default=0.0),
-        "peak_memory": max((row.get("memory", 0) for row in history), default=0),
-        "device": str(session.device),
-        "processes": session.processes.world,
-        **_caches(session.caches),
-        "trained_params": sum(
-            p.numel() for n, p in session.model.named_parameters() if n in session.start.tensors
-        ),
-        "checkpoint_bytes": best.stat().st_size if best and best.exists() else 0,
-    }
-
+from zoo_core.runs.recipe import BEST
+from zoo_core.training.state import TrainingState
+from zoo_core.training.task import Task
 
 Row = Mapping[str, Any]
 
@@ -110,3 +41,82 @@ class Findings:
     stages: Sequence[Row] = ()
     drift: Mapping[str, float] = field(default_factory=dict)
     cost: Mapping[str, Any] = field(default_factory=dict)
+
+
+def findings_of(
+    task: Task,
+    state: TrainingState,
+    scores: Tensor | None,
+    cost: Mapping[str, Any],
+    *,
+    new_head: bool,
+) -> Findings:
+    """What a report shows of a training that has ended.
+
+    `scores` (N, C): of its validation pictures. `cost`: as of `cost_of`. `new_head`: whether the
+    head was new when it began.
+    """
+    model, pictures = task.model, task.val_set
+    numbers = [str(i) for i in range(model.num_outputs)]
+    return Findings(
+        scores=scores,
+        targets=pictures.target_tensor() if pictures is not None else None,
+        pictures=pictures,
+        names=list(model.labels or numbers),
+        stages=stage_rows(model),
+        drift=drift(model, state.start.tensors, new_head=new_head),
+        cost=cost,
+    )
+
+
+@torch.no_grad()
+def drift(
+    model: ZooModel, start: Mapping[str, Tensor], *, new_head: bool = False
+) -> dict[str, float]:
+    """How far each stage has moved: ‖w - w₀‖ / ‖w₀‖ over its parameters; 0 where frozen.
+
+    `start`: what could move, by name, as it was. A new head is left out: it came from nowhere.
+    """
+    moved: dict[str, list[tuple[Tensor, Tensor]]] = {name: [] for name in model.chain}
+    for name, parameter in model.named_parameters():
+        stage = owner(model.chain, name)
+        if stage is not None:
+            before = start.get(name, parameter.detach())
+            moved[stage].append((parameter.detach(), before.to(parameter.device)))
+    distances = {stage: _relative(pairs) for stage, pairs in moved.items() if pairs}
+    if new_head:
+        distances.pop("head", None)
+    return distances
+
+
+def _relative(pairs: list[tuple[Tensor, Tensor]]) -> float:
+    change = sum((w.double() - w0.double()).square().sum() for w, w0 in pairs)
+    size = sum(w0.double().square().sum() for _, w0 in pairs)
+    return float((change / size).sqrt()) if size else 0.0
+
+
+def _caches(caches: Mapping[int, Any]) -> dict[str, Any]:
+    """What became of the cache; of each phase by its number, where there are several."""
+    if len(caches) == 1:
+        return {"cache": next(iter(caches.values()))}
+    return {f"cache_of_phase_{number}": cache for number, cache in sorted(caches.items())}
+
+
+def cost_of(task: Task, state: TrainingState, path: Path | None) -> dict[str, Any]:
+    """Time, memory and space of a training; `path`: of its run folder."""
+    history = state.history
+    speeds = [row["pictures_per_second"] for row in history if "pictures_per_second" in row]
+    best = path / BEST if path else None
+    return {
+        "seconds": round(state.seconds, 3),
+        "seconds_validation": round(state.validating, 3),
+        "pictures_per_second": max(speeds, default=0.0),
+        "peak_memory": max((row.get("memory", 0) for row in history), default=0),
+        "device": str(task.processes.device),
+        "processes": task.processes.world,
+        **_caches(state.caches),
+        "trained_params": sum(
+            p.numel() for n, p in task.model.named_parameters() if n in state.start.tensors
+        ),
+        "checkpoint_bytes": best.stat().st_size if best and best.exists() else 0,
+    }

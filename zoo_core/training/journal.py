@@ -1,0 +1,132 @@
+"""The journal of a training: its run folder, trackers, and lines for people."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from zoo_core.progress import Bar
+from zoo_core.runs.folder import RunFolder
+from zoo_core.training.console import Console
+from zoo_core.training.interrupts import Clock
+from zoo_core.training.messages import behind_the_bar, epoch_line, is_slow, what_is_slow
+from zoo_core.training.recipe import model_recipe
+from zoo_core.training.resume import LAST, STATE, load_state, random_state, save_state
+from zoo_core.training.state import Row, TrainingState
+from zoo_core.training.task import Task
+from zoo_core.training.tracking import Tracker
+
+
+class Journal:
+    """Writes what a training does, on the main process only; `path` is known to all of them.
+
+    `recipe`: of the run, completed here. `tensors`: the names of those that `best.safetensors`
+    holds. `folder`: None where nothing is written.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        recipe: dict[str, Any],
+        tensors: tuple[str, ...],
+        *,
+        folder: RunFolder | None,
+        tracker: Tracker,
+        console: Console,
+    ) -> None:
+        self.model, self.processes = task.model, task.processes
+        self.epochs = task.settings.total
+        self.recipe, self.tensors = recipe, tensors
+        self.path: Path | None = folder.path if folder is not None else None
+        self.folder = folder if task.processes.main else None
+        self.tracker, self.console, self.clock = tracker, console, Clock()
+        self.begun = self.told_slow = False
+        self.behind_the_bar: dict[str, Any] = {}
+
+    def begin(self, history: list[Row]) -> bool:
+        """The first files, once nothing stands in the way of the training any more.
+
+        Returns whether they were not there yet.
+        """
+        if self.begun:
+            return False
+        self.begun = True
+        self.write_recipe()
+        if self.folder is not None:
+            self.folder.write_metrics(history)
+        self.tracker.begin(self.recipe)
+        return True
+
+    def write_recipe(self) -> None:
+        """The recipe, with what rebuilds the model."""
+        complete = len(self.tensors) == len(self.model.state_dict())
+        self.recipe["model"] = model_recipe(self.model, complete)
+        if self.folder is not None:
+            self.folder.write_recipe(self.recipe)
+
+    def add_row(self, row: Row) -> None:
+        """An epoch."""
+        if self.folder is not None:
+            self.folder.add_metrics(row)
+        self.tracker.add(row)
+
+    def save_best(self) -> None:
+        """The weights as they are now: they are the best so far."""
+        if self.folder is not None:
+            state = self.model.state_dict()
+            metadata = {"base_sha256": self.model.origin.sha256 or ""}
+            self.folder.write_best({name: state[name] for name in self.tensors}, metadata)
+
+    def save(self, saved: Callable[[list[dict[str, Any]]], dict[str, Any]]) -> None:
+        """Where the training stands: what `saved` makes of the generators of all processes."""
+        if self.path is None:
+            return
+        generators = self.processes.gather(random_state(self.processes.device))
+        if self.folder is not None:
+            save_state(self.folder.path, saved(generators))
+        self.clock.restart()
+
+    def is_due(self, seconds: float) -> bool:
+        """Whether so many seconds have gone by since the last save."""
+        return self.clock.is_due(seconds)
+
+    def last_save(self) -> dict[str, Any] | None:
+        """Where the training stood at its last save, on all processes; None where there is none."""
+        path = self.path
+        return self.processes.first(lambda: load_state(path) if path else None)
+
+    def say(self, text: str) -> None:
+        """A line for people, where there is something to say."""
+        self.console.say(text)
+
+    def say_epoch(self, bar: Bar, row: Row, workers: int) -> None:
+        """An epoch as a line above the bar; once, that it waited for pictures."""
+        bar.line(epoch_line(row, self.epochs))
+        self.behind_the_bar = behind_the_bar(row, self.processes.device)
+        if not self.told_slow and is_slow(row):
+            self.told_slow = True
+            bar.line(what_is_slow(row, workers))
+
+    def say_where_it_goes_on(self, state: TrainingState, *, over: bool) -> None:
+        """What is left of a run that was stopped."""
+        if over:
+            self.say("The run has ended already.")
+        else:
+            step = f", step {state.place.step}" if state.place.step else ""
+            self.say(f"Going on after epoch {state.place.epoch - 1}{step}.")
+
+    def say_stopped(self, state: TrainingState) -> None:
+        """What is there of a run that is stopped now, and how it goes on."""
+        if self.path is None:
+            return
+        if state.best_row:
+            self.say(f"Stopped. The best weights so far are in {self.path}.")
+        if (self.path / LAST / STATE).exists():
+            world = self.processes.world
+            together = f", by {world} processes again" if world > 1 else ""
+            self.say(f"Go on with: zoo finetune --resume {self.path}{together}")
+
+    def close(self) -> None:
+        """Have trackers write what they still hold."""
+        self.tracker.close()

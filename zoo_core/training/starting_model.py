@@ -1,0 +1,75 @@
+"""The model that a fine-tune starts from: given, or made by name, with a head for the classes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from zoo_core.data.pictures import Pictures
+from zoo_core.errors import RecipeError
+from zoo_core.model.create import create
+from zoo_core.model.zoo_model import ZooModel
+from zoo_core.plugins.catalogue import catalogue
+from zoo_core.transfer.modes import evaluating
+from zoo_core.weights.pretrained import brings_weights
+
+# arguments of create() that finetune() decides
+_OF_CREATE = ("name", "pretrained", "num_classes", "freeze_until", "device", "dtype")
+
+
+def model_for(
+    model: ZooModel | str | Path, pictures: Pictures, config: Mapping[str, Any]
+) -> ZooModel:
+    """The model to train, with a head for the classes of the data."""
+    if isinstance(model, ZooModel):
+        _refuse_unfit(model, pictures, config)
+        return model
+    if not isinstance(model, str | Path):
+        name = type(model).__name__
+        raise RecipeError(f"finetune wants a model of zoo or its name, not a {name}.")
+    tuned = _by_name(model, config)
+    ours, theirs = pictures.classes or None, tuned.labels or None
+    if pictures.num_classes != tuned.num_outputs or ours != theirs:
+        tuned.reset_head(pictures.num_classes, labels=pictures.classes)
+    return tuned
+
+
+def _refuse_unfit(model: ZooModel, pictures: Pictures, config: Mapping[str, Any]) -> None:
+    """Raise RecipeError for a model that is built already and does not suit."""
+    if config:
+        message = "config is for a model by name; this one is built already."
+        raise RecipeError(message, hint="Give its arguments to zoo.create.")
+    if model.num_outputs < pictures.num_classes:
+        raise RecipeError(
+            f"The model has {model.num_outputs} classes, the data {pictures.num_classes}.",
+            hint=f"Call model.reset_head({pictures.num_classes}) first.",
+        )
+
+
+def _by_name(name: str | Path, config: Mapping[str, Any]) -> ZooModel:
+    """Pretrained where it has weights."""
+    taken = [argument for argument in config if argument in _OF_CREATE]
+    if taken:
+        raise RecipeError(f"{taken[0]} is no argument of an architecture, so not for config.")
+    if brings_weights(name):
+        return create(name, **config)
+    named = catalogue().find(str(name))
+    has_weights = named.weights is not None or named.model.default_weights is not None
+    return create(name, pretrained=has_weights, **config)
+
+
+def refuse_other_scores(model: ZooModel, config: Mapping[str, Any]) -> None:
+    """Raise RecipeError where arguments made the model give something else than scores (N, C)."""
+    first = next(model.parameters())
+    x = torch.zeros(1, *model.input.size, device=first.device, dtype=first.dtype)
+    with evaluating(model), torch.inference_mode():
+        shape = tuple(model(x).shape)
+    if shape != (1, model.num_outputs):
+        arguments = ", ".join(f"{name}={value!r}" for name, value in config.items())
+        raise RecipeError(
+            f"With {arguments} {model.info.name} gives {shape} for a picture, and a training needs "
+            f"{(1, model.num_outputs)}: a score for each class."
+        )
