@@ -8,7 +8,7 @@ BIN := .venv/bin
 help:
 	@echo "make demo    LeNet-5 from MNIST to scanned digits: what transfer learning buys, in two minutes"
 	@echo "make test    all tests"
-	@echo "make lint    ruff and mypy"
+	@echo "make lint    ruff, mypy, import-linter"
 	@echo "make bench   zoo against its peers, into docs/benchmarks.md"
 	@echo "make docs    run every code block and example of the documentation"
 
@@ -22,6 +22,7 @@ lint: .venv/.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
 
 bench: .venv/.installed
 	$(BIN)/python -m benchmarks

@@ -18,6 +18,9 @@ FACES = sorted(
     if "handed_on(" in file.read_text(encoding="utf-8")
 )
 
+# What files of zoo_core reach through the facade, and nobody else needs.
+UNLISTED = {"zoo_core": {"save_pretrained"}}
+
 
 @pytest.fixture(params=FACES)
 def face(request: pytest.FixtureRequest) -> ModuleType:
@@ -45,7 +48,7 @@ def test_every_name_is_there(face: ModuleType) -> None:
 
 
 def test_type_checkers_see_the_same(face: ModuleType) -> None:
-    assert sorted(declared(face)) == face.__all__
+    assert {*declared(face)} == {*face.__all__, *UNLISTED.get(face.__name__, ())}
     for name, module in declared(face).items():
         assert getattr(face, name) is getattr(importlib.import_module(module), name)
 
