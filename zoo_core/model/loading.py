@@ -13,7 +13,7 @@ from zoo_core.model.build import Built, Plan, check_values, log, outline, unseen
 from zoo_core.model.head import classifier
 from zoo_core.types import Stage
 from zoo_core.weights.channels import channels_in, with_channels
-from zoo_core.weights.tensors import ALIGNMENT, COUNTER, type_name, with_ties
+from zoo_core.weights.tensors import ALIGNMENT, COUNTER, misfit, with_ties
 
 
 def with_weights(
@@ -94,7 +94,7 @@ def fitted(
     _check_keys(tensors, own, where)
     if channels[0] != channels[1]:
         tensors = with_channels(tensors, model, first, channels)
-    wrong = [fault for name, t in tensors.items() if (fault := _fault(name, t, own[name]))]
+    wrong = [fault for name, t in tensors.items() if (fault := misfit(name, t, own[name]))]
     if wrong:
         more = f", and {len(wrong) - 3} more" if len(wrong) > 3 else ""
         raise WeightsError(
@@ -105,15 +105,6 @@ def fitted(
         name: tensor if tensor.dtype == own[name].dtype else tensor.to(own[name].dtype)
         for name, tensor in tensors.items()
     }
-
-
-def _fault(name: str, tensor: Tensor, want: Tensor) -> str:
-    """How a tensor differs from what the model has under its name, or nothing."""
-    if tensor.shape != want.shape:
-        return f"{name} is {list(tensor.shape)}, the model has {list(want.shape)}"
-    if want.is_floating_point() and not tensor.is_floating_point():
-        return f"{name} is {type_name(tensor)}, the model has {type_name(want)}"
-    return ""
 
 
 def _check_keys(tensors: Mapping[str, Tensor], own: Mapping[str, Tensor], where: str) -> None:

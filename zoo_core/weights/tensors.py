@@ -72,3 +72,12 @@ def with_ties(tensors: Mapping[str, Tensor], module: nn.Module) -> dict[str, Ten
 def type_name(tensor: Tensor) -> str:
     """Its type as a manifest or a message has it: `float32`."""
     return str(tensor.dtype).removeprefix("torch.")
+
+
+def misfit(name: str, tensor: Tensor, want: Tensor) -> str:
+    """How a tensor differs from what a model has under its name, or nothing."""
+    if tensor.shape != want.shape:
+        return f"{name} is {list(tensor.shape)}, the model has {list(want.shape)}"
+    if tensor.is_complex() or (want.is_floating_point() and not tensor.is_floating_point()):
+        return f"{name} is {type_name(tensor)}, the model has {type_name(want)}"
+    return ""
