@@ -10,6 +10,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 
 from zoo_core.errors import WeightsError
+from zoo_core.humanize import one_line
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -44,7 +45,7 @@ def read_tensors(path: Path, device: str = "cpu") -> dict[str, Tensor]:
                 f"{path} is a pickle file (.pth, .pt, .bin), and loading one can run any code.",
                 hint="zoo reads safetensors only: save the state dict with safetensors' save_file.",
             ) from error
-        text = " ".join(str(error).split())
+        text = one_line(error)
         raise WeightsError(
             f"{path} is not a whole safetensors file: {text}.",
             hint="It is damaged, cut short, or something else: fetch it again.",

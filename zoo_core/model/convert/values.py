@@ -32,7 +32,7 @@ def values(names: Names, module: nn.Module) -> Values:
     if wrong:
         more = f", and {len(wrong) - 3} more" if len(wrong) > 3 else ""
         raise WeightsError(
-            f"{names.where} does not fit {names.outline.info.name}: {'; '.join(wrong[:3])}{more}.",
+            f"{names.file} does not fit {names.outline.info.name}: {'; '.join(wrong[:3])}{more}.",
             hint="These weights are of another model or configuration.",
         )
     casts = {}
