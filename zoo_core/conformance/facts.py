@@ -158,7 +158,7 @@ def loads(entry: Entry, weights: WeightsInfo) -> str:
 
     classes = weights.num_classes or entry.info.num_classes
     built, stored = with_weights(
-        plan, read, classes=classes, in_chans=None, own_chans=size[0], where=str(checkpoint.path)
+        plan, read, classes=classes, in_chans=None, own_chans=size[0], source=str(checkpoint.path)
     )
     expect(
         stored == classes,

@@ -53,7 +53,7 @@ def save_and_load(specimen: Specimen) -> None:
 
         chans = specimen.input.size[0]
         built, _ = with_weights(
-            specimen.plan, read, classes=CLASSES, in_chans=None, own_chans=chans, where="its state"
+            specimen.plan, read, classes=CLASSES, in_chans=None, own_chans=chans, source="its state"
         )
     equal = torch.equal(scores_of(built.module, x), scores_of(model, x))
     advice = "what counts for scores must be a parameter or a buffer, or follow from the arguments"

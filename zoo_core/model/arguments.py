@@ -36,8 +36,9 @@ def checked_config(
             )
         wanted = parameters[key].annotation
         wanted = getattr(wanted, "__name__", wanted)
-        kind = _KINDS.get(wanted)
-        if kind and (not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool)):
+        allowed = _TYPES.get(wanted)
+        no_bool = isinstance(value, bool) and allowed is not bool
+        if allowed and (no_bool or not isinstance(value, allowed)):
             raise ZooError(f"{key} of {info.name} wants {wanted}, not {value!r}.")
     return config
 
@@ -45,7 +46,7 @@ def checked_config(
 ALWAYS = ("num_classes", "in_chans", "pretrained", "freeze_until", "device", "dtype")
 
 
-_KINDS: Mapping[Any, type] = {"bool": bool, "int": Integral, "float": Real, "str": str}
+_TYPES: Mapping[Any, type] = {"bool": bool, "int": Integral, "float": Real, "str": str}
 
 
 def check_types(name: Any, pretrained: Any, freeze_until: Any) -> None:
@@ -68,18 +69,18 @@ def as_device(device: str | torch.device | None) -> torch.device:
     """The device itself, with its number; None is torch's default device."""
     asked = torch.get_default_device() if device is None else device
     try:
-        found = torch.empty(0, device=asked).device
+        actual = torch.empty(0, device=asked).device
     except Exception as error:  # each backend has its own
         text = " ".join(str(error).split(";")[0].split("\n")[0].split())[:200]
         raise ZooError(
             f"No device {device!r} here: {text}.",
             hint='Usual ones are cpu, cuda, cuda:1 and mps; "zoo doctor" says what is here.',
         ) from error
-    if found.type == "meta":
+    if actual.type == "meta":
         raise ZooError(
             "A model on the meta device has no values.", hint='Build it with device="cpu".'
         )
-    return found if found.type != "cpu" else torch.device("cpu")
+    return actual if actual.type != "cpu" else torch.device("cpu")
 
 
 DTYPES = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
@@ -88,13 +89,13 @@ DTYPES = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
 def as_dtype(dtype: str | torch.dtype | None) -> torch.dtype | None:
     if dtype is None:
         return None
-    found = getattr(torch, dtype.removeprefix("torch."), None) if isinstance(dtype, str) else dtype
-    if found not in DTYPES:
-        names = [str(kind).removeprefix("torch.") for kind in DTYPES]
+    asked = getattr(torch, dtype.removeprefix("torch."), None) if isinstance(dtype, str) else dtype
+    if asked not in DTYPES:
+        names = [str(known).removeprefix("torch.") for known in DTYPES]
         raise ZooError(
             f"dtype is one of {', '.join(names)}, not {dtype!r}. {did_you_mean(str(dtype), names)}"
         )
-    return found
+    return asked
 
 
 def check_count(what: str, value: Any, *, least: int) -> int:

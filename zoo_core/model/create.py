@@ -222,7 +222,7 @@ def _loaded(
         classes=check_count("num_classes", classes, least=0),
         in_chans=in_chans,
         own_chans=checkpoint.in_chans or checkpoint.input.size[0],
-        where=str(checkpoint.path),
+        source=str(checkpoint.path),
     )
 
 

@@ -93,5 +93,5 @@ def _maker(old: nn.Module) -> Callable[[int], nn.Module]:
     if isinstance(old, nn.Linear):
         return functools.partial(nn.Linear, old.in_features, bias=bias)
     assert isinstance(old, nn.Conv2d)
-    where: Any = {"kernel_size": old.kernel_size, "stride": old.stride, "padding": old.padding}
-    return functools.partial(nn.Conv2d, old.in_channels, bias=bias, **where)
+    geometry: Any = {"kernel_size": old.kernel_size, "stride": old.stride, "padding": old.padding}
+    return functools.partial(nn.Conv2d, old.in_channels, bias=bias, **geometry)

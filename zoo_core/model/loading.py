@@ -9,11 +9,12 @@ from torch import Tensor, nn
 
 from zoo_core.chain import behind_pool
 from zoo_core.errors import WeightsError
+from zoo_core.humanize import one_line
 from zoo_core.model.build import Built, Plan, check_values, log, outline, unseen, why_plain
 from zoo_core.model.head import classifier
 from zoo_core.types import Stage
 from zoo_core.weights.channels import channels_in, with_channels
-from zoo_core.weights.tensors import ALIGNMENT, COUNTER, type_name, with_ties
+from zoo_core.weights.tensors import ALIGNMENT, COUNTER, misfit, with_ties
 
 
 def with_weights(
@@ -23,7 +24,7 @@ def with_weights(
     classes: int,
     in_chans: int | None,
     own_chans: int,
-    where: str,
+    source: str,
 ) -> tuple[Built, int]:
     """The module with the tensors that `read` gives for it, and how many classes they have.
 
@@ -31,14 +32,14 @@ def with_weights(
     what the module shall have, None for the same. Raises WeightsError for what does not fit.
     """
     built = outline(plan, classes, in_chans or own_chans)
-    tensors = _read(read, built.module, where)
+    tensors = _read(read, built.module, source)
     actual = _classes_in(tensors, built) or classes
     if actual != classes:
         built = outline(plan, actual, in_chans or own_chans)
     first = next(stage for stage in built.chain.values() if stage.owns)
     theirs = (in_chans and channels_in(tensors, built.module, first)) or own_chans
     tensors = with_ties(tensors, built.module)
-    fit = fitted(tensors, built.module, first, (theirs, in_chans or own_chans), where)
+    fit = fitted(tensors, built.module, first, (theirs, in_chans or own_chans), source)
     if not why_plain(built.module):
         built.module.load_state_dict(aligned(fit, behind_pool(built.chain)), assign=True)
         check_values(plan, built.module, others=())  # of which it has none, or it were plain
@@ -52,16 +53,16 @@ def with_weights(
 
 
 def _read(
-    read: Callable[[nn.Module], dict[str, Tensor]], module: nn.Module, where: str
+    read: Callable[[nn.Module], dict[str, Tensor]], module: nn.Module, source: str
 ) -> dict[str, Tensor]:
     try:
         return read(module)
     except torch.OutOfMemoryError:
         raise
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
-        text = " ".join(str(error).split())
+        text = one_line(error)
         raise WeightsError(
-            f"{where} is not of this model: its layout cannot be adapted: {text}.",
+            f"{source} is not of this model: its layout cannot be adapted: {text}.",
             hint='"zoo show" has the weights there are.',
         ) from error
 
@@ -83,7 +84,7 @@ def fitted(
     model: nn.Module,
     first: Stage,
     channels: tuple[int, int],
-    where: str,
+    source: str,
 ) -> dict[str, Tensor]:
     """The tensors with the shapes and types of the model's own.
 
@@ -91,14 +92,14 @@ def fitted(
     of the model. Raises WeightsError that lists what does not fit.
     """
     own = model.state_dict()
-    _check_keys(tensors, own, where)
+    _check_keys(tensors, own, source)
     if channels[0] != channels[1]:
         tensors = with_channels(tensors, model, first, channels)
-    wrong = [fault for name, t in tensors.items() if (fault := _fault(name, t, own[name]))]
+    wrong = [fault for name, t in tensors.items() if (fault := misfit(name, t, own[name]))]
     if wrong:
         more = f", and {len(wrong) - 3} more" if len(wrong) > 3 else ""
         raise WeightsError(
-            f"{where} does not fit: {'; '.join(wrong[:3])}{more}.",
+            f"{source} does not fit: {'; '.join(wrong[:3])}{more}.",
             hint="These weights are of another model or configuration.",
         )
     return {
@@ -107,22 +108,13 @@ def fitted(
     }
 
 
-def _fault(name: str, tensor: Tensor, want: Tensor) -> str:
-    """How a tensor differs from what the model has under its name, or nothing."""
-    if tensor.shape != want.shape:
-        return f"{name} is {list(tensor.shape)}, the model has {list(want.shape)}"
-    if want.is_floating_point() and not tensor.is_floating_point():
-        return f"{name} is {type_name(tensor)}, the model has {type_name(want)}"
-    return ""
-
-
-def _check_keys(tensors: Mapping[str, Tensor], own: Mapping[str, Tensor], where: str) -> None:
+def _check_keys(tensors: Mapping[str, Tensor], own: Mapping[str, Tensor], source: str) -> None:
     unexpected = [name for name in tensors if name not in own]
     missing = [name for name in own if name not in tensors and not name.endswith(COUNTER)]
     if missing or unexpected:
         parts = [_some("lacks", missing), _some("has unknown", unexpected)]
         raise WeightsError(
-            f"{where} is not of this model: it {' and '.join(p for p in parts if p)}.",
+            f"{source} is not of this model: it {' and '.join(p for p in parts if p)}.",
             hint='Compare with model.state_dict().keys(); "zoo show" has the weights there are.',
         )
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from zoo_core.errors import PublishError
+from zoo_core.humanize import one_line
 from zoo_core.types import ModelInfo
 from zoo_core.weights.published import Saved
 
@@ -32,7 +33,7 @@ def merged_card(old: str | None, metadata: Mapping[str, Any], text: str, title: 
         card = ModelCard(old, ignore_metadata_errors=False)
     except Exception as error:  # YAML raises errors of many kinds
         raise PublishError(
-            f"The README.md that is there has metadata that cannot be read: {_one_line(error)}.",
+            f"The README.md that is there has metadata that cannot be read: {one_line(error)}.",
             hint="Mend or remove it on the page of the repository, and push again.",
         ) from error
     card.data = _merged_data(card.data.to_dict(), metadata)
@@ -95,8 +96,8 @@ def metadata(
         "base_model": parent,
     }
     metrics = [
-        {"type": kind, "name": name, "value": round(result[key], 6)}
-        for kind, name, key in (
+        {"type": metric, "name": name, "value": round(result[key], 6)}
+        for metric, name, key in (
             ("accuracy", "Accuracy", "val_accuracy"),
             ("log_loss", "Log-loss", "val_loss"),
         )
@@ -203,7 +204,3 @@ def _training(recipe: Mapping[str, Any]) -> str:
 def _files(saved: Saved) -> str:
     base = f" Base: `{saved.base.name}`, sha256 `{saved.base.sha256}`." if saved.base else ""
     return f"## Files\n\n`{saved.file}`, sha256 `{saved.sha256}`.{base}"
-
-
-def _one_line(error: object) -> str:
-    return " ".join(str(error).split())

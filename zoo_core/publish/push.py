@@ -105,10 +105,10 @@ def _subject(model: Run | ZooModel | str | Path) -> tuple[ZooModel, dict[str, An
 
 def _shareable(recipe: Mapping[str, Any]) -> dict[str, Any]:
     """The recipe without the folders of this machine: their names alone."""
-    told = dict(recipe)
+    shareable = dict(recipe)
     for table in ("data", "start"):
-        told[table] = {key: _no_folders(value) for key, value in recipe.get(table, {}).items()}
-    return told
+        shareable[table] = {key: _no_folders(value) for key, value in recipe.get(table, {}).items()}
+    return shareable
 
 
 def _no_folders(value: Any) -> Any:
@@ -120,8 +120,8 @@ def _no_folders(value: Any) -> Any:
     """
     if not isinstance(value, str) or "/" not in value or "://" in value:
         return value
-    kind, colon, path = value.rpartition(":")
-    return f"{kind}{colon}{path.rstrip('/').rpartition('/')[2]}"
+    scheme, colon, path = value.rpartition(":")
+    return f"{scheme}{colon}{path.rstrip('/').rpartition('/')[2]}"
 
 
 def _destination(repository: str) -> tuple[WeightSource, str]:

@@ -75,12 +75,12 @@ def stage(
     def make_card(old: str | None, reference: str) -> str:
         title = reference.rpartition("/")[2]
         own = reference.partition("://")[2]
-        told = dict(recipe or {})
-        data = str(told.get("data", {}).get("spec", ""))
+        run = dict(recipe or {})
+        data = str(run.get("data", {}).get("spec", ""))
         facts = card.metadata(
             saved,
             title,
-            told.get("result", {}),
+            run.get("result", {}),
             data,
             parent if parent != own else None,
             bool(timm),
@@ -106,10 +106,10 @@ def _saved(
         assert below.checkpoint.sha256 is not None
         gone = tuple(dropped) if as_delta else ()
         base = Base(below.name, below.checkpoint.sha256, below.digest, gone)
-    kinds = {str(p.dtype)[6:] for p in model.parameters()}
-    if len(kinds) != 1:
+    dtypes = {str(p.dtype)[6:] for p in model.parameters()}
+    if len(dtypes) != 1:
         raise PublishError(
-            f"The model mixes types: {', '.join(sorted(kinds))}.", hint="model.float()"
+            f"The model mixes types: {', '.join(sorted(dtypes))}.", hint="model.float()"
         )
     return msgspec.convert(
         {
@@ -122,7 +122,7 @@ def _saved(
             "in_chans": model.origin.in_chans,
             "input": saved_input(model.input),
             "config": dict(model.origin.config),
-            "dtype": kinds.pop(),
+            "dtype": dtypes.pop(),
             "labels": list(model.labels) if model.labels else None,
             "license": license,
             "base": base,

@@ -58,10 +58,10 @@ def run_folders(folder: Path) -> list[Path]:
         raise RecipeError(f"No folder {folder}.", hint='"zoo runs" lists those in runs/.')
     if is_run(folder):
         return [folder]
-    found: list[Path] = []
+    runs: list[Path] = []
     for inner in _sub_folders(folder):
-        found += [inner] if is_run(inner) else filter(is_run, _sub_folders(inner))
-    return found
+        runs += [inner] if is_run(inner) else filter(is_run, _sub_folders(inner))
+    return runs
 
 
 def is_run(folder: Path) -> bool:
@@ -100,7 +100,6 @@ def summary(
     model, data, train = (table(recipe, name) for name in ("model", "data", "train"))
     best = table(recipe, "result") or _lowest(history)
     planned = planned_epochs(train)
-    said = train.get("regularizers")
     done = max((_number(row, "epoch") or 0 for row in history), default=0)  # a solved head: epoch 0
     unfinished = f"not finished: {done} of {'?' if planned is None else planned} epochs"
     return RunSummary(
@@ -108,7 +107,7 @@ def summary(
         model=str(table(recipe, "start").get("model") or model.get("reference") or ""),
         data=str(data.get("spec") or ""),
         trains=trained_part(train),
-        regularizers=tuple(map(str, said)) if isinstance(said, list | tuple) else (),
+        regularizers=_texts(train.get("regularizers")),
         epochs=planned,
         epochs_done=done,
         best_epoch=_number(best, "epoch"),
@@ -122,8 +121,12 @@ def summary(
 
 def table(recipe: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     """A table of a recipe; an empty one where the recipe has none."""
-    found = recipe.get(name)
-    return found if isinstance(found, Mapping) else {}
+    value = recipe.get(name)
+    return value if isinstance(value, Mapping) else {}
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    return tuple(map(str, value)) if isinstance(value, list | tuple) else ()
 
 
 def _number(row: Mapping[str, Any], key: str) -> Any:

@@ -21,49 +21,51 @@ from zoo_core.weights.timm_layout import from_timm
 LARGEST = 4 * 2**20  # bytes of a config.json; the longest label sets have a few hundred thousand
 
 
-def read_config(path: Path, where: str) -> Saved:
-    """The facts in a config.json. Raises WeightsError, with `where` it came from."""
+def read_config(path: Path, reference: str) -> Saved:
+    """The facts in a config.json. Raises WeightsError, with the `reference` that it came from."""
     try:
         if path.stat().st_size > LARGEST:
-            raise WeightsError(f"{where}: {CONFIG} is larger than any description of a model.")
+            raise WeightsError(f"{reference}: {CONFIG} is larger than any description of a model.")
         data = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(data, dict):
-            raise WeightsError(f"{where}: {CONFIG} is no table.")
+            raise WeightsError(f"{reference}: {CONFIG} is no table.")
         if "zoo" in data:
-            _check_schema(data["zoo"], where)
-            return _checked(msgspec.convert(data["zoo"], Saved, strict=True), where)
-        return _checked(from_timm(data, where), where)
+            _check_schema(data["zoo"], reference)
+            return _checked(msgspec.convert(data["zoo"], Saved, strict=True), reference)
+        return _checked(from_timm(data, reference), reference)
     except OSError as error:
         raise WeightsError(f"{path} cannot be read: {error.strerror}.") from error
     except (ValueError, RecursionError, msgspec.ValidationError) as error:
         text = " ".join(str(error).replace("`", '"').split())
         raise WeightsError(
-            f"{where}: {CONFIG} does not describe a model of zoo: {text}.",
+            f"{reference}: {CONFIG} does not describe a model of zoo: {text}.",
             hint="It was made by something else, or was changed since.",
         ) from error
 
 
-def _check_schema(table: Any, where: str) -> None:
+def _check_schema(table: Any, reference: str) -> None:
     schema = table.get("schema") if isinstance(table, dict) else None
     if schema != SCHEMA:
         raise WeightsError(
-            f"{where}: {CONFIG} has schema {str(schema)[:40]}; this zoo reads {SCHEMA}.",
+            f"{reference}: {CONFIG} has schema {str(schema)[:40]}; this zoo reads {SCHEMA}.",
             hint="Upgrade it: pip install --upgrade zoo-core",
         )
 
 
-def _checked(saved: Saved, where: str) -> Saved:
+def _checked(saved: Saved, reference: str) -> Saved:
     channels = saved.input.size[0]
     if len(saved.input.mean) != channels or len(saved.input.std) != channels:
-        raise WeightsError(f"{where}: mean and std need {channels} numbers each.")
+        raise WeightsError(f"{reference}: mean and std need {channels} numbers each.")
     if saved.input.interpolation not in INTERPOLATIONS:
-        raise WeightsError(f"{where}: no interpolation {saved.input.interpolation!r:.40}.")
+        raise WeightsError(f"{reference}: no interpolation {saved.input.interpolation!r:.40}.")
     if not all(0 < value < 1e6 for value in saved.input.std) or not 0 < saved.input.crop <= 1:
-        raise WeightsError(f"{where}: std must be above 0, and crop in (0, 1].")
+        raise WeightsError(f"{reference}: std must be above 0, and crop in (0, 1].")
     if not all(abs(value) < 1e6 for value in saved.input.mean):
-        raise WeightsError(f"{where}: a mean is no number.")
+        raise WeightsError(f"{reference}: a mean is no number.")
     if saved.labels is not None and len(saved.labels) != saved.num_classes:
-        raise WeightsError(f"{where}: {len(saved.labels)} labels for {saved.num_classes} classes.")
+        raise WeightsError(
+            f"{reference}: {len(saved.labels)} labels for {saved.num_classes} classes."
+        )
     if saved.format == "delta" and saved.base is None:
-        raise WeightsError(f"{where}: a delta without the base that it stands on.")
+        raise WeightsError(f"{reference}: a delta without the base that it stands on.")
     return saved

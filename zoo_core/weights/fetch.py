@@ -28,7 +28,7 @@ from zoo_core.weights.sources import (
 
 
 @dataclass(frozen=True)
-class Held:
+class LocalFile:
     """One file that is here now: for which name, from which reference, as which file of it."""
 
     name: str
@@ -43,18 +43,18 @@ class Held:
         return Pin(self.sha256, self.pinned)
 
 
-def prefetch(names: Iterable[str], *, to: Path | None = None) -> list[Held]:
+def prefetch(names: Iterable[str], *, to: Path | None = None) -> list[LocalFile]:
     """Fetch and verify the weights of models by name, tag or reference; `to` copies them there.
 
     Another machine uses that folder as ZOO_CACHE=DIR or pretrained=DIR. Raises UnknownName for a
     model without weights, and whatever fetching raises; files that came before stay.
     """
-    held = [file for name in names for file in _files(name)]
+    files = [file for name in names for file in _files(name)]
     if to is not None:
-        for file in held:
+        for file in files:
             _copy(file, to)
-        add_pins(to / NAME, {file.reference: file.pin for file in held if _is_weights(file)})
-    return held
+        add_pins(to / NAME, {file.reference: file.pin for file in files if _is_weights(file)})
+    return files
 
 
 def lock(names: Iterable[str], path: Path) -> dict[str, Pin]:
@@ -89,8 +89,8 @@ def verify() -> Iterator[Finding]:
     for stamp in all_stamps():
         path = Path(stamp.path)
         if path.is_file() and not _changed_by_its_owner(stamp, path):
-            found = read_sha256(path)
-            yield Finding(path, stamp.source, found == stamp.sha256, stamp.sha256, found)
+            actual = read_sha256(path)
+            yield Finding(path, stamp.source, actual == stamp.sha256, stamp.sha256, actual)
 
 
 def _changed_by_its_owner(stamp: Stamp, path: Path) -> bool:
@@ -99,29 +99,29 @@ def _changed_by_its_owner(stamp: Stamp, path: Path) -> bool:
     return split_reference(stamp.source)[0] in ("file", "") and not same
 
 
-def _files(name: str) -> Iterator[Held]:
+def _files(name: str) -> Iterator[LocalFile]:
     """Every file that creating `name` needs, from the network or from here."""
     if "://" in name and not names_file(name):
         yield from _published(name)
         return
     weights = WeightsInfo(tag="", source=name) if "://" in name else _weights(name)
-    yield from _held(name, weights.source, MODEL_FILE, local_file(weights))
+    yield from _local(name, weights.source, MODEL_FILE, local_file(weights))
 
 
-def _published(name: str) -> Iterator[Held]:
+def _published(name: str) -> Iterator[LocalFile]:
     checkpoint = of_repository(name)
     for filename in published_files(checkpoint.saved):
-        yield from _held(name, name, filename, obtain(checkpoint.reference, filename))
+        yield from _local(name, name, filename, obtain(checkpoint.reference, filename))
     if checkpoint.base is not None and checkpoint.saved.base is not None:
         yield from _files(checkpoint.saved.base.name)
 
 
-def _held(name: str, reference: str, filename: str, fetched: Fetched) -> Iterator[Held]:
+def _local(name: str, reference: str, filename: str, fetched: Fetched) -> Iterator[LocalFile]:
     """A file under the reference that was asked for, and under the one that pins it."""
     assert fetched.sha256 is not None
     pinned = fetched.pinned or reference
     for known in dict.fromkeys((reference, pinned)):
-        yield Held(name, known, filename, fetched.path, fetched.sha256, pinned)
+        yield LocalFile(name, known, filename, fetched.path, fetched.sha256, pinned)
 
 
 def _weights(name: str) -> WeightsInfo:
@@ -132,11 +132,11 @@ def _weights(name: str) -> WeightsInfo:
     return weights
 
 
-def _is_weights(file: Held) -> bool:
+def _is_weights(file: LocalFile) -> bool:
     return file.filename != CONFIG
 
 
-def _copy(file: Held, to: Path) -> None:
+def _copy(file: LocalFile, to: Path) -> None:
     """Put a file where the cache in `to` has it: under its reference, or with the conversions."""
     if split_reference(file.reference)[0] == "pkg":  # it came with its package
         return

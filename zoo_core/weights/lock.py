@@ -23,6 +23,7 @@ import msgspec
 from zoo_core.cache import cache_folder, locked
 from zoo_core.errors import WeightsError
 from zoo_core.files import written
+from zoo_core.humanize import one_line
 
 VERSION = 1
 NAME = "zoo.lock"
@@ -71,7 +72,7 @@ def read_lock(path: Path) -> dict[str, Pin]:
     except OSError as error:
         raise WeightsError(f"{path} cannot be read: {error.strerror}.") from error
     except (ValueError, msgspec.ValidationError) as error:
-        text = " ".join(str(error).split())
+        text = one_line(error)
         raise WeightsError(
             f"{path} is no lock file: {text}.", hint="Restore it, or remove it and run: zoo lock"
         ) from error
@@ -85,8 +86,8 @@ def add_pins(path: Path, pins: Mapping[str, Pin]) -> None:
     import tomli_w
 
     with locked(str(path.absolute())):
-        found = read_lock(path) | dict(pins)
-        tables = {source: msgspec.to_builtins(found[source]) for source in sorted(found)}
+        merged = read_lock(path) | dict(pins)
+        tables = {source: msgspec.to_builtins(merged[source]) for source in sorted(merged)}
         text = tomli_w.dumps({"version": VERSION, "weights": tables})
         try:
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -17,7 +17,7 @@ from zoo_core.weights.lock import pin_of
 from zoo_core.weights.published import CONFIG, Base, Saved
 from zoo_core.weights.sources import names_file, obtain, split_reference
 from zoo_core.weights.tensors import read_tensors
-from zoo_core.weights.timm_layout import told_config
+from zoo_core.weights.timm_layout import config_of
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -46,7 +46,7 @@ class PublishedCheckpoint(Checkpoint):
         return base.name if "://" in base.name else base.name.partition(".")[2], base.sha256
 
     def config(self, architecture: Architecture) -> dict[str, Any]:
-        return told_config(self.saved, architecture)
+        return config_of(self.saved, architecture)
 
     def tensors(
         self, architecture: Architecture, model: nn.Module, device: str

@@ -68,52 +68,52 @@ def of_run(folder: Path) -> RunCheckpoint:
 
     Raises RecipeError, WeightsError, and PluginError where the plugin of its model is not here.
     """
-    told = read_recipe(folder)["model"]
+    facts = read_recipe(folder)["model"]
     if not (folder / BEST).exists():
         raise WeightsError(
             f"{folder} has no {BEST}: the run was stopped before its first epoch ended."
         )
     try:
-        model = catalogue().find(told["reference"]).model
-        base = chosen_checkpoint(model, None, told.get("weights", False))
-        labels = told.get("labels")
+        model = catalogue().find(facts["reference"]).model
+        base = chosen_checkpoint(model, None, facts.get("weights", False))
+        labels = facts.get("labels")
         checkpoint = RunCheckpoint(
             reference=f"file:{folder.absolute()}",
             path=folder / BEST,
             sha256=None,
-            in_chans=told["in_chans"],
-            input=_input(told["input"]),
-            classes=told["num_classes"],
+            in_chans=facts["in_chans"],
+            input=_input(facts["input"]),
+            classes=facts["num_classes"],
             labels=tuple(labels) if labels else None,
             base=base,
             model=model,
-            arguments=dict(told.get("config", {})),
+            arguments=dict(facts.get("config", {})),
         )
     except UnknownName as error:
-        raise without_plugin(told, folder, error) from error
+        raise without_plugin(facts, folder, error) from error
     except (KeyError, TypeError) as error:
         raise RecipeError(f"{folder / RECIPE} lacks something in [model]: {error}.") from error
-    _check_base(checkpoint, told.get("sha256"), folder)
+    _check_base(checkpoint, facts.get("sha256"), folder)
     return checkpoint
 
 
-def without_plugin(told: Mapping[str, Any], folder: Path, error: UnknownName) -> ZooError:
-    """The error for a run whose model is unknown: its plugin may be gone. `told`: its [model]."""
-    distribution, _, its_version = str(told.get("plugin", "")).partition(" ")
+def without_plugin(facts: Mapping[str, Any], folder: Path, error: UnknownName) -> ZooError:
+    """The error for a run whose model is unknown: its plugin may be gone. `facts`: [model]."""
+    distribution, _, its_version = str(facts.get("plugin", "")).partition(" ")
     if not distribution:
         return error
     return PluginError(
-        f'{folder} is a run of "{told["reference"]}" of {distribution} {its_version}, which is not '
-        "installed here.",
-        hint=how_to_get(str(told["reference"]), distribution),
+        f'{folder} is a run of "{facts["reference"]}" of {distribution} {its_version}, '
+        "which is not installed here.",
+        hint=how_to_get(str(facts["reference"]), distribution),
     )
 
 
 def _input(table: Mapping[str, Any]) -> InputSpec:
-    facts: dict[str, Any] = {
+    fields: dict[str, Any] = {
         key: tuple(v) if isinstance(v, list) else v for key, v in table.items()
     }
-    return InputSpec(**facts)
+    return InputSpec(**fields)
 
 
 def _check_base(checkpoint: RunCheckpoint, expected: str | None, folder: Path) -> None:

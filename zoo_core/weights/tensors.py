@@ -10,6 +10,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 
 from zoo_core.errors import WeightsError
+from zoo_core.humanize import one_line
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -44,7 +45,7 @@ def read_tensors(path: Path, device: str = "cpu") -> dict[str, Tensor]:
                 f"{path} is a pickle file (.pth, .pt, .bin), and loading one can run any code.",
                 hint="zoo reads safetensors only: save the state dict with safetensors' save_file.",
             ) from error
-        text = " ".join(str(error).split())
+        text = one_line(error)
         raise WeightsError(
             f"{path} is not a whole safetensors file: {text}.",
             hint="It is damaged, cut short, or something else: fetch it again.",
@@ -72,3 +73,12 @@ def with_ties(tensors: Mapping[str, Tensor], module: nn.Module) -> dict[str, Ten
 def type_name(tensor: Tensor) -> str:
     """Its type as a manifest or a message has it: `float32`."""
     return str(tensor.dtype).removeprefix("torch.")
+
+
+def misfit(name: str, tensor: Tensor, want: Tensor) -> str:
+    """How a tensor differs from what a model has under its name, or nothing."""
+    if tensor.shape != want.shape:
+        return f"{name} is {list(tensor.shape)}, the model has {list(want.shape)}"
+    if tensor.is_complex() or (want.is_floating_point() and not tensor.is_floating_point()):
+        return f"{name} is {type_name(tensor)}, the model has {type_name(want)}"
+    return ""

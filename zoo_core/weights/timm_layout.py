@@ -13,16 +13,16 @@ from zoo_core.types import Architecture, InputSpec
 from zoo_core.weights.published import SCHEMA, Count, Few, Saved
 
 
-def told_config(saved: Saved, architecture: Architecture) -> dict[str, Any]:
+def config_of(saved: Saved, architecture: Architecture) -> dict[str, Any]:
     """The arguments that a published model was built with.
 
     timm writes average pooling down also where there is no other.
     """
-    told = dict(saved.config)
-    if saved.distribution == "timm" and told.get("global_pool") == "avg":
+    config = dict(saved.config)
+    if saved.distribution == "timm" and config.get("global_pool") == "avg":
         if "global_pool" not in inspect.signature(architecture.build).parameters:
-            del told["global_pool"]
-    return told
+            del config["global_pool"]
+    return config
 
 
 class _TimmInput(msgspec.Struct, frozen=True):
@@ -44,16 +44,18 @@ class _Timm(msgspec.Struct, frozen=True):
     pretrained_cfg: _TimmInput = _TimmInput()
 
 
-def from_timm(data: dict[str, Any], where: str) -> Saved:
+def from_timm(data: dict[str, Any], reference: str) -> Saved:
     """A repository in timm's layout, as if zoo had pushed it."""
     if "architecture" not in data and "model_type" in data:
-        raise WeightsError(f"{where} is a model of another library ({data['model_type']!s:.40}).")
+        raise WeightsError(
+            f"{reference} is a model of another library ({data['model_type']!s:.40})."
+        )
     timm = msgspec.convert(data, _Timm)
     cfg, names = timm.pretrained_cfg, timm.label_names
     listed = tuple(names) if isinstance(names, list) else None
     classes = timm.num_classes if timm.num_classes is not None else 1000
     channels = timm.model_args.get("in_chans", cfg.input_size[0])
-    given = {k: v for k, v in timm.model_args.items() if k not in ("num_classes", "in_chans")}
+    config = {k: v for k, v in timm.model_args.items() if k not in ("num_classes", "in_chans")}
     spec = InputSpec(cfg.input_size, cfg.mean, cfg.std, cfg.interpolation, cfg.crop_pct)
     table = {
         "schema": SCHEMA,
@@ -64,7 +66,7 @@ def from_timm(data: dict[str, Any], where: str) -> Saved:
         "num_classes": classes,
         "in_chans": channels,
         "input": asdict(spec.with_channels(channels)) if isinstance(channels, int) else {},
-        "config": given,
+        "config": config,
         "labels": listed if listed and len(listed) == classes else None,
         "license": cfg.license,
     }

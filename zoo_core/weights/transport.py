@@ -1,4 +1,4 @@
-"""Bytes and tokens that travel in the clear can be read and changed on their way."""
+"""Whether an address is safe for weights and tokens: what travels in the clear can be changed."""
 
 from __future__ import annotations
 

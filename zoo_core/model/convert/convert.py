@@ -1,6 +1,6 @@
 """convert(): somebody's checkpoint -> a safetensors file that fits a model of the zoo, strictly.
 
-`foreign/` has the steps: unpacking finds the state dict, mapping the names, values what is written.
+`unpacking.py` finds the state dict, `mapping.py` the names, and `values.py` makes what is written.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from zoo_core.errors import WeightsError
 from zoo_core.files import written
+from zoo_core.humanize import one_line
 from zoo_core.model.convert.mapping import named
 from zoo_core.model.convert.outline import gives_numbers, outline
 from zoo_core.model.convert.report import Converted
@@ -59,32 +60,34 @@ def convert(
     info = _model(model)
     place = _place(source, out, force)
     tag = _tag(place, weights)
-    held = unpack(source, averaged=ema)
+    unpacked = unpack(source, averaged=ema)
     target = outline(info)
-    names = named(held.tensors, target, str(source), pairs=key_map, drop=drop, by_order=by_order)
+    names = named(
+        unpacked.tensors, target, str(source), pairs=key_map, drop=drop, by_order=by_order
+    )
     classes, channels = target.classes_in(names.tensors), target.channels_in(names.tensors)
     module = target.built(classes, channels)
-    found = values(names, module)
+    fit = values(names, module)
     spec = info.input.with_channels(channels)
-    sha256 = _write(found.tensors, place, module, spec)
+    sha256 = _write(fit.tensors, place, module, spec)
     return Converted(
         path=place.absolute(),
         sha256=sha256,
         size=place.stat().st_size,
         source=source,
-        under=held.under,
+        under=unpacked.under,
         model=info,
         weights=tag,
         license=license,
         num_classes=classes,
         input=spec,
-        tensors=len(found.tensors),
+        tensors=len(fit.tensors),
         rules=tuple(names.rules),
         dropped=names.dropped,
-        left_out=held.left_out,
-        filled=found.filled,
-        casts=found.casts,
-        types=types(found.tensors),
+        left_out=unpacked.left_out,
+        filled=fit.filled,
+        casts=fit.casts,
+        types=types(fit.tensors),
     )
 
 
@@ -93,8 +96,8 @@ def convert(
 
 def _model(name: str) -> ModelInfo:
     """The model; `resnet50.tv_in1k` means resnet50 with the input of these weights."""
-    found = catalogue().find(name)
-    return replace(found.model, input=found.weights.input) if found.weights else found.model
+    named = catalogue().find(name)
+    return replace(named.model, input=named.weights.input) if named.weights else named.model
 
 
 def _place(source: Path, out: str | Path | None, force: bool) -> Path:
@@ -147,7 +150,7 @@ def _write(tensors: dict[str, Tensor], place: Path, module: nn.Module, spec: Inp
     except OSError as error:
         raise _unwritable(place, error) from error
     except SafetensorError as error:  # a full disk, as safetensors says it
-        raise WeightsError(f"{place} cannot be written: {' '.join(str(error).split())}.") from error
+        raise WeightsError(f"{place} cannot be written: {one_line(error)}.") from error
 
 
 def _unwritable(place: Path, error: OSError) -> WeightsError:

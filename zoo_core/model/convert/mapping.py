@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from zoo_core.errors import WeightsError, closest
+from zoo_core.humanize import one_line
 from zoo_core.model.convert.matching import common_prefix, match_by_order
 from zoo_core.model.convert.misfit import check_complete
 from zoo_core.model.convert.names import Names, starts, under
@@ -24,7 +25,7 @@ AVERAGES = "n_averaged"  # how many torch's AveragedModel has averaged
 def named(
     tensors: dict[str, Tensor],
     outline: Outline,
-    where: str,
+    file: str,
     *,
     pairs: Sequence[tuple[str, str]] = (),
     drop: Sequence[str] = (),
@@ -35,7 +36,7 @@ def named(
     Raises WeightsError for names that stay unknown or missing, two tensors for one name, and a pair
     or a prefix to drop that nothing has.
     """
-    names = Names(dict(tensors), outline, where)
+    names = Names(dict(tensors), outline, file)
     pairs = [(old.strip("."), new.strip(".")) for old, new in pairs]
     pairs, drop = _as_told(names, pairs, [prefix.strip(".") for prefix in drop])
     names.drop([name for name in names.unknown if name == AVERAGES], "a counter of AveragedModel")
@@ -57,9 +58,9 @@ def _as_told(
     """Do what the caller says with the present names; what no name is under is given back."""
     unused = []
     for prefix in drop:
-        found = [name for name in names.tensors if under(name, prefix)]
-        names.drop(found, f"--drop {prefix}")
-        if not found:
+        matches = [name for name in names.tensors if under(name, prefix)]
+        names.drop(matches, f"--drop {prefix}")
+        if not matches:
             unused.append(prefix)
     return [pair for pair in pairs if not _renamed(names, *pair)], unused
 
@@ -77,7 +78,7 @@ def _check_used(names: Names, pairs: list[tuple[str, str]], drop: list[str]) -> 
         there = {name[: place - 1] for name in names.origin.values() for place in starts(name)[1:]}
         near = closest(prefix, there)
         raise WeightsError(
-            f'{names.where}: no tensor is under "{prefix}".',
+            f'{names.file}: no tensor is under "{prefix}".',
             hint=f"Closest: {', '.join(near)}." if near else "",
         )
 
@@ -101,8 +102,8 @@ def _adapt(names: Names) -> None:
     try:
         adapted = architecture.adapt(dict(names.tensors), names.outline.module)
     except Exception as error:  # a plugin's code, and tensors that it may not expect
-        text = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        raise WeightsError(f"{names.where}: {what} fails on it: {text}.") from error
+        text = f"{type(error).__name__}: {one_line(error)}"
+        raise WeightsError(f"{names.file}: {what} fails on it: {text}.") from error
     now = {id(tensor): name for name, tensor in adapted.items()}
     gone = [n for n, tensor in names.tensors.items() if id(tensor) not in now and n not in adapted]
     present = {id(tensor) for tensor in names.tensors.values()}

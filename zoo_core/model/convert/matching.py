@@ -20,7 +20,7 @@ def common_prefix(names: Names) -> str:
     top = [prefix for prefix, score in scores.items() if score == best]
     if len(top) > 1 and "" not in top:
         raise WeightsError(
-            f"{names.where} holds {names.outline.info.name} more than once: "
+            f"{names.file} holds {names.outline.info.name} more than once: "
             f"under {' and under '.join(prefix.rstrip('.') for prefix in top)}.",
             hint=f"Say what to leave out, such as --drop {top[-1].rstrip('.')}.",
         )
@@ -63,15 +63,15 @@ def match_by_order(names: Names) -> None:
     moves = dict(zip(unknown, missing, strict=False))
     wrong = [old for old, new in moves.items() if not names.outline.fits(new, names.tensors[old])]
     if len(unknown) != len(missing) or wrong:
-        where = (
+        first = (
             f" First {shaped(wrong[0], names.tensors)} would be "
             f"{shaped(moves[wrong[0]], names.outline.own)}."
             if wrong
             else ""
         )
         raise WeightsError(
-            f"{names.where}: order and shapes do not say what is what. {len(unknown)} names are "
-            f"left in it, {len(missing)} in {names.outline.info.name}.{where}",
+            f"{names.file}: order and shapes do not say what is what. {len(unknown)} names are "
+            f"left in it, {len(missing)} in {names.outline.info.name}.{first}",
             hint="Rename with --map OLD=NEW, or leave out what does not belong with --drop PREFIX.",
         )
     names.rename("by order and shape", lambda name: moves.get(name, name))

@@ -26,7 +26,7 @@ def check_complete(names: Names, by_order: bool) -> None:
         lacks = [shaped(name, names.outline.own) for name in missing[:3]]
         parts.append(f"it lacks {len(missing)} tensors: {_some(lacks, len(missing))}")
     raise WeightsError(
-        f"{names.where} does not fit {names.outline.info.name}: {'; '.join(parts)}.",
+        f"{names.file} does not fit {names.outline.info.name}: {'; '.join(parts)}.",
         hint=_advice(unknown[0], near[unknown[0]], by_order)
         if unknown
         else "Is it of another model, or only a part of one?",
@@ -43,8 +43,8 @@ def _nearest(name: str, names: Names, missing: list[str]) -> str:
     last = name.rpartition(".")[2]
     fit = [other for other in missing if names.outline.fits(other, names.tensors[name])]
     fit = [other for other in fit if other.rpartition(".")[2] == last] or fit
-    found = closest(name, fit or missing or names.outline.own, count=1) or fit[:1]
-    return found[0] if found else ""
+    candidates = closest(name, fit or missing or names.outline.own, count=1) or fit[:1]
+    return candidates[0] if candidates else ""
 
 
 def _advice(old: str, new: str, by_order: bool) -> str:

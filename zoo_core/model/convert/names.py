@@ -25,12 +25,12 @@ class Rule(NamedTuple):
 class Names:
     """Tensors by their present names. `origin`: the name that each has in the file.
 
-    `dropped`: names in the file, and why each was left out. `where`: the file.
+    `dropped`: names in the file, and why each was left out. `file`: the checkpoint's.
     """
 
     tensors: dict[str, Tensor]
     outline: Outline
-    where: str
+    file: str
     origin: dict[str, str] = field(default_factory=dict)
     rules: list[Rule] = field(default_factory=list)
     dropped: dict[str, str] = field(default_factory=dict)
@@ -45,7 +45,7 @@ class Names:
         for old, new in pairs:
             if new in origin:
                 raise WeightsError(
-                    f"{self.where}: {origin[new]} and {self.origin[old]} would both be {new}.",
+                    f"{self.file}: {origin[new]} and {self.origin[old]} would both be {new}.",
                     hint="Leave one of them out: --drop PREFIX.",
                 )
             origin[new] = self.origin[old]

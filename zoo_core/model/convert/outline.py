@@ -1,19 +1,18 @@
-"""A model as a checkpoint must fit it.
-
-Names and shapes, and which of them classes and channels decide.
-"""
+"""A model as somebody's checkpoint must fit it: names, shapes, and which of these may differ."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from zoo_core.errors import WeightsError
+from zoo_core.errors import WeightsError, ZooError
+from zoo_core.humanize import one_line
+from zoo_core.model import build
 from zoo_core.plugins.catalogue import catalogue
 from zoo_core.types import Architecture, ModelInfo, Stage
 
@@ -54,44 +53,43 @@ class Outline:
         """How many classes a checkpoint's classifier has; the model's own number without one."""
         main = Stage("head", run=(), owns=self.head.owns[:1])  # auxiliary heads come after it
         weights = [n for n, t in self.own.items() if main.has(n) and t.ndim > 1]
-        found = tensors.get(weights[-1]) if weights else None
-        return max(len(found), 1) if found is not None and found.ndim else self.info.num_classes
+        weight = tensors.get(weights[-1]) if weights else None
+        return max(len(weight), 1) if weight is not None and weight.ndim else self.info.num_classes
 
     def channels_in(self, tensors: dict[str, Tensor]) -> int:
         """How many channels a checkpoint's first convolution sees."""
-        found = tensors.get(self.first) if self.first else None
+        weight = tensors.get(self.first) if self.first else None
         usual = self.info.input.size[0]
-        return max(found.shape[1], 1) if found is not None and found.ndim == 4 else usual
+        return max(weight.shape[1], 1) if weight is not None and weight.ndim == 4 else usual
 
     def built(self, classes: int, channels: int) -> nn.Module:
         """The model with values, drawn without touching torch's random numbers."""
-        with torch.random.fork_rng(devices=[]):
-            return _build(self.architecture, self.info, classes, channels)
+        return _made(build.unseen, self.info, classes, channels).module
 
 
 def outline(info: ModelInfo) -> Outline:
     """The outline of a model. Raises WeightsError where its architecture cannot build it."""
+    module, chain = _made(build.outline, info, info.num_classes, info.input.size[0])
+    stem = next((stage for stage in chain.values() if stage.owns), chain["head"])
     architecture = catalogue().architecture(info)
-    classes, channels = info.num_classes, info.input.size[0]
-    with torch.random.fork_rng(devices=[]):
-        try:
-            with torch.device("meta"):
-                module = _build(architecture, info, classes, channels)
-        except WeightsError:  # some need values while they are built
-            module = _build(architecture, info, classes, channels)
-    stages = architecture.stages(module)
-    stem = next((stage for stage in stages if stage.owns), stages[-1])
-    return Outline(info, architecture, module, module.state_dict(), stages[-1], stem)
+    return Outline(info, architecture, module, module.state_dict(), chain["head"], stem)
 
 
-def _build(architecture: Architecture, info: ModelInfo, classes: int, channels: int) -> nn.Module:
-    config: dict[str, Any] = dict(info.config)
+def _made(
+    make: Callable[[build.Plan, int, int], build.Built],
+    info: ModelInfo,
+    classes: int,
+    channels: int,
+) -> build.Built:
+    architecture = catalogue().architecture(info)
+    maker = catalogue().maker(architecture)
+    plan = build.Plan(architecture, info.config, torch.device("cpu"), maker=maker)
     try:
-        return architecture.build(num_classes=classes, in_chans=channels, **config)
-    except Exception as error:  # a plugin's code
-        text = " ".join(str(error).split())
+        return make(plan, classes, channels)
+    except ZooError as error:
         raise WeightsError(
-            f"{info.name} cannot be built with {classes} classes and {channels} channels: {text}."
+            f"{info.name} cannot be built with {classes} classes and {channels} channels: "
+            f"{one_line(error.__cause__ or error)}."
         ) from error
 
 

@@ -67,7 +67,7 @@ class Converted:
         yield f"Written to {self.path}: {self.size:,} bytes, sha256 {self.sha256}"
 
     def _values(self) -> Iterator[str]:
-        kept = [f"{kind} ({count})" for kind, count in self.types.items() if kind != "float32"]
+        kept = [f"{dtype} ({count})" for dtype, count in self.types.items() if dtype != "float32"]
         if kept:
             yield f"  kept as {', '.join(kept)}; create() makes it float32 unless told otherwise"
         if self.num_classes != self.model.num_classes:
@@ -95,9 +95,9 @@ def _count(number: int) -> str:
     return f"{number} tensor{'s' if number != 1 else ''}"
 
 
-def _by_value(found: Mapping[str, str]) -> dict[str, list[str]]:
+def _by_value(values: Mapping[str, str]) -> dict[str, list[str]]:
     grouped: dict[str, list[str]] = {}
-    for name, value in found.items():
+    for name, value in values.items():
         grouped.setdefault(value, []).append(name)
     return grouped
 

@@ -37,17 +37,17 @@ def unpack(path: Path, *, averaged: bool = False) -> Unpacked:
     `averaged`: the averaged copy (EMA) instead of the plain one. Raises WeightsError for a file
     that holds no state dict, more than one, or what cannot be read without running code.
     """
-    found = read_checkpoint(path)
+    content = read_checkpoint(path)
     under: list[str] = []
     left_out: dict[str, str] = {}
-    while (key := _inner(found, averaged and not under, path)) is not None:
-        left_out |= _entries({k: v for k, v in found.items() if k != key}, under)
-        under, found = [*under, _name(key)], found[key]
+    while (key := _inner(content, averaged and not under, path)) is not None:
+        left_out |= _entries({k: v for k, v in content.items() if k != key}, under)
+        under, content = [*under, _name(key)], content[key]
         if len(under) > DEEPEST:
             raise WeightsError(f"{path} nests one state dict in another without end.")
-    held = {k: v for k, v in found.items() if isinstance(k, str) and isinstance(v, Tensor)}
-    left_out |= _entries({k: v for k, v in found.items() if k not in held}, under)
-    tensors = {_name(name): tensor.detach() for name, tensor in held.items()}
+    state = {k: v for k, v in content.items() if isinstance(k, str) and isinstance(v, Tensor)}
+    left_out |= _entries({k: v for k, v in content.items() if k not in state}, under)
+    tensors = {_name(name): tensor.detach() for name, tensor in state.items()}
     for name, tensor in tensors.items():
         _check(name, tensor, path)
     return Unpacked(tensors, ".".join(under), left_out)
@@ -56,11 +56,11 @@ def unpack(path: Path, *, averaged: bool = False) -> Unpacked:
 # --- where the state dict is ---------------------------------------------------------------------
 
 
-def _inner(found: Any, averaged: bool, path: Path) -> str | None:
-    """The key under which the state dict lies, or None where `found` is it."""
-    if not isinstance(found, Mapping):
-        raise WeightsError(f"{path} holds a {type(found).__name__}, not a state dict.")
-    nested = [k for k, value in found.items() if isinstance(k, str) and _holds_tensors(value)]
+def _inner(content: Any, averaged: bool, path: Path) -> str | None:
+    """The key under which the state dict lies, or None where `content` is it."""
+    if not isinstance(content, Mapping):
+        raise WeightsError(f"{path} holds a {type(content).__name__}, not a state dict.")
+    nested = [k for k, value in content.items() if isinstance(k, str) and _holds_tensors(value)]
     copies = [key for key in AVERAGED if key in nested]
     if averaged:
         if not copies:
@@ -70,14 +70,14 @@ def _inner(found: Any, averaged: bool, path: Path) -> str | None:
             )
         return copies[0]
     known = [key for key in PLAIN if key in nested]
-    if known or any(isinstance(value, Tensor) for value in found.values()):
+    if known or any(isinstance(value, Tensor) for value in content.values()):
         return known[0] if known else None
     chosen = copies[:1] or nested
     if len(chosen) == 1:
         return chosen[0]
     what = f"several: {', '.join(map(_name, nested))}" if nested else "none"
-    held = [f"{name} ({value})" for name, value in _entries(found, []).items()]
-    entries = ", ".join(held[:10]) + (f" and {len(held) - 10} more" if len(held) > 10 else "")
+    listed = [f"{name} ({value})" for name, value in _entries(content, []).items()]
+    entries = ", ".join(listed[:10]) + (f" and {len(listed) - 10} more" if len(listed) > 10 else "")
     raise WeightsError(
         f"{path} should hold one state dict, and holds {what}. In it: {entries or 'nothing'}.",
         hint="Save the one that you mean alone: torch.save(model.state_dict(), PATH).",
@@ -89,17 +89,17 @@ def _holds_tensors(value: Any, deepest: int = DEEPEST) -> bool:
     if not isinstance(value, Mapping) or not deepest:
         return False
     inner = (value.get(key) for key in (*PLAIN, *AVERAGED))
-    return any(isinstance(held, Tensor) for held in value.values()) or any(
-        _holds_tensors(held, deepest - 1) for held in inner
+    return any(isinstance(item, Tensor) for item in value.values()) or any(
+        _holds_tensors(item, deepest - 1) for item in inner
     )
 
 
 # --- what else is there --------------------------------------------------------------------------
 
 
-def _entries(found: Mapping[Any, Any], under: list[str]) -> dict[str, str]:
+def _entries(table: Mapping[Any, Any], under: list[str]) -> dict[str, str]:
     """Each entry's name, and what it is."""
-    return {".".join([*under, _name(key)]): _what(key, value) for key, value in found.items()}
+    return {".".join([*under, _name(key)]): _what(key, value) for key, value in table.items()}
 
 
 def _name(key: Any) -> str:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from zoo_core.errors import WeightsError
 from zoo_core.model.convert.names import Names
+from zoo_core.weights.tensors import misfit, type_name
 
 
 class Values(NamedTuple):
@@ -27,37 +28,25 @@ def values(names: Names, module: nn.Module) -> Values:
     own = module.state_dict()
     filled = tuple(name for name in own if name not in names.tensors)
     tensors = {name: names.tensors.get(name, torch.zeros_like(own[name])) for name in own}
-    wrong = [fault for name in own if (fault := _fault(name, tensors[name], own[name]))]
+    wrong = [fault for name in own if (fault := misfit(name, tensors[name], own[name]))]
     if wrong:
         more = f", and {len(wrong) - 3} more" if len(wrong) > 3 else ""
         raise WeightsError(
-            f"{names.where} does not fit {names.outline.info.name}: {'; '.join(wrong[:3])}{more}.",
+            f"{names.file} does not fit {names.outline.info.name}: {'; '.join(wrong[:3])}{more}.",
             hint="These weights are of another model or configuration.",
         )
     casts = {}
     for name, want in own.items():
         if not want.is_floating_point() and tensors[name].dtype != want.dtype:
-            casts[name] = f"{kind(tensors[name])} made {kind(want)}"
+            casts[name] = f"{type_name(tensors[name])} made {type_name(want)}"
             tensors[name] = tensors[name].to(want.dtype)
     return Values(_apart(tensors), filled, casts)
 
 
 def types(tensors: dict[str, Tensor]) -> dict[str, int]:
     """How many tensors there are of each floating type."""
-    kinds = [kind(tensor) for tensor in tensors.values() if tensor.is_floating_point()]
-    return {name: kinds.count(name) for name in dict.fromkeys(kinds)}
-
-
-def kind(tensor: Tensor) -> str:
-    return str(tensor.dtype).removeprefix("torch.")
-
-
-def _fault(name: str, have: Tensor, want: Tensor) -> str:
-    if have.shape != want.shape:
-        return f"{name} is {list(have.shape)}, the model has {list(want.shape)}"
-    if have.is_complex() or (want.is_floating_point() and not have.is_floating_point()):
-        return f"{name} is {kind(have)}, the model has {kind(want)}"
-    return ""
+    names = [type_name(tensor) for tensor in tensors.values() if tensor.is_floating_point()]
+    return {name: names.count(name) for name in dict.fromkeys(names)}
 
 
 def _apart(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
