@@ -122,7 +122,7 @@ def command(
     recipe: str | None,
     resume: str | None,
     as_json: bool,
-    **given: Any,
+    **options: Any,
 ) -> None:
     """Fine-tune MODEL, by name (pretrained, with the classes of the data) or a run's folder.
 
@@ -131,11 +131,11 @@ def command(
     from zoo_core.training.distributed import Processes
 
     if recipe or resume:
-        run = _replayed(context, recipe, resume, given["out"])
-    elif model is None or not given["data"]:
+        run = _replayed(context, recipe, resume, options["out"])
+    elif model is None or not options["data"]:
         raise click.UsageError("Give MODEL and --data, or --recipe, or --resume.")
     else:
-        run = _trained(model, **given)
+        run = _trained(model, **options)
     if not Processes().main:  # one of them speaks
         return
     if as_json:
@@ -157,7 +157,7 @@ def _trained(
     skip_unreadable: bool,
     augment: bool | None,
     views: int | None,
-    **given: Any,
+    **options: Any,
 ) -> Run:
     from zoo_core.training.finetune import finetune
 
@@ -166,13 +166,13 @@ def _trained(
     if views is not None and augment is not None:
         raise click.UsageError("--views and --augment exclude each other.")
     for name in ("cache", "channels_last", "workers"):
-        given[name] = "auto" if given[name] is None else given[name]
+        options[name] = "auto" if options[name] is None else options[name]
     return finetune(
         name_or_path(model),
         val=False if no_val else val,
         unreadable="skip" if skip_unreadable else "stop",
         augment=views if views is not None else "auto" if augment is None else augment,
-        **given,
+        **options,
     )
 
 

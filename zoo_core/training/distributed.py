@@ -43,15 +43,15 @@ class Processes:
         """The values of all processes, in order, on each of them."""
         if self.world == 1:
             return [value]
-        found: list[Any] = [None] * self.world
-        torch.distributed.all_gather_object(found, value)
-        return found
+        values: list[Any] = [None] * self.world
+        torch.distributed.all_gather_object(values, value)
+        return values
 
     def in_order(self, rows: Tensor, places: Tensor, size: int) -> Tensor:
         """The rows (n, …) of all processes, each at its place among `size`, on each of them."""
         whole = rows.new_zeros(size, *rows.shape[1:])
-        for found, indices in self.gather((rows, places)):
-            whole[indices] = found
+        for part, indices in self.gather((rows, places)):
+            whole[indices] = part
         return whole
 
     def from_main(self, value: T) -> T:

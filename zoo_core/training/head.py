@@ -1,4 +1,4 @@
-"""A new head, solved in closed form on the features that enter it."""
+"""The head of a model, solved in closed form on the features that enter it."""
 
 from __future__ import annotations
 

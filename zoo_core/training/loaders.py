@@ -73,12 +73,12 @@ class Supply:
         return feed
 
 
-def _on(device: torch.device, held: Tensor) -> Tensor:
+def _on(device: torch.device, rows: Tensor) -> Tensor:
     """On the GPU where it takes no more than a quarter of what is free there."""
     if device.type != "cuda":
-        return held
+        return rows
     free, _ = torch.cuda.mem_get_info(device)
-    return held.to(device) if held.numel() * held.element_size() < free / 4 else held
+    return rows.to(device) if rows.numel() * rows.element_size() < free / 4 else rows
 
 
 def sample_sets(task: Task) -> dict[str, Samples]:

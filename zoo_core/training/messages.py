@@ -57,9 +57,9 @@ def what_the_cache_saved(cache: Any) -> str:
     """What a cache took in all, against what was predicted; nothing where none was filled."""
     if not isinstance(cache, dict) or "predicted" not in cache:
         return ""
-    told = f"{duration(cache['predicted'])}, and {duration(cache['without'])} without it"
+    predicted = f"{duration(cache['predicted'])}, and {duration(cache['without'])} without it"
     took = duration(cache["building"] + cache["training"])
-    return f"With the cache it took {took}; the forecast was {told}."
+    return f"With the cache it took {took}; the forecast was {predicted}."
 
 
 def what_did_not_begin(stack: Stack) -> str:

@@ -19,8 +19,8 @@ def make_optimizer(model: ZooModel, settings: Settings) -> torch.optim.Optimizer
     if settings.decay == 1:
         weights = [parameter for group in reversed(groups) for parameter in group["params"]]
         groups = [{"params": weights, "lr": settings.rate, "weight_decay": 0.0}]
-    kinds = {p.device.type for group in groups for p in group["params"]}
-    fused = kinds <= {"cpu", "cuda"}
+    devices = {p.device.type for group in groups for p in group["params"]}
+    fused = devices <= {"cpu", "cuda"}
     if settings.optimizer == "sgd":
         return torch.optim.SGD(groups, momentum=0.9, fused=fused)
     return torch.optim.AdamW(groups, fused=fused)

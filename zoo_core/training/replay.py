@@ -27,8 +27,8 @@ def replay(
     Python, and where model or data are not those of the recipe any more.
     """
     path = Path(recipe).expanduser()
-    told = read_recipe(path)
-    how, start, data = (dict(told.get(table, {})) for table in TABLES)
+    tables = read_recipe(path)
+    how, start, data = (dict(tables.get(table, {})) for table in TABLES)
     if start.get("object") or "model" not in start or "spec" not in data:
         what = start.get("object") or "something"
         raise RecipeError(
@@ -47,11 +47,11 @@ def replay(
             resume=resume,
             config=start.get("config"),
             progress=progress,
-            recipe=told,
+            recipe=tables,
             **how,
         )
     except UnknownName as error:
-        raise without_plugin(told.get("model", {}), path, error) from error
+        raise without_plugin(tables.get("model", {}), path, error) from error
     except TypeError as error:
         raise RecipeError(
             f"{path} says something that this version does not know: {error}."

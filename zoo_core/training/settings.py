@@ -87,9 +87,9 @@ class Settings:
             if getattr(self, name) not in ("auto", True, False):
                 raise RecipeError(f'{name} is "auto", True or False: {getattr(self, name)!r}.')
         _check_augment(self.augment)
-        given = [n for n in ("freeze_until", "train", "schedule") if getattr(self, n) is not None]
-        if len(given) > 1:
-            raise RecipeError(f"{' and '.join(given)} each say what trains: give one.")
+        ways = [n for n in ("freeze_until", "train", "schedule") if getattr(self, n) is not None]
+        if len(ways) > 1:
+            raise RecipeError(f"{' and '.join(ways)} each say what trains: give one.")
         if self.train is not None and not is_subset(self.train):
             raise RecipeError(
                 f"train={self.train!r} is no range of stages.",
@@ -128,9 +128,9 @@ class Settings:
         return sum(phase.epochs for phase in self.phases())
 
 
-def _schedule(given: Any) -> list[PhasePlan]:
+def _schedule(schedule: Any) -> list[PhasePlan]:
     """`"head=3,layer4=5"`, or pairs of what trains and epochs, as phases."""
-    pairs = _parsed(given) if isinstance(given, str) else given
+    pairs = _parsed(schedule) if isinstance(schedule, str) else schedule
     if isinstance(pairs, Mapping):
         pairs = list(pairs.items())
     steps = list(pairs) if isinstance(pairs, Sequence) else []
@@ -138,7 +138,7 @@ def _schedule(given: Any) -> list[PhasePlan]:
         pair = isinstance(step, Sequence) and not isinstance(step, str) and len(step) == 2
         if step is None or not pair or not isinstance(step[0], str) or not step[0]:
             raise RecipeError(
-                f"schedule is a list of (what trains, epochs), not {given!r}.",
+                f"schedule is a list of (what trains, epochs), not {schedule!r}.",
                 hint='Write [("head", 3), ("layer4", 5)], or "head=3,layer4=5".',
             )
         _whole(f'the epochs of "{step[0]}" in schedule', step[1], 1)

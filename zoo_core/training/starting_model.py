@@ -1,4 +1,4 @@
-"""The model that a fine-tune starts from: given, or made by name, with a head for the classes."""
+"""The model that a fine-tune starts from: built, or made by name, with a head for the classes."""
 
 from __future__ import annotations
 

@@ -71,13 +71,13 @@ def place() -> Path:
 
 def entries() -> list[Entry]:
     """All that are kept, the latest used first; what is no entry is passed over."""
-    found = []
+    kept = []
     with contextlib.suppress(OSError):
         for path in place().iterdir():
             entry = _entry(path)
             if entry is not None:
-                found.append(entry)
-    return sorted(found, key=lambda entry: -entry.used)
+                kept.append(entry)
+    return sorted(kept, key=lambda entry: -entry.used)
 
 
 def _entry(path: Path) -> Entry | None:
@@ -201,10 +201,10 @@ def _mapped(entry: Entry) -> Tensor:
 
 def checksum(tensor: Tensor) -> str:
     """A hash of the bytes of a tensor on the CPU."""
-    found = hashlib.blake2b(digest_size=16)
+    digest = hashlib.blake2b(digest_size=16)
     for part in tensor.reshape(-1).view(torch.uint8).split(2**26):
-        found.update(part.numpy().data)
-    return found.hexdigest()
+        digest.update(part.numpy().data)
+    return digest.hexdigest()
 
 
 # --- writing -------------------------------------------------------------------------------------

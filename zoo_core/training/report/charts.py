@@ -86,9 +86,9 @@ def chart(
         parts.append(_upright("best", across(marks.best)))
     for number, (name, values) in enumerate(drawn.items()):
         points = list(zip(epochs, values, strict=True))
-        kind = f"c{number % COLORS}"
-        parts.append(_curve(kind, points, across, up))
-        parts += _spots(kind, name, points, across, up, percent, marks.best)
+        style = f"c{number % COLORS}"
+        parts.append(_curve(style, points, across, up))
+        parts += _spots(style, name, points, across, up, percent, marks.best)
     inside = "\n".join(parts)
     head = f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(title)}">'
     return Chart(title, list(drawn), f"{head}\n{inside}\n</svg>")
@@ -135,7 +135,7 @@ def _steps(across: Scale, steps: Mapping[float, str]) -> Iterator[str]:
             yield _word("step", start, TOP - 6 - 12 * row, word, "start")
 
 
-def _curve(kind: str, points: Sequence[Point], across: Scale, up: Scale) -> str:
+def _curve(style: str, points: Sequence[Point], across: Scale, up: Scale) -> str:
     """One line through what is finite, with gaps where it is not."""
     path, pen = "", "M"
     for epoch, value in points:
@@ -144,11 +144,11 @@ def _curve(kind: str, points: Sequence[Point], across: Scale, up: Scale) -> str:
             pen = "L"
         else:
             pen = "M"
-    return f'<path class="curve {kind}" d="{path}"/>'
+    return f'<path class="curve {style}" d="{path}"/>'
 
 
 def _spots(
-    kind: str,
+    style: str,
     name: str,
     points: Sequence[Point],
     across: Scale,
@@ -162,17 +162,17 @@ def _spots(
             continue
         at = f'cx="{across(epoch)}" cy="{up(value)}"'
         if epoch == best or len(points) == 1:
-            yield f'<circle class="dot {kind}" {at} r="4"/>'
+            yield f'<circle class="dot {style}" {at} r="4"/>'
         said = escape(f"{name}, epoch {epoch}: {_number(value, percent)}")
         yield f'<circle class="spot" {at} r="6"><title>{said}</title></circle>'
 
 
-def _upright(kind: str, x: float) -> str:
-    return f'<path class="{kind}" d="M{x} {TOP}V{HEIGHT - BOTTOM}"/>'
+def _upright(style: str, x: float) -> str:
+    return f'<path class="{style}" d="M{x} {TOP}V{HEIGHT - BOTTOM}"/>'
 
 
-def _word(kind: str, x: float, y: float, word: str, anchor: str) -> str:
-    return f'<text class="{kind}" x="{x}" y="{y}" text-anchor="{anchor}">{escape(word)}</text>'
+def _word(style: str, x: float, y: float, word: str, anchor: str) -> str:
+    return f'<text class="{style}" x="{x}" y="{y}" text-anchor="{anchor}">{escape(word)}</text>'
 
 
 def _number(value: float, percent: bool) -> str:

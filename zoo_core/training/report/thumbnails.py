@@ -29,10 +29,10 @@ def data_uri(item: Any) -> str:
         picture = Image.alpha_composite(paper, picture.convert("RGBA"))
     picture = picture.convert("L" if picture.mode in ("1", "L") else "RGB")
     picture.thumbnail((LONGEST, LONGEST))
-    kind = "png" if max(picture.size) <= EXACT else "jpeg"
+    encoding = "png" if max(picture.size) <= EXACT else "jpeg"
     file = BytesIO()
-    picture.save(file, kind, quality=80)
-    return f"data:image/{kind};base64,{b64encode(file.getvalue()).decode('ascii')}"
+    picture.save(file, encoding, quality=80)
+    return f"data:image/{encoding};base64,{b64encode(file.getvalue()).decode('ascii')}"
 
 
 def from_tensor(tensor: Tensor) -> Image.Image:
