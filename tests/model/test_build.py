@@ -182,7 +182,8 @@ def test_a_build_that_raises_is_one_error(offer: Offer):
         raise KeyError(f"width {width}")
 
     offer(FACTS.format("toy", "toy"), failing(build=build))
-    with pytest.raises(zoo.ZooError, match=r'"toy" cannot be built: .width 4.\.') as caught:
+    message = r'"toy" of toys \(zoo-toys 1\) cannot be built: KeyError: .width 4.\.'
+    with pytest.raises(zoo.ZooError, match=message) as caught:
         zoo.create("toy", width=4)
     assert isinstance(caught.value.__cause__, KeyError)
 

@@ -6,13 +6,13 @@ puts weights into it.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
 
 from zoo_core.errors import UnknownName, WeightsError, ZooError
 from zoo_core.model.arguments import as_device, as_dtype, check_count, check_types, checked_config
@@ -212,13 +212,10 @@ def _trained(
 def _loaded(
     checkpoint: Checkpoint, plan: Plan, info: ModelInfo, in_chans: int | None
 ) -> tuple[Built, int]:
-    def read(module: nn.Module) -> dict[str, Tensor]:
-        return checkpoint.tensors(plan.architecture, module, str(plan.device))
-
     classes = info.num_classes if checkpoint.classes is None else checkpoint.classes
     return with_weights(
         plan,
-        read,
+        functools.partial(checkpoint.tensors, plan.architecture, device=str(plan.device)),
         classes=check_count("num_classes", classes, least=0),
         in_chans=in_chans,
         own_chans=checkpoint.in_chans or checkpoint.input.size[0],
