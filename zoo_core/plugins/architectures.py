@@ -47,6 +47,11 @@ class Architectures:
         """The plugin of a model's own distribution that has its architecture."""
         return self._makers.get((model.distribution, model.architecture))
 
+    def third_party(self, architecture: Architecture) -> Plugin | None:
+        """Whose it is, where it is not zoo's own."""
+        own = (key for key, known in self._architectures.items() if known is architecture)
+        return next((self._makers[key] for key in own if key[0] != BUILT_IN), None)
+
     def with_makers(self) -> list[tuple[Architecture, Plugin]]:
         """Every architecture with the plugin that it comes from."""
         return [(known, self._makers[key]) for key, known in self._architectures.items()]

@@ -119,8 +119,7 @@ class Catalogue:
 
     def maker(self, architecture: Architecture) -> Plugin | None:
         """The third party's plugin that an architecture comes from; None for one of zoo's own."""
-        made = (plugin for known, plugin in self.makers() if known is architecture)
-        return next((plugin for plugin in made if not plugin.built_in), None)
+        return self._architectures.third_party(architecture)
 
     def makers(self) -> list[tuple[Architecture, Plugin]]:
         """Every architecture with the plugin that it comes from."""
@@ -133,6 +132,10 @@ class Catalogue:
 
         One that two distributions offer is there as `distribution:name`.
         """
+        return self._regularizers
+
+    @functools.cached_property
+    def _regularizers(self) -> dict[str, RegularizerSpec]:
         offers = self.plugins.results("zoo_regularizers", RegularizerSpec)
         named = ((plugin, spec.name, spec) for plugin, spec in offers)
         return by_name(self.plugins, "regularizer", named)
@@ -146,6 +149,10 @@ class Catalogue:
 
     def sources(self) -> dict[str, WeightSource]:
         """All weight sources by scheme."""
+        return self._sources
+
+    @functools.cached_property
+    def _sources(self) -> dict[str, WeightSource]:
         offers = self.plugins.results("zoo_weight_sources", WeightSource)
         named = ((plugin, source.scheme, source) for plugin, source in offers)
         return by_name(self.plugins, "weight source", named)
