@@ -15,15 +15,18 @@ the training part of what is stored in parts. Nothing is ever downloaded.
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from torch.utils.data import DataLoader, IterableDataset
+from torch.utils.data import DataLoader, IterableDataset, Subset
 
 from zoo_core.data.formats import arrays
 from zoo_core.data.formats.folder import open_folder
-from zoo_core.data.formats.hfds import open_hfds
-from zoo_core.data.formats.objects import open_dataset
+from zoo_core.data.formats.hfds import is_table, open_hfds, open_table
+from zoo_core.data.formats.loaders import drawn
+from zoo_core.data.formats.objects import Say, open_dataset, silent
 from zoo_core.data.formats.shards import open_wds
 from zoo_core.data.formats.table import open_csv
 from zoo_core.data.formats.torchvision_sets import open_torch
@@ -45,12 +48,14 @@ FORMATS = {
 
 
 def open_data(data: Any, *, unreadable: str = "stop", progress: bool = True) -> Pictures:
-    """A spec string, a Dataset of (picture, class) or a DataLoader (its dataset) as Pictures.
+    """A spec string, a Dataset of (picture, class) or a DataLoader as Pictures.
 
-    A class is a number, or for several classes a vector of 0 and 1. `unreadable`: "stop", so that
+    A class is a number, or for several classes a vector of 0 and 1; what the items of a Dataset say
+    is the truth. Of a DataLoader, its sampler says which items there are. A `datasets.Dataset` with
+    one column of pictures and one of classes is taken as it is. `unreadable`: "stop", so that
     reading a picture that cannot be decoded raises DataError, or "skip": each picture is decoded
     once now, and what cannot be is left out and named on stderr, where `progress` is on, and in
-    `skipped`. Raises DataError.
+    `skipped`. Which names are not used is said there too, and why. Raises DataError.
 
     >>> pictures = open_data("digits#test")
     >>> len(pictures), pictures.classes[pictures.targets[0]]
@@ -59,22 +64,50 @@ def open_data(data: Any, *, unreadable: str = "stop", progress: bool = True) -> 
     if unreadable not in ("stop", "skip"):
         known = did_you_mean(str(unreadable), ("stop", "skip"))
         raise DataError(f'unreadable is "stop" or "skip": {unreadable!r}. {known}'.strip())
-    opened = _open(data, skip=unreadable == "skip")
-    return readable(opened, progress=progress) if unreadable == "skip" else opened
+    skip = unreadable == "skip"
+    opened = _open(data, skip=skip, say=_line if progress else silent)
+    return readable(opened, progress=progress) if skip else opened
 
 
-def _open(data: Any, *, skip: bool) -> Pictures:
+def _line(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _open(data: Any, *, skip: bool, say: Say) -> Pictures:
     if isinstance(data, Pictures):
         return data
     if isinstance(data, str | Path):
         spec = parse(str(data), FORMATS)
         return FORMATS[spec.format].open(spec)
     if isinstance(data, DataLoader):
-        return _open(data.dataset, skip=skip)
+        return _of_loader(data, skip=skip, say=say)
+    _refuse_without_order(data)
+    if is_table(data) and data.format["type"] != "custom":
+        return open_table(data, type(data).__name__)
+    return open_dataset(data, skip=skip, say=say)
+
+
+def _of_loader(loader: DataLoader[Any], *, skip: bool, say: Say) -> Pictures:
+    data = loader.dataset
+    _refuse_without_order(data)
+    indices = drawn(loader)
+    if indices is None:
+        return _open(data, skip=skip, say=say)
+    if isinstance(data, Pictures) or is_table(data):
+        return _open(data, skip=skip, say=say).subset(indices)
+    return open_dataset(Subset(data, indices), skip=skip, say=say, name=type(data).__name__)
+
+
+def _refuse_without_order(data: Any) -> None:
+    name = type(data).__name__
+    if isinstance(data, Mapping):
+        raise DataError(
+            f"A {name} is no data but has some, it seems: {', '.join(map(repr, data))}.",
+            hint="Give one of its parts: data[NAME]." if data else "It is empty.",
+        )
     ordered = hasattr(data, "__len__") and hasattr(data, "__getitem__")
     if isinstance(data, IterableDataset) or not ordered:
         raise DataError(
-            f"A {type(data).__name__} has no length and no order.",
+            f"A {name} has no length and no order.",
             hint="Pass a spec (folder:PATH), a Dataset of (picture, class), or its DataLoader.",
         )
-    return open_dataset(data, skip=skip)

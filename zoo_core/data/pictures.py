@@ -11,17 +11,22 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from zoo_core.data.as_picture import as_picture
+from zoo_core.data.class_ids import are_ids, ids_error
+from zoo_core.data.class_names import in_order
 from zoo_core.data.decoding import Chosen, has_digests, item_digest
+from zoo_core.errors import DataError
 
 
 class Pictures(Dataset[tuple[Any, Any]]):
     """Pictures by index, with their classes.
 
-    `read(i)` gives a PIL picture, or a tensor that counts as preprocessed. `targets`: a class
-    number for each picture; with `multilabel`, a sorted tuple of them, which may be empty.
-    `classes`: names, or None. `num_classes`: how many there are, where more than names and targets
-    tell. `fixed`: the same picture each time; a dataset that zoo did not open may have an
-    augmentation of its own. `skipped`: what could not be read and was left out, a line each.
+    `read(i)` gives a PIL picture, or what `as_picture` makes one of; a floating tensor counts as
+    preprocessed. `targets`: a class number for each picture; with `multilabel`, a sorted tuple of
+    them, which may be empty. `classes`: names, or None. `num_classes`: how many there are, where
+    more than names and targets tell. `fixed`: the same picture each time; a dataset that zoo did
+    not open may have an augmentation of its own. `skipped`: what could not be read and was left
+    out, a line each.
 
     >>> from PIL import Image
     >>> grey = [Image.new("L", (8, 8), shade) for shade in (0, 9, 99)]
@@ -46,7 +51,7 @@ class Pictures(Dataset[tuple[Any, Any]]):
     ) -> None:
         self.name, self.read, self.fixed, self.multilabel = name, read, fixed, multilabel
         self.targets: list[Any] = [_sorted(t) if multilabel else int(t) for t in targets]
-        self.classes = tuple(classes) if classes is not None else None
+        self.classes = in_order(classes, f"`classes` of {name}") if classes is not None else None
         self.skipped = list(skipped)
         self._given = num_classes
         known = num_classes if self.classes is None else len(self.classes)
@@ -83,15 +88,44 @@ class Pictures(Dataset[tuple[Any, Any]]):
         chosen = [int(i) for i in indices]
         return self._with(Chosen(self.read, chosen), [self.targets[i] for i in chosen])
 
+    def refuse_ids(self) -> None:
+        """Raise DataError where a head for all class numbers would hardly have a use for them.
+
+        That is where nothing says how many classes there are, the highest number is above 100, and
+        fewer than a tenth of the numbers up to it occur.
+        """
+        used = {number for target in self.targets for number in _numbers(target)}
+        told = self.classes is not None or self._given is not None
+        if not told and are_ids(self.num_classes - 1, len(used)):
+            raise ids_error(self.name, self.num_classes - 1, len(used))
+
     def renamed(self, classes: Sequence[str]) -> Pictures:
-        """The same pictures with class numbers of `classes`, which has all names there are."""
+        """The same pictures with class numbers of `classes`, which has all names there are.
+
+        Raises DataError where a name that pictures have stands for two classes: "crane" is a bird
+        and a machine in ImageNet.
+        """
         assert self.classes is not None
+        self._refuse_twins(classes)
         number = [classes.index(name) for name in self.classes]
         if self.multilabel:
             targets: list[Any] = [[number[t] for t in target] for target in self.targets]
         else:
             targets = [number[t] for t in self.targets]
         return self._with(self.read, targets, classes)
+
+    def _refuse_twins(self, classes: Sequence[str]) -> None:
+        assert self.classes is not None
+        here, there = Counter(self.classes), Counter(classes)
+        used = {number for target in self.targets for number in _numbers(target)}
+        names = [self.classes[number] for number in sorted(used)]
+        twins = [name for name in names if max(here[name], there[name]) > 1]
+        if twins:
+            raise DataError(
+                f'"{twins[0]}" is the name of two classes, and {self.name} has its classes in '
+                "another order, so nothing says which is which.",
+                hint="Give both different names, or the classes in the same order.",
+            )
 
     def _with(
         self,
@@ -135,8 +169,8 @@ class Pictures(Dataset[tuple[Any, Any]]):
 
 
 def is_tensor_item(pictures: Pictures) -> bool:
-    """Whether items are tensors, which count as preprocessed."""
-    return isinstance(pictures.read(0), Tensor)
+    """Whether items are floating tensors, which count as preprocessed."""
+    return isinstance(as_picture(pictures.read(0), f"Item 0 of {pictures.name}"), Tensor)
 
 
 def _numbers(target: Any) -> tuple[int, ...]:

@@ -13,10 +13,12 @@ import random
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from zoo_core.data.as_picture import as_picture
 from zoo_core.data.pictures import Pictures
 from zoo_core.errors import DataError
 
@@ -92,12 +94,12 @@ class Samples(Dataset[Any]):
         """One preprocessed sample."""
         if self.pictures.fixed and not self.random:
             return self.read(index, self.transform)
-        with seeded(self.seed, epoch, index):
+        with seeded(self.seed, epoch, index, numpy=not self.pictures.fixed):
             return self.read(index, self.transform)
 
     def read(self, index: int, transform: Callable[[Any], Tensor]) -> Tensor:
-        """The picture at `index`, transformed; a tensor counts as preprocessed."""
-        item = self.pictures.read(index)
+        """The picture at `index`, transformed; a floating tensor counts as preprocessed."""
+        item = as_picture(self.pictures.read(index), f"Item {index} of {self.pictures.name}")
         return item if isinstance(item, Tensor) else transform(item)
 
 
@@ -123,7 +125,7 @@ class FixedViews(Samples):
 
     def sample(self, epoch: int, index: int) -> Tensor:
         view = self.view(epoch)
-        with seeded(self.seed, view, index):
+        with seeded(self.seed, view, index, numpy=not self.pictures.fixed):
             if view == 0:
                 return self.read(index, self.plain)
             if view == 1 and self.mirrors:
@@ -142,10 +144,12 @@ def _stack(tensors: list[Tensor]) -> Tensor:
 class seeded:
     """Random numbers inside depend on the given numbers alone.
 
-    Outside they go on as if nothing had happened.
+    Outside they go on as if nothing had happened. They are torch's and Python's, and with `numpy`
+    those of its global generator, which takes longer.
     """
 
-    def __init__(self, *numbers: int) -> None:
+    def __init__(self, *numbers: int, numpy: bool = False) -> None:
+        self.numpy = numpy
         digest = hashlib.blake2b(repr(numbers).encode(), digest_size=8).digest()
         self.seed = int.from_bytes(digest) >> 1
 
@@ -153,7 +157,12 @@ class seeded:
         self.state = torch.get_rng_state(), random.getstate()
         torch.random.default_generator.manual_seed(self.seed)
         random.seed(self.seed)
+        if self.numpy:
+            self.numpy_state = np.random.get_state()
+            np.random.seed(self.seed % 2**32)
 
     def __exit__(self, *error: Any) -> None:
         torch.set_rng_state(self.state[0])
         random.setstate(self.state[1])
+        if self.numpy:
+            np.random.set_state(self.numpy_state)

@@ -201,7 +201,8 @@ def _table(tallies: list[list[int]], names: Sequence[str]) -> dict[str, ClassMet
 def _distinct(names: Sequence[str]) -> list[str]:
     """ImageNet has two classes "crane", a bird (134) and a machine (517)."""
     counts = Counter(names)
-    return [f"{name} ({i})" if counts[name] > 1 else name for i, name in enumerate(names)]
+    told = [f"{name} ({i})" if counts[name] > 1 else name for i, name in enumerate(names)]
+    return told if len(set(told)) == len(told) else _distinct(told)
 
 
 def _check(scores: Tensor, targets: Tensor, names: Sequence[str]) -> None:

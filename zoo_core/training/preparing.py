@@ -49,6 +49,8 @@ def prepared(
     reading: dict[str, Any] = {"unreadable": request.unreadable}
     reading["progress"] = progress and processes.main
     opened = open_data(request.data, **reading)
+    if not fits(request.model, opened):
+        opened.refuse_ids()
     train_set, val_set = split(opened, request.val, settings.seed, **reading)
     if train_set.multilabel:
         stack.refuse_several_labels()
@@ -68,6 +70,11 @@ def prepared(
             apply(model, settings.phases()[0].what)
         precision = Precision(settings.precision, processes.device)
         yield Task(model, train_set, val_set, settings, stack, processes, precision), folder
+
+
+def fits(model: Any, pictures: Pictures) -> bool:
+    """Whether a model, not a name of one, has an output for each class number."""
+    return isinstance(model, ZooModel) and model.num_outputs >= pictures.num_classes
 
 
 def split(

@@ -1,12 +1,14 @@
-"""Datasets of Hugging Face on disk: saved by `save_to_disk`, or what `load_dataset` reads."""
+"""Datasets of Hugging Face: by `save_to_disk`, what `load_dataset` reads, or in Python."""
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from zoo_core.data.decoding import Encoded, file_content
-from zoo_core.data.formats.numbering import numbered
+from zoo_core.data.formats.numbering import Numbered, numbered
 from zoo_core.data.pictures import Pictures
 from zoo_core.data.specs import Spec, chosen_part
 from zoo_core.errors import DataError, did_you_mean
@@ -21,23 +23,45 @@ def open_hfds(spec: Spec) -> Pictures:
     part. A list of classes in a cell means several at once. Nothing is decoded here.
     """
     try:
-        from datasets import Image
+        import datasets  # noqa: F401
     except ImportError as error:
         hint = "Run: pip install 'zoo-core[datasets]'"
         raise DataError(f'The data "{spec.text}" needs datasets.', hint=hint) from error
     table = _table(spec)
-    image = _image_column(table.features, spec)
-    label = _label_column(table.features, spec)
+    hint = f"Name one: {spec.name.partition('?')[0]}?{{}}=COLUMN"
+    return _pictures(table, columns(table, spec.name, hint, spec.options), spec.name, spec.text)
+
+
+def open_table(table: Any, name: str) -> Pictures:
+    """A `datasets.Dataset` in Python, as `open_hfds` does it. Its format does not matter."""
+    plain = table.with_format(None)
+    return _pictures(plain, columns(plain, name), name, name)
+
+
+def is_table(data: Any) -> bool:
+    """Whether it is a `datasets.Dataset`; the package is not imported for that."""
+    kind = getattr(sys.modules.get("datasets"), "Dataset", None)
+    return kind is not None and isinstance(data, kind)
+
+
+def _pictures(table: Any, chosen: tuple[str, str], name: str, text: str) -> Pictures:
+    from datasets import Image
+
+    image, label = chosen
     cells = table.select_columns([image]).cast_column(image, Image(decode=False))
-    labels = table.select_columns([label])[:][label]
-    numbers = numbered(labels, _names(table.features[label]), spec.text)
+    numbers = labels_of(table, label, text)
     return Pictures(
-        spec.name,
-        Cells(cells, image, spec.text),
+        name,
+        Cells(cells, image, text),
         numbers.targets,
         numbers.classes,
         multilabel=numbers.multilabel,
     )
+
+
+def labels_of(table: Any, column: str, name: str) -> Numbered:
+    """The class numbers in a column of a table that has no format."""
+    return numbered(table.select_columns([column])[:][column], _names(table.features[column]), name)
 
 
 class Cells(Encoded):
@@ -102,33 +126,45 @@ def _loaded(folder: Path) -> Any:
 # --- columns -------------------------------------------------------------------------------------
 
 
-def _image_column(features: Any, spec: Spec) -> str:
+IN_PYTHON = 'Keep one, or call it so: data.select_columns([...]), data.rename_column("name", "{}").'
+
+
+def columns(
+    table: Any, name: str, hint: str = IN_PYTHON, asked: Mapping[str, str] | None = None
+) -> tuple[str, str]:
+    """The columns of pictures and of classes, found by their types, or those that are `asked` for.
+
+    `hint`: what to do where there is not one of each. Raises DataError then.
+    """
     from datasets import Image
 
-    candidates = [name for name, feature in features.items() if isinstance(feature, Image)]
-    return _one("image", candidates, features, spec)
+    features = table.features
+    images = [column for column, feature in features.items() if isinstance(feature, Image)]
+    named = [column for column, feature in features.items() if _names(feature) is not None]
+    labels = named or [column for column in LABELS if column in features]
+    found = {"image": images, "label": labels}
+    image, label = (
+        _one(option, candidates, list(features), (asked or {}).get(option), name, hint)
+        for option, candidates in found.items()
+    )
+    return image, label
 
 
-def _label_column(features: Any, spec: Spec) -> str:
-    named = [name for name, feature in features.items() if _names(feature) is not None]
-    candidates = named or [name for name in LABELS if name in features]
-    return _one("label", candidates, features, spec)
-
-
-def _one(option: str, candidates: list[str], features: Any, spec: Spec) -> str:
+def _one(
+    option: str, candidates: list[str], every: list[str], asked: str | None, name: str, hint: str
+) -> str:
     """The column that an option names, or the only one found."""
-    asked = spec.options.get(option)
-    if asked is not None and (asked in candidates or (option == "label" and asked in features)):
+    if asked is not None and (asked in candidates or (option == "label" and asked in every)):
         return asked
     if asked is None and len(candidates) == 1:
         return candidates[0]
-    names = candidates if len(candidates) > 1 else list(features)
+    names = candidates if len(candidates) > 1 else every
     fault = f"several {option} columns" if len(candidates) > 1 else f"no {option} column"
     if asked is not None:
-        fault, names = f'no {option} column "{asked}"', candidates or list(features)
+        fault, names = f'no {option} column "{asked}"', candidates or every
     raise DataError(
-        f"{spec.name} has {fault}: {', '.join(names)}. {did_you_mean(asked or '', names)}".strip(),
-        hint=f"Name one: {spec.name.partition('?')[0]}?{option}=COLUMN",
+        f"{name} has {fault}: {', '.join(names)}. {did_you_mean(asked or '', names)}".strip(),
+        hint=hint.format(option),
     )
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,6 +41,7 @@ def numbered(labels: Sequence[Any], classes: Sequence[str] | None, name: str) ->
     names = list(classes) if classes is not None else None
     if names is None and any(isinstance(label, str) for label in flat):
         names = sorted({label for label in flat if isinstance(label, str)}, key=natural)
+    _refuse_twins(flat, names or (), name)
     places = {label: number for number, label in enumerate(names or ())}
     numbers = [_number(label, places, names, name) for label in flat]
     if not several:
@@ -47,6 +49,14 @@ def numbered(labels: Sequence[Any], classes: Sequence[str] | None, name: str) ->
     each = iter(numbers)
     targets = [tuple(sorted({next(each) for _ in label})) for label in labels]
     return Numbered(targets, names, multilabel=True)
+
+
+def _refuse_twins(labels: Iterable[Any], names: Iterable[str], name: str) -> None:
+    twins = {label for label, count in Counter(names).items() if count > 1}
+    twin = next((label for label in labels if label in twins), None) if twins else None
+    if twin is not None:
+        hint = "Give class numbers as labels, or each class a name of its own."
+        raise DataError(f'{name} has a label "{twin}", the name of two classes.', hint=hint)
 
 
 def _number(label: Any, places: dict[str, int], names: list[str] | None, name: str) -> int:

@@ -1,53 +1,152 @@
-"""Somebody's Dataset of (picture, class): whatever has a length and items."""
+"""Somebody's Dataset of (picture, class): whatever has a length and items.
+
+What its items say is the truth. What it says beside them (`targets`, names) is a short cut, taken
+where a sample of the items confirms it; and an item that says something else later is an error.
+"""
 
 from __future__ import annotations
 
+import functools
+import random
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from zoo_core.data.decoding import Chosen
+import torch
+
+from zoo_core.data.as_picture import as_picture
+from zoo_core.data.decoding import Chosen, item_digest
+from zoo_core.data.formats.claims import Claim, claim_of
+from zoo_core.data.formats.items import class_of, in_pairs, ones, pair
+from zoo_core.data.generators import following, held_generators
 from zoo_core.data.pictures import Pictures
+from zoo_core.data.samples import seeded
 from zoo_core.errors import DataError
 
+SPREAD, MOST = 256, 1000  # items that are looked at: so many spread out, and of so many classes one
+TWICE = 8  # items that are read twice, to see whether they are the same
 
-def open_dataset(data: Any, *, skip: bool = False) -> Pictures:
+Say = Callable[[str], None]
+
+
+def silent(text: str) -> None:
+    """Say nothing."""
+
+
+def open_dataset(
+    data: Any, *, skip: bool = False, say: Say = silent, name: str | None = None
+) -> Pictures:
     """A Dataset as Pictures.
 
-    Its classes are from `classes` or `class_to_idx`, its targets from `targets` or by reading it.
-    An item that cannot be read for that is left out with `skip`, else it raises DataError.
+    `say` is told which names are not used, and why. With `skip`, an item that cannot be read is
+    left out. Raises DataError for it else, for what is no class number, and where an item
+    contradicts the names that there are.
     """
-    name = type(data).__name__
+    name = name or type(data).__name__
+    data = in_pairs(data)
     if len(data) == 0:
         raise DataError(f"The {name} is empty.")
-    targets = getattr(data, "targets", None)
-    if targets is not None and len(targets) == len(data):
-        numbers = targets.tolist() if hasattr(targets, "tolist") else targets
-        return _pictures(data, First(data), [_class(t, i, name) for i, t in enumerate(numbers)])
-    read, skipped = _read_targets(data, name, skip)
-    if not read:
+    claim = claim_of(data)
+    items = Items(data, name)
+    targets, skipped = _targets(items, claim, skip)
+    if not targets:
         hint = f"The first: {skipped[0]}"
         raise DataError(f"None of the {len(data)} items of the {name} can be read.", hint=hint)
-    reader = Chosen(First(data), list(read)) if skipped else First(data)
-    return _pictures(data, reader, list(read.values()), skipped)
+    names = _confirmed_names(items, claim, targets, say)
+    items.targets = targets
+    _say_what_changes(items, say)
+    read = Chosen(items, list(targets)) if skipped else items
+    return _pictures(name, read, list(targets.values()), names, skipped)
 
 
-def _read_targets(data: Any, name: str, skip: bool) -> tuple[dict[int, Any], list[str]]:
+class Items:
+    """Reads the picture of each (picture, class).
+
+    `targets`: by index, which each item must still say when it is read.
+    """
+
+    def __init__(self, data: Any, name: str) -> None:
+        self.data, self.name = data, name
+        self.targets: dict[int, Any] = {}
+
+    def __call__(self, index: int) -> Any:
+        picture, target = self.item(index)
+        if index in self.targets and target != self.targets[index]:
+            raise DataError(
+                f"Item {index} of the {self.name} says class {target}, and said "
+                f"{self.targets[index]} before, or in its `targets`.",
+                hint="The class of an item stays the same, and `targets` holds what items say.",
+            )
+        return as_picture(picture, f"Item {index} of the {self.name}")
+
+    def item(self, index: int) -> tuple[Any, Any]:
+        """A picture as it comes, and its class."""
+        picture, target = pair(self.raw(index), index, self.name)
+        return picture, class_of(target, index, self.name)
+
+    def raw(self, index: int) -> Any:
+        """What the Dataset gives; what is random in it follows torch's seed."""
+        with following(self.generators, torch.initial_seed()):
+            return self.data[index]
+
+    @functools.cached_property
+    def generators(self) -> list[Any]:
+        return held_generators(self.data)
+
+    def look_again(self) -> None:
+        """Generators may have been made by the first reading."""
+        vars(self).pop("generators", None)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {key: value for key, value in vars(self).items() if key != "generators"}
+
+
+# --- classes -------------------------------------------------------------------------------------
+
+
+def _targets(items: Items, claim: Claim, skip: bool) -> tuple[dict[int, Any], list[str]]:
     """The target of each item that can be read, and why the others cannot."""
+    claimed = None if skip else _usable(claim.targets, items.name)
+    if claimed is not None:
+        seen, _ = _read(items, _sample(claimed), skip=False)
+        if all(claimed[index] == target for index, target in seen.items()):
+            return dict(enumerate(claimed)), []
+    return _read(items, range(len(items.data)), skip)
+
+
+def _usable(claimed: Sequence[Any] | None, name: str) -> list[Any] | None:
+    """Claimed targets as items have them, if they are class numbers at all."""
+    try:
+        return [class_of(value, i, name) for i, value in enumerate(claimed)] if claimed else None
+    except DataError:
+        return None
+
+
+def _sample(targets: Sequence[Any]) -> list[int]:
+    """The first item and the last, some spread out at random, and one of each class."""
+    size, draw = len(targets), random.Random(0)
+    if size <= SPREAD:
+        return list(range(size))
+    spread = [draw.randrange(k * size // SPREAD, (k + 1) * size // SPREAD) for k in range(SPREAD)]
+    by_class = {str(target): index for index, target in enumerate(targets)}
+    return sorted({0, size - 1, *spread, *list(by_class.values())[:MOST]})
+
+
+def _read(items: Items, indices: Iterable[int], skip: bool) -> tuple[dict[int, Any], list[str]]:
     targets: dict[int, Any] = {}
     skipped: list[str] = []
-    for index in range(len(data)):
+    for index in indices:
         try:
-            item = data[index]
+            with seeded(0, index, numpy=True):
+                item = items.raw(index)
         except Exception as error:  # a Dataset may raise anything
-            fault = f"Item {index} of the {name} cannot be read: {_said(error)}"
+            fault = f"Item {index} of the {items.name} cannot be read: {_said(error)}"
             if not skip:
                 raise DataError(fault) from error
             skipped.append(fault)
-            continue
-        try:
-            _, target = item
-        except (TypeError, ValueError) as error:
-            raise _no_item(index, name) from error
-        targets[index] = _class(target, index, name)
+        else:
+            _, target = pair(item, index, items.name)
+            targets[index] = class_of(target, index, items.name)
+    items.look_again()
     return targets, skipped
 
 
@@ -55,37 +154,82 @@ def _said(error: Exception) -> str:
     return error.message if isinstance(error, DataError) else f"{type(error).__name__}: {error}."
 
 
-def _class(target: Any, index: int, name: str) -> int | list[int]:
-    """A class number, or the numbers for which a vector holds 1."""
-    values = target.tolist() if hasattr(target, "tolist") else target
-    try:
-        if isinstance(values, list | tuple) and len(values) != 1:
-            return [_whole(value) for value in values]
-        return _whole(values[0] if isinstance(values, list | tuple) else values)
-    except (TypeError, ValueError) as error:
-        raise _no_item(index, name) from error
+# --- names ---------------------------------------------------------------------------------------
 
 
-def _whole(value: Any) -> int:
-    if value != int(value):
-        raise ValueError("a share of a class is no class")
-    return int(value)
+def _confirmed_names(
+    items: Items, claim: Claim, targets: dict[int, Any], say: Say
+) -> list[str] | None:
+    """The names, where they are for the numbers that items have; `say` is told why not."""
+    names, why = claim.names, claim.unsure
+    if names is not None and claim.named is not None:
+        why = "" if _go_by(items, claim, targets) else "items have other numbers than these go by"
+    if why:
+        what = f"the {len(names)} names" if names else "the names"
+        say(f"{items.name}: {what} of its classes are not used ({why}); classes are numbers.")
+        return None
+    if names is not None:
+        _refuse_nameless(items.name, names, targets)
+    return names
 
 
-def _no_item(index: int, name: str) -> DataError:
-    hint = "For several classes, give a vector of 0 and 1, one for each class."
-    return DataError(f"Item {index} of the {name} is no (picture, class number).", hint=hint)
+def _go_by(items: Items, claim: Claim, targets: dict[int, Any]) -> bool:
+    """Whether names go by the numbers that items have, or cannot go by the others at all."""
+    assert claim.named is not None and claim.names is not None
+    indices = list(targets)
+    for place in _sample(list(targets.values())):
+        index = indices[place]
+        try:
+            number = class_of(claim.named(index), index, items.name)
+        except Exception:  # what a Dataset holds for itself may be anything
+            return True
+        if number != targets[index]:
+            return isinstance(number, int) and number >= len(claim.names)
+    return True
+
+
+def _refuse_nameless(name: str, names: list[str], targets: dict[int, Any]) -> None:
+    for index, target in targets.items():
+        if isinstance(target, int) and target >= len(names):
+            raise DataError(
+                f"Item {index} of the {name} has class number {target}, and there are names for "
+                f"{len(names)}: {', '.join(names[:5])}{', …' if len(names) > 5 else ''}.",
+                hint="The first class number is 0. Name all of them, or none.",
+            )
+
+
+# --- pictures ------------------------------------------------------------------------------------
+
+
+def _say_what_changes(items: Items, say: Say) -> None:
+    """Say where an item is another one each time, whatever is seeded."""
+    indices = list(items.targets)
+    for index in indices[:: max(len(indices) // TWICE, 1)]:
+        try:
+            once, again = (_digest(items, index) for _ in range(2))
+        except Exception:  # it is said where it is read
+            return
+        if once != again:
+            say(
+                f"{items.name}: item {index} is another picture each time, under the same seed. So "
+                "this training cannot be repeated exactly; draw from torch, numpy or random."
+            )
+            return
+
+
+def _digest(items: Items, index: int) -> bytes:
+    with seeded(0, index, numpy=True):
+        return item_digest(items(index))
 
 
 def _pictures(
-    data: Any, read: Any, targets: list[Any], skipped: list[str] | None = None
+    name: str, read: Any, targets: list[Any], names: list[str] | None, skipped: list[str]
 ) -> Pictures:
-    name, names = type(data).__name__, _names(data)
     multilabel = any(isinstance(target, list) for target in targets)
     size = None
     if multilabel:
         size = len(targets[0]) if isinstance(targets[0], list) else 0
-        targets = [_ones(target, size, i, name) for i, target in enumerate(targets)]
+        targets = [ones(target, size, i, name) for i, target in enumerate(targets)]
         if names is not None and len(names) != size:
             raise DataError(f"The {name} has {len(names)} class names and vectors of {size}.")
     return Pictures(
@@ -96,33 +240,5 @@ def _pictures(
         fixed=False,
         multilabel=multilabel,
         num_classes=size,
-        skipped=skipped or (),
+        skipped=skipped,
     )
-
-
-def _ones(target: Any, size: int, index: int, name: str) -> list[int]:
-    """Where a vector of 0 and 1 holds 1."""
-    vector = isinstance(target, list) and len(target) == size > 0
-    if not vector or not set(target) <= {0, 1}:
-        raise DataError(
-            f"Item {index} of the {name} has no vector of {size} numbers that are 0 or 1.",
-            hint="Give one class number to each picture, or such a vector to all.",
-        )
-    return [number for number, value in enumerate(target) if value]
-
-
-def _names(data: Any) -> list[str] | None:
-    if getattr(data, "classes", None):
-        return [str(name) for name in data.classes]
-    numbers = getattr(data, "class_to_idx", None)
-    return sorted(numbers, key=numbers.__getitem__) if numbers else None
-
-
-class First:
-    """Reads the picture of each (picture, class)."""
-
-    def __init__(self, data: Any) -> None:
-        self.data = data
-
-    def __call__(self, index: int) -> Any:
-        return self.data[index][0]

@@ -194,7 +194,7 @@ def _changes(samples: Samples) -> bool:
 
 def _read(samples: Samples, seed: int, index: int) -> Tensor:
     plain = samples.plain if isinstance(samples, FixedViews) else samples.transform
-    with seeded(seed, index):
+    with seeded(seed, index, numpy=True):
         return samples.read(index, plain)
 
 
