@@ -36,7 +36,8 @@ def solves_head(task: Task) -> bool:
         return True
     head = model.chain["head"]
     alone = all(head.has(n) for n, p in model.named_parameters() if p.requires_grad)
-    return linear and single and model.origin.new_head and alone
+    new = model.origin.new_head and not model.origin.kept
+    return linear and single and new and alone
 
 
 def _refuse_unsolvable(model: ZooModel, name: str, *, linear: bool, single: bool) -> None:

@@ -109,7 +109,7 @@ class Session:
     def _ended(self) -> Run:
         """The run of a training that has ended, with all its files."""
         model, state, journal = self.task.model, self.state, self.journal
-        model.origin = replace(model.origin, new_head=False, trained=True)
+        model.origin = replace(model.origin, new_head=False, kept=(), trained=True)
         run = Run(model, self.recipe, state.history, state.best_row, journal.path)
         self.recipe["result"] = dict(state.best_row)
         self.recipe["cost"] = cost_of(self.task, state, journal.path)
