@@ -134,6 +134,14 @@ class Pictures(Dataset[tuple[Any, Any]]):
         return hasher.hexdigest()
 
 
+def place_of(pictures: Pictures, index: int) -> int:
+    """Where a picture is in the data that it was chosen from."""
+    read = pictures.read
+    while isinstance(read, Chosen):
+        index, read = read.indices[index], read.read
+    return index
+
+
 def is_tensor_item(pictures: Pictures) -> bool:
     """Whether items are tensors, which count as preprocessed."""
     return isinstance(pictures.read(0), Tensor)
