@@ -18,7 +18,7 @@ the command line prints it on a line of its own.
 """
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from zoo_core.humanize import one_line
 
@@ -92,16 +92,27 @@ def closest(name: str, names: Iterable[str], count: int = 3) -> list[str]:
     >>> closest("resnet81", ["resnet18", "alexnet", "lenet5"], count=1)
     ['resnet18']
     """
-    return difflib.get_close_matches(name, sorted(names), n=count, cutoff=0.5)
+    plain = {_plain(other): other for other in sorted(names, reverse=True)}
+    near = difflib.get_close_matches(_plain(name), sorted(plain), n=count, cutoff=0.5)
+    return [plain[other] for other in near]
 
 
-def did_you_mean(name: str, names: Iterable[str]) -> str:
+def _plain(name: str) -> str:
+    return name.lower().replace("_", "-")
+
+
+def did_you_mean(name: str, names: Iterable[str], synonyms: Mapping[str, str] | None = None) -> str:
     """`Closest: "a", "b".`, or nothing when no name is close.
+
+    `synonyms`: other words for some of the names, which are nobody's typing error.
 
     >>> did_you_mean("heed", ["head", "layer4"])
     'Closest: "head".'
+    >>> did_you_mean("weight_decay", ["l2", "ema"], {"weight-decay": "l2"})
+    'Closest: "l2".'
     """
-    near = ", ".join(f'"{other}"' for other in closest(name, names))
+    meant = (synonyms or {}).get(_plain(name)) or (synonyms or {}).get(name)
+    near = ", ".join(f'"{other}"' for other in ([meant] if meant else closest(name, names)))
     return f"Closest: {near}." if near else ""
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 
@@ -44,6 +44,15 @@ def one_line(text: object) -> str:
     'size mismatch: got 3'
     """
     return " ".join(str(text).split())
+
+
+def some(names: Sequence[str], most: int = 5) -> str:
+    """The first of some names, and whether there are more.
+
+    >>> some(["cat", "dog"]), some("abcdef", most=2)
+    ('cat, dog', 'a, b, …')
+    """
+    return ", ".join(names[:most]) + (", …" if len(names) > most else "")
 
 
 def natural(name: str) -> tuple[list[tuple[int, str]], str]:

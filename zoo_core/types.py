@@ -235,7 +235,8 @@ WHEN = (
 class RegularizerSpec:
     """A regularizer by name. `value` names the option that `"name=0.01"` sets.
 
-    `factory`: the options as keyword arguments -> a Regularizer.
+    `factory`: the options as keyword arguments -> a Regularizer. `aliases`: other words for it, in
+    small letters and with hyphens; who writes one is told the name.
     """
 
     name: str
@@ -245,3 +246,4 @@ class RegularizerSpec:
     acts: str = ""
     summary: str = ""
     paper: str = ""
+    aliases: tuple[str, ...] = ()

@@ -151,6 +151,11 @@ def main(args: Sequence[str] | None = None) -> int:
         return _closed_pipe()
     except (click.Abort, KeyboardInterrupt):
         return 130
+    except click.NoSuchOption as error:
+        from zoo_core.cli.guesses import explained
+
+        explained(error).show()
+        return error.exit_code
     except click.ClickException as error:
         error.show()
         return error.exit_code

@@ -113,7 +113,11 @@ if TYPE_CHECKING:
     "--out", metavar="DIR", help="The run folder, new or empty; by default a new one in runs/."
 )
 @click.option("--recipe", metavar="FILE", help="Train as a recipe.toml says, and nothing else.")
-@click.option("--resume", metavar="RUN", help="Go on with a run that was stopped.")
+@click.option(
+    "--resume",
+    metavar="RUN",
+    help="Go on with a run that was stopped, or with more --epochs.",
+)
 @json_option
 @click.pass_context
 def command(
@@ -131,7 +135,7 @@ def command(
     from zoo_core.training.distributed import Processes
 
     if recipe or resume:
-        run = _replayed(context, recipe, resume, options["out"])
+        run = _replayed(context, recipe, resume, options["out"], options["epochs"])
     elif model is None or not options["data"]:
         raise click.UsageError("Give MODEL and --data, or --recipe, or --resume.")
     else:
@@ -177,20 +181,17 @@ def _trained(
 
 
 def _replayed(
-    context: click.Context, recipe: str | None, resume: str | None, out: str | None
+    context: click.Context, recipe: str | None, resume: str | None, out: str | None, epochs: int
 ) -> Run:
     from zoo_core.training.replay import replay
 
     typed = click.core.ParameterSource.COMMANDLINE
-    others = [
-        name
-        for name in context.params
-        if context.get_parameter_source(name) is typed
-        and name not in ("recipe", "resume", "out", "as_json")
-    ]
-    if others or (recipe and resume) or (resume and out):
+    given = {name for name in context.params if context.get_parameter_source(name) is typed}
+    allowed = {"resume", "epochs"} if resume else {"recipe", "out"}
+    if given - allowed - {"as_json"}:
         raise click.UsageError(
-            "--recipe FILE goes with --out only, and --resume RUN with nothing: all else is said "
-            "there."
+            "--recipe FILE goes with --out only, and --resume RUN with --epochs only: all else is "
+            "said there."
         )
-    return replay(resume or recipe or "", out=out, resume=resume is not None)
+    more = epochs if "epochs" in given else None
+    return replay(resume or recipe or "", out=out, resume=resume is not None, epochs=more)

@@ -56,8 +56,14 @@ def command(
     elif as_csv or as_json:
         click.echo(text, nl=False)
     else:
-        rows = [(one["picture"], _ranked(one)) for one in predictions]
-        print_table(("picture", "likeliest"), rows)
+        several = "labels" in predictions[0]
+        rows = [(one["picture"], *_said(one), _ranked(one)) for one in predictions]
+        print_table(("picture", *(["above one half"] if several else []), "likeliest"), rows)
+
+
+def _said(one: Prediction) -> list[str]:
+    """The classes of one of several labels, as the only cell of a list; else no cell."""
+    return ["; ".join(one["labels"]) or "none"] if "labels" in one else []
 
 
 def _ranked(one: Prediction) -> str:
@@ -65,9 +71,12 @@ def _ranked(one: Prediction) -> str:
 
 
 def _csv(predictions: list[Prediction]) -> str:
-    """picture, label, probability, label_2, probability_2, …"""
+    """picture, label, probability, label_2, probability_2, …; labels, between |, of several."""
     header = ["picture", "label", "probability"]
     for rank in range(2, len(predictions[0]["top"]) + 1):
         header += [f"label_{rank}", f"probability_{rank}"]
     rows = [[p["picture"], *(cell for pair in p["top"] for cell in pair)] for p in predictions]
+    if "labels" in predictions[0]:
+        header.append("labels")
+        rows = [[*row, "|".join(p["labels"])] for row, p in zip(rows, predictions, strict=True)]
     return csv_text(header, rows)

@@ -35,6 +35,9 @@ class Order(Sampler[list[Key]]):
 
     `epoch` is set before each pass, and `start` to the number of batches to leave out. `balance`:
     draw each class equally often, with replacement. `rank` of `world` processes takes its part.
+
+    No shuffled pass ends with a batch of one picture: it has a second one from the batch before.
+    Normalisation over a batch has nothing to go by in one picture, and a step on it is all noise.
     """
 
     def __init__(
@@ -60,13 +63,21 @@ class Order(Sampler[list[Key]]):
 
     def parts(self) -> Iterator[Part]:
         """What this process takes of each batch of the epoch, from `start` on."""
-        for batch in self._order().split(self.batch_size)[self.start :]:
+        for batch in self._order().split(self.sizes())[self.start :]:
             most = math.ceil(len(batch) / self.world)
             own = batch[self.rank * most : (self.rank + 1) * most]
             if len(own):
                 yield Part(own, len(own) * self.world / len(batch))
             else:
                 yield Part(batch[:1], 0.0)
+
+    def sizes(self) -> list[int]:
+        """How many samples each batch has."""
+        whole, rest = divmod(self.size, self.batch_size)
+        sizes = [self.batch_size] * whole + ([rest] if rest else [])
+        if rest == 1 and whole and self.batch_size > 2 and self.seed is not None:
+            sizes[-2:] = [self.batch_size - 1, 2]
+        return sizes
 
     def _order(self) -> Tensor:
         if self.seed is None:

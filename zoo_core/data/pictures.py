@@ -168,6 +168,14 @@ class Pictures(Dataset[tuple[Any, Any]]):
         return hasher.hexdigest()
 
 
+def place_of(pictures: Pictures, index: int) -> int:
+    """Where a picture is in the data that it was chosen from."""
+    read = pictures.read
+    while isinstance(read, Chosen):
+        index, read = read.indices[index], read.read
+    return index
+
+
 def is_tensor_item(pictures: Pictures) -> bool:
     """Whether items are floating tensors, which count as preprocessed."""
     return isinstance(as_picture(pictures.read(0), f"Item 0 of {pictures.name}"), Tensor)

@@ -15,7 +15,7 @@ from zoo_core.data.loader import loader, readers_watched
 from zoo_core.data.opening import open_data
 from zoo_core.data.samples import Samples
 from zoo_core.humanize import duration
-from zoo_core.inference.matching import as_model, matched, refuse_wrong_size
+from zoo_core.inference.matching import as_model, matched, refuse_wrong_size, say_unlike
 from zoo_core.inference.metrics import Metrics, measured
 from zoo_core.model.run import Run
 from zoo_core.model.zoo_model import ZooModel
@@ -48,6 +48,7 @@ def evaluate(
     """
     network = as_model(model)
     data = open_data(data, unreadable=unreadable, progress=progress)
+    say_unlike(data, network)
     pictures = matched(data, network.labels, network.num_outputs)
     refuse_wrong_size(network, pictures.read(0))
     samples = Samples(pictures, network.transform(), random=False, seed=0)

@@ -161,6 +161,7 @@ def _facts(model: ZooModel) -> dict[str, Any]:
         "config": dict(model.origin.config),
         "input": asdict(model.input),
         "labels": list(model.labels) if model.labels else None,
+        "multilabel": model.multilabel,
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,12 @@ from torch import Tensor
 
 from zoo_core.data.pictures import Pictures
 from zoo_core.errors import DataError
+from zoo_core.humanize import some
 from zoo_core.model.run import Run
 from zoo_core.model.zoo_model import ZooModel
 from zoo_core.transfer.modes import evaluating
+
+log = logging.getLogger(__name__)
 
 
 def as_model(model: ZooModel | Run | str | Path) -> ZooModel:
@@ -46,6 +50,38 @@ def matched(pictures: Pictures, labels: tuple[str, ...] | None, outputs: int) ->
         has = f"has class number {strange[0]}"
         raise DataError(f"{pictures.name} {has}; the model has {outputs} classes.")
     return pictures
+
+
+def are_numbers(labels: tuple[str, ...]) -> bool:
+    """Whether classes are called after their numbers, so that those without names match them.
+
+    >>> are_numbers(("0", "1", "2")), are_numbers(("1", "2", "3"))
+    (True, False)
+    """
+    return labels == tuple(map(str, range(len(labels))))
+
+
+def say_unlike(pictures: Pictures, model: ZooModel) -> None:
+    """A warning where only one side has names for its classes, so that numbers have to do, or only
+    one has several classes for a picture."""
+    say_other_kind(pictures, model)
+    sides = (("the model", model.labels), (pictures.name, pictures.classes))
+    (named, names), (other, none) = sides if model.labels else sides[::-1]
+    if names and not none and not are_numbers(names):
+        log.warning("%s has no names for its classes, and %s has (%s): they match by number.",
+                    other[0].upper() + other[1:], named, some(names))  # fmt: skip
+
+
+def say_other_kind(pictures: Pictures, model: ZooModel) -> None:
+    """A warning where a model was trained for several classes in a picture, and the data has one,
+    or the other way round: its probabilities mean something else then."""
+    trained = model.origin.trained and not model.origin.new_head
+    if trained and model.multilabel != pictures.multilabel:
+        kinds = ("one class for each picture", "several classes in a picture")
+        log.warning(
+            "The model was trained for %s, and %s has %s.",
+            *(kinds[model.multilabel], pictures.name, kinds[pictures.multilabel]),
+        )
 
 
 def refuse_wrong_size(model: ZooModel, x: Any) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 import torch
 from torch import Tensor
@@ -23,13 +23,16 @@ class Prediction(TypedDict):
     """What a model says of one picture.
 
     `picture`: its path, or its place among all. `label`, `probability`: the first of `top`, whose
-    items are (name, probability).
+    items are (name, probability). Of a model that was trained for several classes in a picture,
+    each probability is that of a yes of its own, so that they add up to anything; `labels`: all
+    classes of a probability above one half, the likeliest first, and perhaps none.
     """
 
     picture: str
     label: str
     probability: float
     top: list[tuple[str, float]]
+    labels: NotRequired[list[str]]
 
 
 def predict(
@@ -95,14 +98,23 @@ def _answers(model: ZooModel, names: list[str], x: Tensor, top: int) -> Iterator
     first = next(model.parameters())
     try:
         with evaluating(model), torch.inference_mode():
-            probabilities = model(x.to(first.device, first.dtype)).float().softmax(1)
+            scores = model(x.to(first.device, first.dtype)).float()
     except (RuntimeError, AssertionError, ValueError):
         refuse_wrong_size(model, x[0])
         raise
-    classes = model.labels or [str(i) for i in range(probabilities.shape[1])]
-    best = probabilities.topk(min(top, len(classes)), dim=1)
+    classes = model.labels or [str(i) for i in range(scores.shape[1])]
+    several = model.multilabel
+    best = (scores.sigmoid() if several else scores.softmax(1)).topk(
+        len(classes) if several else min(top, len(classes)), dim=1
+    )
     for name, values, numbers in zip(
         names, best.values.tolist(), best.indices.tolist(), strict=True
     ):
         ranked = [(classes[i], value) for i, value in zip(numbers, values, strict=True)]
-        yield {"picture": name, "label": ranked[0][0], "probability": ranked[0][1], "top": ranked}
+        label, probability = ranked[0]
+        answer: Prediction = {
+            "picture": name, "label": label, "probability": probability, "top": ranked[:top]
+        }  # fmt: skip
+        if several:
+            answer["labels"] = [name for name, value in ranked if value > 0.5]
+        yield answer

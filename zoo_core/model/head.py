@@ -66,8 +66,16 @@ def outputs(layer: nn.Module) -> int:
     return int(layer.out_features if isinstance(layer, nn.Linear) else layer.out_channels)  # type: ignore[arg-type]
 
 
-def replace_head(model: nn.Module, stages: Mapping[str, Stage], num_classes: int) -> None:
-    """Put new layers in the place of those that give class scores, or NoHead for no classes."""
+def replace_head(
+    model: nn.Module,
+    stages: Mapping[str, Stage],
+    num_classes: int,
+    kept: Mapping[int, int] | None = None,
+) -> None:
+    """Put new layers in the place of those that give class scores, or NoHead for no classes.
+
+    `kept`: numbers of new classes, and what they were before: their weights are copied.
+    """
     layers = list(head_layers(model, stages).items())
     if not layers:
         raise PluginError(
@@ -77,10 +85,21 @@ def replace_head(model: nn.Module, stages: Mapping[str, Stage], num_classes: int
         like = next(chain(old.parameters(), model.parameters()), torch.empty(0))
         new = _new_layer(old, num_classes)  # in the default type: one seed gives one head in each
         new.to(device=like.device, dtype=like.dtype).train(old.training)
+        _copy_rows(old, new, kept or {})
         parent, _, last = name.rpartition(".")
         setattr(model.get_submodule(parent), last, new)
     if hasattr(model, "num_classes"):  # the original class's own record, which timm's tools read
         model.num_classes = num_classes  # type: ignore[assignment]
+
+
+@torch.no_grad()
+def _copy_rows(old: nn.Module, new: nn.Module, kept: Mapping[int, int]) -> None:
+    """Copy weights and biases of classes, which are rows, from one layer to another."""
+    before = dict(old.named_parameters())
+    if not kept or not before:
+        return
+    for name, parameter in new.named_parameters():
+        parameter[list(kept)] = before[name][list(kept.values())]
 
 
 def _new_layer(old: nn.Module, num_classes: int) -> nn.Module:

@@ -29,7 +29,7 @@ class Origin:
 
     `weights`: the `pretrained` that brings its weights, or None where only this machine has them.
     `trained`: whether anybody trained them. `new_head`: whether the head is random as yet, unlike
-    the weights before it.
+    the weights before it, but for the classes `kept` of an older one.
     """
 
     reference: str
@@ -39,6 +39,7 @@ class Origin:
     num_classes: int
     in_chans: int
     new_head: bool = False
+    kept: tuple[str, ...] = ()
     trained: bool = False
 
 
@@ -56,6 +57,8 @@ class ZooModel(Freezable):
     origin: Origin
     input: InputSpec
     labels: tuple[str, ...] | None
+    multilabel: bool = False
+    """Whether a picture may have several classes: each score is then a yes or no of its own."""
 
     def forward_until(self, x: Tensor, stage: str) -> Tensor:
         """The tensor that enters `stage`, from pictures of shape (N, C, H, W). Raises UnknownName.
@@ -83,10 +86,33 @@ class ZooModel(Freezable):
         names = tuple(labels) if labels is not None else None
         if names is not None and len(names) != num_classes:
             raise ZooError(f"{len(names)} labels do not fit {num_classes} classes.")
-        replace_head(self, self.chain, num_classes)
-        self.labels = names
-        self.origin = replace(self.origin, num_classes=num_classes, new_head=True)
+        self._put_head(num_classes, names, {})
         return self
+
+    def change_classes(self, labels: Iterable[str]) -> tuple[str, ...]:
+        """Put a classifier for these classes in place of the head; those that stay keep theirs.
+
+        A class stays where its name is there once before and once now: its weights are the same,
+        bit for bit; the others are freshly initialised. Returns the names of those that stay.
+
+        >>> import zoo_core as zoo
+        >>> zoo.create("lenet5", pretrained=True).change_classes(["7", "1", "cat"])
+        ('7', '1')
+        """
+        if isinstance(labels, str):
+            raise ZooError(f"labels must be names, not one text: {labels!r}.")
+        before, after = self.labels or (), tuple(labels)
+        stay = [name for name in after if before.count(name) == after.count(name) == 1]
+        self._put_head(len(after), after, {after.index(n): before.index(n) for n in stay})
+        return tuple(stay)
+
+    def _put_head(
+        self, classes: int, labels: tuple[str, ...] | None, kept: Mapping[int, int]
+    ) -> None:
+        replace_head(self, self.chain, classes, kept)
+        self.labels, self.multilabel = labels, self.multilabel and bool(kept)
+        stay = tuple(labels[number] for number in kept) if labels else ()
+        self.origin = replace(self.origin, num_classes=classes, new_head=True, kept=stay)
 
     def transform(self, train: bool = False) -> Callable[[Any], Tensor]:
         """From a PIL picture to what these weights want to see, (C, H, W).
@@ -136,12 +162,14 @@ def as_zoo_model(
     origin: Origin,
     input: InputSpec,
     labels: tuple[str, ...] | None,
+    multilabel: bool = False,
 ) -> ZooModel:
     """Swap the module's class and give it its chain, facts, input and labels.
 
     Raises PluginError on a name clash.
     """
-    taken = [n for n in ("chain", "info", "origin", "input", "labels") if hasattr(module, n)]
+    own = ("chain", "info", "origin", "input", "labels", "multilabel")
+    taken = [name for name in own if hasattr(module, name)]
     if taken:
         raise PluginError(
             f"{type(module).__name__} has attributes that zoo needs: {', '.join(taken)}."
@@ -149,7 +177,7 @@ def as_zoo_model(
     swap_class(module, ZooModel)
     assert isinstance(module, ZooModel)
     module.chain, module.info, module.origin = chain, info, origin
-    module.input, module.labels = input, labels
+    module.input, module.labels, module.multilabel = input, labels, multilabel
     return module
 
 

@@ -144,7 +144,7 @@ class Catalogue:
         """The regularizer of this name. Raises UnknownName with the closest."""
         known = self.regularizers()
         if name not in known:
-            raise unknown_regularizer(name, list(known))
+            raise unknown_regularizer(name, known)
         return known[name]
 
     def sources(self) -> dict[str, WeightSource]:

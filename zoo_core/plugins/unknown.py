@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from zoo_core.errors import PluginError, UnknownName, did_you_mean
 from zoo_core.plugins.manager import Plugin
 from zoo_core.plugins.model_index import ListedModels
-from zoo_core.types import ModelInfo
+from zoo_core.types import ModelInfo, RegularizerSpec
 
 
 def unknown_model(name: str, listed: ListedModels, broken: Iterable[Plugin]) -> UnknownName:
@@ -75,9 +75,11 @@ def unknown_architecture(model: ModelInfo, names: Iterable[str]) -> PluginError:
     )
 
 
-def unknown_regularizer(name: str, names: Sequence[str]) -> UnknownName:
-    """`names`: the regularizers there are."""
-    message = f'No regularizer "{name}". {did_you_mean(name, names)}'.strip()
+def unknown_regularizer(name: str, known: Mapping[str, RegularizerSpec]) -> UnknownName:
+    """`known`: the regularizers there are, by name."""
+    names = list(known)
+    aliases = {alias: own for own, spec in known.items() for alias in spec.aliases}
+    message = f'No regularizer "{name}". {did_you_mean(name, names, aliases)}'.strip()
     hint = _who_has(name, "regularizers") or f"There is: {', '.join(names)}."
     return UnknownName(message, hint=hint)
 

@@ -132,7 +132,8 @@ def text(
 
 def _what(saved: Saved, info: ModelInfo) -> str:
     about = f"`{saved.model}`" + (f" ({info.summary})" if info.summary else "")
-    size = f"{saved.num_classes} classes, input {'x'.join(map(str, saved.input.size))}"
+    several = ", any number of them in a picture" if saved.multilabel else ""
+    size = f"{saved.num_classes} classes{several}, input {'x'.join(map(str, saved.input.size))}"
     if saved.base is None:
         return f"{about}, {size}."
     same = (
@@ -179,7 +180,10 @@ def _results(recipe: Mapping[str, Any]) -> str:
     if "val_accuracy" not in result:
         return ""
     data = recipe.get("data", {})
-    scores = f"{result['val_accuracy']:.2%} right and a log-loss of {result['val_loss']:.4f}"
+    answers = " of the answers" if recipe.get("model", {}).get("multilabel") else ""
+    scores = (
+        f"{result['val_accuracy']:.2%}{answers} right and a log-loss of {result['val_loss']:.4f}"
+    )
     return (
         f"## Results\n\n{scores} on {data.get('val_count')} pictures that were kept "
         "for validation, and that chose the epoch."

@@ -31,7 +31,7 @@ from zoo_core.runs.folder import without_none
 from zoo_core.runs.recipe import RECIPE
 from zoo_core.transfer.modes import evaluating
 from zoo_core.weights.hashes import read_sha256
-from zoo_core.weights.published import CONFIG, SCHEMA, Base, Saved, saved_input
+from zoo_core.weights.published import CONFIG, MULTILABEL, SCHEMA, Base, Saved, saved_input
 from zoo_core.weights.sources import split_reference
 
 
@@ -124,6 +124,7 @@ def _saved(
             "config": dict(model.origin.config),
             "dtype": dtypes.pop(),
             "labels": list(model.labels) if model.labels else None,
+            "multilabel": model.multilabel,
             "license": license,
             "base": base,
         },
@@ -147,6 +148,8 @@ def _write_config(model: ZooModel, saved: Saved, timm: str | None, path: Path) -
         config = timm_config(model, path)
     elif saved.format == "whole":
         config = {"num_classes": saved.num_classes, "label_names": saved.labels}
+    if config and saved.multilabel:
+        config["problem_type"] = MULTILABEL
     config["zoo"] = msgspec.to_builtins(saved)
     shown = {key: value for key, value in config.items() if value is not None}
     path.write_text(json.dumps(shown, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -164,7 +167,8 @@ def _check_round_trip(model: ZooModel, state: Mapping[str, Tensor], folder: Path
     wrong = [name for name, tensor in state.items() if not equal(tensor, theirs.get(name))]
     if wrong or len(theirs) != len(state):
         raise PublishError(f"What was staged comes back different: {', '.join(wrong[:3])}.")
-    if model.input != again.input or model.labels != again.labels:
+    facts = ("input", "labels", "multilabel")
+    if any(getattr(model, fact) != getattr(again, fact) for fact in facts):
         raise PublishError("What was staged comes back with another input or other labels.")
     device = next(model.parameters()).device
     x = torch.rand(1, *model.input.size, generator=torch.Generator().manual_seed(0))

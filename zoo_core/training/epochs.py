@@ -14,7 +14,7 @@ from zoo_core.progress import Bar
 from zoo_core.regularize.regularizer import Verdict
 from zoo_core.training.interrupts import Interrupts
 from zoo_core.training.journal import Journal
-from zoo_core.training.messages import are_finite, diverged, peak_memory
+from zoo_core.training.messages import are_finite, diverged, peak_memory, refuse_strange_numbers
 from zoo_core.training.optimizer import Rates
 from zoo_core.training.resume import AFTER_EPOCH, AFTER_STEP
 from zoo_core.training.state import Row, TrainingState
@@ -95,6 +95,7 @@ class Epochs:
         return float(total.item()) / self.supply.train.order.size
 
     def _diverged(self, of: str = "") -> Exception:
+        refuse_strange_numbers(self.task.train_set, self.task.val_set)
         return diverged(self.task.stack, self.state.place.epoch, self.task.settings.rate, of=of)
 
     # --- validation, and the best ----------------------------------------------------------------

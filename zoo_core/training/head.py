@@ -10,6 +10,7 @@ from zoo_core.errors import RecipeError
 from zoo_core.model.head import classifier, scores_of_one_layer
 from zoo_core.model.zoo_model import ZooModel
 from zoo_core.training.loaders import Supply
+from zoo_core.training.messages import refuse_strange_numbers
 from zoo_core.training.ridge import Solution, solve
 from zoo_core.training.task import Task
 from zoo_core.transfer.modes import evaluating
@@ -36,7 +37,8 @@ def solves_head(task: Task) -> bool:
         return True
     head = model.chain["head"]
     alone = all(head.has(n) for n, p in model.named_parameters() if p.requires_grad)
-    return linear and single and model.origin.new_head and alone
+    new = model.origin.new_head and not model.origin.kept
+    return linear and single and new and alone
 
 
 def _refuse_unsolvable(model: ZooModel, name: str, *, linear: bool, single: bool) -> None:
@@ -64,6 +66,13 @@ def solve_head(task: Task, supply: Supply) -> Solution:
     assert isinstance(layer, nn.Linear)
     feed = supply.in_order()
     features = _features(task, layer, supply, feed)
+    if not features.isfinite().all():
+        refuse_strange_numbers(task.train_set)
+        raise RecipeError(
+            f"What enters the head of {task.model.info.name} holds NaN or infinity, so it cannot "
+            "be solved.",
+            hint='Its weights, or the precision, are at fault: try precision="no".',
+        )
     solution = solve(features, feed.samples.targets, layer.out_features)
     with torch.no_grad():
         layer.weight.copy_(solution.weight)

@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from zoo_core.errors import RecipeError
+from zoo_core.data.pictures import Pictures, is_tensor_item, place_of
+from zoo_core.errors import DataError, RecipeError
 from zoo_core.humanize import duration
 from zoo_core.regularize.regularizer import called
 from zoo_core.regularize.stack import Stack
@@ -72,6 +73,25 @@ def are_finite(weights: Iterable[Tensor]) -> bool:
     """Whether no weight is NaN or infinite; a sum tells, and is quicker than a look at each."""
     sums = torch.stack([weight.detach().sum(dtype=torch.float64) for weight in weights])
     return bool(sums.isfinite().all())
+
+
+def refuse_strange_numbers(*sets: Pictures | None) -> None:
+    """Raise DataError where tensors that count as preprocessed hold NaN or infinity.
+
+    It reads all of them, so it is asked when something has gone wrong; what is decoded by zoo
+    holds none.
+    """
+    for pictures in filter(None, sets):
+        if not is_tensor_item(pictures):
+            continue
+        for index in range(len(pictures)):
+            item = pictures.read(index)
+            if isinstance(item, Tensor) and not torch.isfinite(item).all():
+                raise DataError(
+                    f"Item {place_of(pictures, index)} of {pictures.name} holds NaN or infinity, "
+                    "so that nothing can be learned from it; the last good weights are back.",
+                    hint="Mend it, or leave it out.",
+                )
 
 
 def diverged(stack: Stack, epoch: int, rate: float, *, of: str = "") -> RecipeError:

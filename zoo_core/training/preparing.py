@@ -13,13 +13,15 @@ from zoo_core.data.opening import open_data
 from zoo_core.data.pictures import Pictures
 from zoo_core.data.splitting import split as split_in_two
 from zoo_core.errors import DataError, RecipeError
-from zoo_core.inference.matching import matched, refuse_wrong_size
+from zoo_core.inference.matching import matched, refuse_wrong_size, say_other_kind
 from zoo_core.model.zoo_model import ZooModel
 from zoo_core.regularize.by_name import regularizers as stack_of
 from zoo_core.regularize.regularizer import called
 from zoo_core.regularize.stack import Stack
 from zoo_core.runs.folder import RunFolder, new_folder
 from zoo_core.training.cache.decision import refuse_cache
+from zoo_core.training.class_names import names_of_outputs, refuse_unlike
+from zoo_core.training.console import Console
 from zoo_core.training.distributed import Processes
 from zoo_core.training.precision import Precision
 from zoo_core.training.recipe import shown
@@ -58,17 +60,19 @@ def prepared(
     devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
     with _cleared(folder), torch.random.fork_rng(devices=devices):
         torch.manual_seed(settings.seed)
-        model = model_for(request.model, train_set, request.config or {})
-        if model.labels is None and train_set.num_classes == model.num_outputs:
-            model.labels = train_set.classes
-        train_set = matched(train_set, model.labels, model.num_outputs)
-        val_set = matched(val_set, model.labels, model.num_outputs) if val_set else None
+        say = Console(reading["progress"]).say
+        model = model_for(request.model, train_set, request.config or {}, say)
+        labels = names_of_outputs(model, train_set)
+        train_set = matched(train_set, labels, model.num_outputs)
+        val_set = matched(val_set, labels, model.num_outputs) if val_set else None
         refuse_wrong_size(model, train_set.read(0))
         if request.config:
             refuse_other_scores(model, request.config)
         if settings.schedule is None and settings.phases()[0].what:
             apply(model, settings.phases()[0].what)
         precision = Precision(settings.precision, processes.device)
+        say_other_kind(train_set, model)
+        model.labels, model.multilabel = labels, train_set.multilabel
         yield Task(model, train_set, val_set, settings, stack, processes, precision), folder
 
 
@@ -94,6 +98,7 @@ def split(
     if val is None:
         return split_in_two(pictures, max(len(pictures) // 5, 1), seed)
     held_out = open_data(val, **reading)
+    refuse_unlike(pictures, held_out)
     return pictures, matched(held_out, pictures.classes, pictures.num_classes)
 
 

@@ -47,6 +47,7 @@ def _start(request: Request, task: Task) -> dict[str, Any]:
         "weights": origin.weights,
         "sha256": origin.sha256 or _sha256_of_run(model),
         "config": dict(request.config) if request.config else None,
+        "kept": list(origin.kept) or None,
         "object": _object(request),
     }
 
@@ -140,6 +141,7 @@ def model_recipe(model: ZooModel, complete: bool) -> dict[str, Any]:
         "num_classes": origin.num_classes,
         "in_chans": origin.in_chans,
         "labels": list(model.labels) if model.labels else None,
+        "multilabel": model.multilabel or None,
         "input": asdict(model.input),
     }
 

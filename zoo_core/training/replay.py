@@ -18,13 +18,15 @@ def replay(
     *,
     out: str | Path | None = None,
     resume: bool = False,
+    epochs: int | None = None,
     progress: bool = True,
 ) -> Run:
     """Train as a recipe says; the result is the same, on the same versions and kind of machine.
 
     `recipe`: its file, or the folder of a run. `out`: the new run folder. `resume`: go on with the
-    run in the folder, where it was stopped. Raises RecipeError where the recipe tells of objects in
-    Python, and where model or data are not those of the recipe any more.
+    run in the folder, where it was stopped. `epochs`: as many in all, and not those of the recipe.
+    Raises RecipeError where the recipe tells of objects in Python, and where model or data are not
+    those of the recipe any more.
     """
     path = Path(recipe).expanduser()
     tables = read_recipe(path)
@@ -37,6 +39,13 @@ def replay(
         )
     if how.get("train") or how.get("schedule"):
         how.pop("freeze_until", None)
+    if epochs is not None:
+        if how.get("schedule"):
+            raise RecipeError(
+                f"{path} trains by a schedule, which says how many epochs there are.",
+                hint="Leave epochs (--epochs) out.",
+            )
+        how["epochs"] = epochs
     val = data.get("val", "a fifth")
     try:
         return finetune(

@@ -47,8 +47,14 @@ def refuse_another(path: Path, old: Mapping[str, Any], new: Mapping[str, Any]) -
             longer = key == "epochs" and isinstance(was, int) and now >= was and constant
             if key in FREE or was == now or longer:
                 continue
-            raise RecipeError(_differs(path, table, key, was, now), hint=_HINTS[table])
+            hint = _EPOCHS if key == "epochs" else _HINTS[table]
+            raise RecipeError(_differs(path, table, key, was, now), hint=hint)
 
+
+_EPOCHS = (
+    "Only more epochs can be added, and only to a constant lr_schedule: another depends on how "
+    "many there are."
+)
 
 _HINTS = {
     "start": "Give the model that it began with.",

@@ -22,6 +22,7 @@ from zoo_core.runs.folder import RunFolder
 from zoo_core.runs.recipe import REPORT
 from zoo_core.training.console import Console
 from zoo_core.training.journal import Journal
+from zoo_core.training.lonely import refuse_lonely
 from zoo_core.training.memory import Fitting
 from zoo_core.training.messages import what_did_not_begin
 from zoo_core.training.phase import Phase
@@ -52,6 +53,7 @@ class Session:
         self.task, self.recipe = task, recipe
         self.new_head = task.model.origin.new_head
         _to_device(task)
+        refuse_lonely(task)
         self.reference = pretrained_part(task.model)
         moved = _moved(task)
         base = _identity_of_the_start(task, moved) if folder is not None else ""
@@ -109,7 +111,7 @@ class Session:
     def _ended(self) -> Run:
         """The run of a training that has ended, with all its files."""
         model, state, journal = self.task.model, self.state, self.journal
-        model.origin = replace(model.origin, new_head=False, trained=True)
+        model.origin = replace(model.origin, new_head=False, kept=(), trained=True)
         run = Run(model, self.recipe, state.history, state.best_row, journal.path)
         self.recipe["result"] = dict(state.best_row)
         self.recipe["cost"] = cost_of(self.task, state, journal.path)

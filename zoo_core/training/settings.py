@@ -17,6 +17,23 @@ RATES = {"adamw": 1e-3, "sgd": 1e-2}
 # What a stage's learning rate is of that of the next one, where a schedule goes deeper.
 DECAY = 0.75
 
+_NO_EPOCHS = (
+    'With head="ridge" (--head ridge) there may be none: the head is solved in closed form, and '
+    "that is all."
+)
+
+# First guesses that look like no other word.
+_MEANT = {
+    "optimizer": {"adam": "adamw", "momentum": "sgd", "nesterov": "sgd"},
+    "precision": {
+        "float32": "no", "fp32": "no", "32": "no", "float16": "fp16", "half": "fp16",
+        "16": "fp16", "amp": "auto", "mixed": "auto", "bfloat16": "bf16",
+    },
+    "head": {"closed-form": "ridge", "new": "random", "none": "random", "linear": "ridge"},
+    "lr_schedule": {"none": "constant", "flat": "constant", "step": "linear"},
+    "balance": {"oversample": "sampler", "class_weight": "weights", "balanced": "weights"},
+}  # fmt: skip
+
 SHAPES = ("constant", "linear", "cosine")
 
 
@@ -61,7 +78,8 @@ class Settings:
     def check(self) -> None:
         """Raise RecipeError or UnknownName for what makes no sense."""
         least = 0 if self.head == "ridge" and self.schedule is None else 1
-        for name, low in (("epochs", least), ("batch_size", 1), ("seed", 0), ("accumulate", 1)):
+        _whole("epochs", self.epochs, least, hint=_NO_EPOCHS if self.epochs == 0 else "")
+        for name, low in (("batch_size", 1), ("seed", 0), ("accumulate", 1)):
             _whole(name, getattr(self, name), low)
         if self.seed >= 2**63:
             raise RecipeError(f"seed must be less than 2**63: {self.seed}.")
@@ -165,9 +183,9 @@ def _is_count(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _whole(name: str, value: Any, least: int) -> None:
+def _whole(name: str, value: Any, least: int, *, hint: str = "") -> None:
     if not _is_count(value) or value < least:
-        raise RecipeError(f"{name} must be a whole number, {least} or more: {value!r}.")
+        raise RecipeError(f"{name} must be a whole number, {least} or more: {value!r}.", hint=hint)
 
 
 def _number(name: str, value: Any, *, above: float | None = None, least: float = 0) -> bool:
@@ -185,5 +203,6 @@ def _number(name: str, value: Any, *, above: float | None = None, least: float =
 
 def _one_of(name: str, value: Any, choices: Iterable[str]) -> None:
     if value not in choices:
-        message = f"No {name} {value!r}. {did_you_mean(str(value), choices)}".strip()
+        near = did_you_mean(str(value), choices, _MEANT.get(name, {}))
+        message = f"No {name} {value!r}. {near}".strip()
         raise UnknownName(message, hint=f"There is: {', '.join(choices)}.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from zoo_core.errors import RecipeError
 from zoo_core.model.create import create
 from zoo_core.model.zoo_model import ZooModel
 from zoo_core.plugins.catalogue import catalogue
+from zoo_core.training.class_names import fit_head, fit_trained_head
 from zoo_core.transfer.modes import evaluating
 from zoo_core.weights.pretrained import brings_weights
 
@@ -21,9 +22,12 @@ _OF_CREATE = ("name", "pretrained", "num_classes", "freeze_until", "device", "dt
 
 
 def model_for(
-    model: ZooModel | str | Path, pictures: Pictures, config: Mapping[str, Any]
+    model: ZooModel | str | Path,
+    pictures: Pictures,
+    config: Mapping[str, Any],
+    say: Callable[[str], None],
 ) -> ZooModel:
-    """The model to train, with a head for the classes of the data."""
+    """The model to train, with a head for the classes of the data; `say`: takes lines about it."""
     if isinstance(model, ZooModel):
         _refuse_unfit(model, pictures, config)
         return model
@@ -31,9 +35,10 @@ def model_for(
         name = type(model).__name__
         raise RecipeError(f"finetune wants a model of zoo or its name, not a {name}.")
     tuned = _by_name(model, config)
-    ours, theirs = pictures.classes or None, tuned.labels or None
-    if pictures.num_classes != tuned.num_outputs or ours != theirs:
-        tuned.reset_head(pictures.num_classes, labels=pictures.classes)
+    if brings_weights(model):
+        say(fit_trained_head(tuned, pictures, model))
+    else:
+        fit_head(tuned, pictures)
     return tuned
 
 

@@ -26,7 +26,8 @@ class Checkpoint:
 
     `reference`: what `pretrained` would be to get them again. `pinned`: the reference that means
     just these bytes. `classes`: None where only the tensors themselves tell. `in_chans`: None where
-    `input` tells. `base`: what a delta stands on.
+    `input` tells. `multilabel`: whether a picture may have several classes. `base`: what a delta
+    stands on.
     """
 
     reference: str
@@ -36,6 +37,7 @@ class Checkpoint:
     classes: int | None = None
     in_chans: int | None = None
     labels: tuple[str, ...] | None = None
+    multilabel: bool = False
     license: str | None = None
     pinned: str | None = None
     base: Checkpoint | None = None

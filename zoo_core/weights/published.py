@@ -15,6 +15,8 @@ CONFIG = "config.json"
 
 SCHEMA = 1
 
+MULTILABEL = "multi_label_classification"  # the `problem_type` by which transformers knows it
+
 
 FILES = {"whole": "model.safetensors", "delta": "delta.safetensors"}
 
@@ -69,6 +71,7 @@ class Saved(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
     config: dict[str, Value | list[Value]] = {}
     dtype: Literal["float32", "float16", "bfloat16", "float64"] = "float32"
     labels: tuple[str, ...] | None = None
+    multilabel: bool = False
     license: str | None = None
     base: Base | None = None
 

@@ -79,6 +79,7 @@ def of_repository(reference: str, depth: int = 0) -> PublishedCheckpoint:
         input=saved.spec,
         classes=saved.num_classes,
         labels=saved.labels,
+        multilabel=saved.multilabel,
         license=saved.license,
         saved=saved,
         base=base,

@@ -85,6 +85,7 @@ def of_run(folder: Path) -> RunCheckpoint:
             input=_input(facts["input"]),
             classes=facts["num_classes"],
             labels=tuple(labels) if labels else None,
+            multilabel=bool(facts.get("multilabel", False)),
             base=base,
             model=model,
             arguments=dict(facts.get("config", {})),

@@ -10,7 +10,7 @@ import msgspec
 
 from zoo_core.errors import WeightsError
 from zoo_core.types import Architecture, InputSpec
-from zoo_core.weights.published import SCHEMA, Count, Few, Saved
+from zoo_core.weights.published import MULTILABEL, SCHEMA, Count, Few, Saved
 
 
 def config_of(saved: Saved, architecture: Architecture) -> dict[str, Any]:
@@ -40,6 +40,7 @@ class _Timm(msgspec.Struct, frozen=True):
     architecture: str
     num_classes: Count | None = None
     label_names: list[str] | dict[str, str] | None = None
+    problem_type: str | None = None
     model_args: dict[str, Any] = {}
     pretrained_cfg: _TimmInput = _TimmInput()
 
@@ -68,6 +69,7 @@ def from_timm(data: dict[str, Any], reference: str) -> Saved:
         "input": asdict(spec.with_channels(channels)) if isinstance(channels, int) else {},
         "config": config,
         "labels": listed if listed and len(listed) == classes else None,
+        "multilabel": timm.problem_type == MULTILABEL,
         "license": cfg.license,
     }
     return msgspec.convert(table, Saved)

@@ -49,6 +49,7 @@ SPECS = [
         acts="on activations in residual blocks",
         summary="skip residual blocks at random, the deeper the more often",
         paper="https://arxiv.org/abs/1603.09382",
+        aliases=("drop-path", "droppath"),
     ),
     RegularizerSpec(
         "feature-delta",

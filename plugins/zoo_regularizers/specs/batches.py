@@ -18,6 +18,7 @@ SPECS = [
         acts=ON_LOSS,
         summary="no target is quite certain: all classes get a small share of it",
         paper="https://arxiv.org/abs/1512.00567",
+        aliases=("smoothing",),
     ),
     RegularizerSpec(
         "confidence-penalty",

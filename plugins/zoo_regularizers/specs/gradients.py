@@ -20,6 +20,7 @@ SPECS = [
         acts=ON_GRADIENTS,
         summary="no step is larger than a bound",
         paper="https://arxiv.org/abs/1211.5063",
+        aliases=("clip", "clipping", "grad-clip", "clip-grad", "clip-grad-norm", "max-grad-norm"),
     ),
     RegularizerSpec(
         "agc",

@@ -17,6 +17,7 @@ SPECS = [
         acts="after each step, on a copy",
         summary="an exponential moving average of the weights is what stays",
         paper="https://doi.org/10.1137/0330046",
+        aliases=("moving-average", "model-ema", "averaging"),
     ),
     RegularizerSpec(
         "swa",
@@ -50,5 +51,6 @@ SPECS = [
         acts="after each validation",
         summary="stop when the validation no longer improves, and go back to the best weights",
         paper="https://doi.org/10.1007/3-540-49430-8_3",
+        aliases=("early-stop", "patience"),
     ),
 ]

@@ -17,6 +17,7 @@ SPECS = [
         acts=AFTER_STEP,
         summary="the lasso: many weights become exactly zero",
         paper="https://doi.org/10.1111/j.2517-6161.1996.tb02080.x",
+        aliases=("lasso",),
     ),
     RegularizerSpec(
         "l2",
@@ -30,6 +31,7 @@ SPECS = [
         acts=BY_GRADIENT,
         summary="keep weights small",
         paper="https://proceedings.neurips.cc/paper/1991/hash/8eefcfdf5990e441f0fb6f3fad709e21-Abstract.html",
+        aliases=("weight-decay", "wd", "decay", "ridge"),
     ),
     RegularizerSpec(
         "elastic-net",
