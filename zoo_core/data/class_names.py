@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -73,7 +73,7 @@ def _words(given: Any, what: str) -> Words:
     """The names by number, of a mapping either way round or of a list."""
     if isinstance(given, Mapping) or (hasattr(given, "items") and hasattr(given, "index")):
         return _pairs(given, what)
-    if isinstance(given, Set):
+    if isinstance(given, set | frozenset):
         hint = "Give a list, in the order of the class numbers."
         raise DataError(f"{what} is a {type(given).__name__}, which has no order.", hint=hint)
     values = given.tolist() if hasattr(given, "tolist") else given

@@ -6,7 +6,7 @@ import contextlib
 import functools
 import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from types import CellType, FunctionType, ModuleType
+from types import CellType, CodeType, FunctionType, ModuleType
 from typing import Any
 
 import numpy as np
@@ -60,10 +60,19 @@ LIBRARIES = ("builtins", "torch", "torchvision", "datasets", "PIL", "numpy")  # 
 
 
 def _used_by(function: FunctionType) -> list[Any]:
-    """What a function encloses, its defaults, and the generators among the globals it names."""
-    named = [function.__globals__.get(name) for name in function.__code__.co_names]
+    """What a function encloses, its defaults, and generators and functions of its module."""
+    every = function.__globals__
+    named = [every.get(name) for name in _names(function.__code__)]
     enclosed = [_content(cell) for cell in function.__closure__ or ()]
-    return [*enclosed, *(function.__defaults__ or ()), *(g for g in named if isinstance(g, KINDS))]
+    used: list[Any] = [g for g in named if isinstance(g, KINDS)]
+    used += [f for f in named if isinstance(f, FunctionType) and f.__globals__ is every]
+    return [*enclosed, *(function.__defaults__ or ()), *used]
+
+
+def _names(code: CodeType) -> set[str]:
+    """The names that code looks up, also in functions within it."""
+    inner = [_names(each) for each in code.co_consts if isinstance(each, CodeType)]
+    return set(code.co_names).union(*inner)
 
 
 def _content(cell: CellType) -> Any:

@@ -43,7 +43,9 @@ def claim_of(data: Any) -> Claim:
     """
     own = _targets(data)
     names = list(data.classes or ()) if isinstance(data, Pictures) else class_names(data)
-    moved = "target_transform" if getattr(data, "target_transform", None) is not None else ""
+    moved = (
+        "it has a target_transform" if getattr(data, "target_transform", None) is not None else ""
+    )
     if names and own is not None:
         return Claim(own, names, own.__getitem__, moved)
     try:
@@ -100,7 +102,7 @@ def _wrapped(data: Any) -> Claim:
     [inside] = held
     inner = claim_of(inside)
     if len(inside) != len(data):
-        why = f"the {type(inside).__name__} in it has another length"
+        why = f"they are of a {type(inside).__name__} of another length"
         return Claim(unsure=why) if inner.names else Claim()
     return replace(inner, named=inner.named or (lambda i: inside[i][1]))
 

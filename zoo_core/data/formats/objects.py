@@ -163,10 +163,13 @@ def _confirmed_names(
     """The names, where they are for the numbers that items have; `say` is told why not."""
     names, why = claim.names, claim.unsure
     if names is not None and claim.named is not None:
-        why = "" if _go_by(items, claim, targets) else "items have other numbers than these go by"
+        why = "" if _go_by(items, claim, targets) else "its items have other class numbers"
     if why:
-        what = f"the {len(names)} names" if names else "the names"
-        say(f"{items.name}: {what} of its classes are not used ({why}); classes are numbers.")
+        count = f"{len(names)} " if names else ""
+        say(
+            f"{items.name}: its {count}class names are not used ({why}); "
+            "classes are called by their numbers."
+        )
         return None
     if names is not None:
         _refuse_nameless(items.name, names, targets)
@@ -177,15 +180,15 @@ def _go_by(items: Items, claim: Claim, targets: dict[int, Any]) -> bool:
     """Whether names go by the numbers that items have, or cannot go by the others at all."""
     assert claim.named is not None and claim.names is not None
     indices = list(targets)
-    for place in _sample(list(targets.values())):
-        index = indices[place]
-        try:
-            number = class_of(claim.named(index), index, items.name)
-        except Exception:  # what a Dataset holds for itself may be anything
-            return True
-        if number != targets[index]:
-            return isinstance(number, int) and number >= len(claim.names)
-    return True
+    places = [indices[place] for place in _sample(list(targets.values()))]
+    try:
+        numbers = {i: class_of(claim.named(i), i, items.name) for i in places}
+    except Exception:  # what a Dataset holds for itself may be anything
+        return True
+    if all(number == targets[index] for index, number in numbers.items()):
+        return True
+    singles = [number for number in numbers.values() if isinstance(number, int)]
+    return max(singles, default=0) >= len(claim.names)
 
 
 def _refuse_nameless(name: str, names: list[str], targets: dict[int, Any]) -> None:
