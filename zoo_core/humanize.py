@@ -46,6 +46,18 @@ def one_line(text: object) -> str:
     return " ".join(str(text).split())
 
 
+def readable_name(name: object) -> str:
+    """A name on one line that can be printed and saved anywhere, bytes that are no UTF-8 too.
+
+    >>> readable_name(b"caf\\xe9.png".decode("utf-8", "surrogateescape"))
+    'caf\\\\xe9.png'
+    >>> readable_name("two\\nlines.png")
+    'two\\\\nlines.png'
+    """
+    shown = str(name).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in shown)
+
+
 def natural(name: str) -> tuple[list[tuple[int, str]], str]:
     """A sort key by which `run-2` comes before `run-10`; upper and lower case are the same.
 

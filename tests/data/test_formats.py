@@ -16,7 +16,7 @@ from support.pictures import colours, idx_folder
 from torch.utils.data import DataLoader
 
 import zoo_core as zoo
-from zoo_core.data.decoding import ENDINGS
+from zoo_core.data.endings import ENDINGS
 from zoo_core.data.opening import open_data
 from zoo_core.data.pictures import Pictures
 from zoo_core.data.splitting import split
@@ -46,11 +46,15 @@ def test_an_empty_class_folder_is_named(tmp_path):
 
 
 def test_a_folder_takes_what_predict_takes(tmp_path):
-    picture = Image.new("RGB", (8, 8), (9, 0, 0))
+    Image.init()
+    written = {ending for ending, kind in Image.EXTENSION.items() if kind in Image.SAVE}
+    modes = {".pgm": "L", ".pfm": "F", ".xbm": "1", ".msp": "1", ".palm": "P"}
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
         for ending in (*ENDINGS, ".JPG"):
-            picture.convert("L" if ending == ".pgm" else "RGB").save(tmp_path / name / f"1{ending}")
+            picture = Image.new(modes.get(ending, "RGB"), (8, 8))
+            path = tmp_path / name / f"1{ending}"
+            picture.save(path, None if ending.lower() in written else "PNG")
     data = open_data(f"folder:{tmp_path}")
     assert len(data) == 2 * (len(ENDINGS) + 1) and all(data.read(i) for i in range(len(data)))
     assert sorted(data.read.paths) == picture_files(tmp_path)

@@ -45,11 +45,11 @@ def predict(
 
     `model`: a model, a run, the path of a run, or a name (its default weights). `pictures`: a path
     of a file, or of a folder, with all pictures below it in the order of their names; a PIL
-    picture; an array of bytes (H, W), (H, W, C) or (N, H, W, C), or the path of a .npy file with
-    one; a preprocessed float tensor (C, H, W) or (N, C, H, W); or an iterable of those. `top`: how
-    many classes to name; those without names are numbers. `unreadable`: `"stop"`, or `"skip"` to
-    leave such files out, which are named on stderr. `progress`: a bar on stderr, where it is known
-    how many there are.
+    picture; an array or a tensor of bytes, or an array of floats from 0 to 1, (H, W), (H, W, C),
+    (C, H, W) or (N, ...) of such, or the path of a .npy file with one; a preprocessed float tensor
+    (C, H, W) or (N, C, H, W); or an iterable of those. `top`: how many classes to name; those
+    without names are numbers. `unreadable`: `"stop"`, or `"skip"` to leave such files out, which
+    are named on stderr. `progress`: a bar on stderr, where it is known how many there are.
 
     Raises DataError for a file that cannot be read, and names it, and for what is no picture.
 
@@ -63,7 +63,8 @@ def predict(
     network = as_model(model)
     if not network.num_outputs:
         raise DataError("The model has no classifier: it gives features, not classes.")
-    chosen: Iterable[Picture] = inputs(pictures)
+    notes: list[str] = []
+    chosen: Iterable[Picture] = inputs(pictures, notes)
     if not isinstance(pictures, Iterator):
         chosen = list(chosen)
     total = len(chosen) if isinstance(chosen, list) else 0
@@ -75,6 +76,8 @@ def predict(
             for names, x in batches:
                 answers += _answers(network, names, x, top)
                 bar.step(count=len(names))
+        for note in notes:
+            bar.line(note)
         if faults:
             bar.step(count=len(faults))
             bar.line("\n  ".join([f"Skipped {len(faults)} that cannot be read:", *faults]))

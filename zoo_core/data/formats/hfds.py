@@ -8,7 +8,7 @@ from typing import Any
 from zoo_core.data.decoding import Encoded, file_content
 from zoo_core.data.formats.numbering import numbered
 from zoo_core.data.pictures import Pictures
-from zoo_core.data.specs import Spec, chosen_part
+from zoo_core.data.specs import Spec, bits_of, chosen_part
 from zoo_core.errors import DataError, did_you_mean
 
 LABELS = ("label", "labels")
@@ -33,7 +33,7 @@ def open_hfds(spec: Spec) -> Pictures:
     numbers = numbered(labels, _names(table.features[label]), spec.text)
     return Pictures(
         spec.name,
-        Cells(cells, image, spec.text),
+        Cells(cells, image, spec.text, bits_of(spec)),
         numbers.targets,
         numbers.classes,
         multilabel=numbers.multilabel,
@@ -43,8 +43,8 @@ def open_hfds(spec: Spec) -> Pictures:
 class Cells(Encoded):
     """Reads pictures from a column, which holds their bytes or their paths."""
 
-    def __init__(self, table: Any, column: str, name: str) -> None:
-        super().__init__()
+    def __init__(self, table: Any, column: str, name: str, bits: int | None = None) -> None:
+        super().__init__(bits)
         self.table, self.column, self.name = table, column, name
 
     def content(self, index: int) -> bytes:
