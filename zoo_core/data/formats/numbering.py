@@ -32,14 +32,14 @@ def numbered(labels: Sequence[Any], classes: Sequence[str] | None, name: str) ->
     >>> numbered([[0, 2], []], None, "own").targets
     [(0, 2), ()]
     """
-    labels = [_composed(label) for label in labels]
+    labels = [composed(label) for label in labels]
     several = any(isinstance(label, list) for label in labels)
     if several and not all(isinstance(label, list) for label in labels):
         raise DataError(f"{name} has single labels and lists of labels; use one of the two.")
     flat = [each for label in labels for each in label] if several else list(labels)
     if several and not flat:
         raise DataError(f"{name} has no label at all.")
-    names = [_composed(each) for each in classes] if classes is not None else None
+    names = [composed(each) for each in classes] if classes is not None else None
     if names is None and any(isinstance(label, str) for label in flat):
         names = sorted({label for label in flat if isinstance(label, str)}, key=natural)
     places = {label: number for number, label in enumerate(names or ())}
@@ -51,10 +51,10 @@ def numbered(labels: Sequence[Any], classes: Sequence[str] | None, name: str) ->
     return Numbered(targets, names, multilabel=True)
 
 
-def _composed(label: Any) -> Any:
+def composed(label: Any) -> Any:
     """A name in one form of Unicode (NFC), so that what is shown alike is alike."""
     if isinstance(label, list):
-        return [_composed(each) for each in label]
+        return [composed(each) for each in label]
     return unicodedata.normalize("NFC", label) if isinstance(label, str) else label
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from zoo_core.data.decoding import Files
 from zoo_core.data.formats.cells import LAYOUT, Line, Table, read_table
-from zoo_core.data.formats.numbering import numbered
+from zoo_core.data.formats.numbering import composed, numbered
 from zoo_core.data.pictures import Pictures
 from zoo_core.data.specs import Spec, bits_of, chosen_part
 from zoo_core.errors import DataError, did_you_mean
@@ -103,7 +103,7 @@ def _label_column(spec: Spec, table: Table) -> tuple[int, bool]:
 
 def _labels(spec: Spec, table: Table, column: int, several: bool) -> tuple[list[Any], list[str]]:
     """The label or the labels of each line, and what to say of how they were read."""
-    cells = [line.cells[column] for line in table.lines]
+    cells = [composed(line.cells[column]) for line in table.lines]
     if not several:
         return list(cells), []
     _refuse_lists(table, column)
