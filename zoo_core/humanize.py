@@ -46,16 +46,26 @@ def one_line(text: object) -> str:
     return " ".join(str(text).split())
 
 
-def readable_name(name: object) -> str:
-    """A name on one line that can be printed and saved anywhere, bytes that are no UTF-8 too.
+def printable(name: object) -> str:
+    """A name that can be printed and saved anywhere: bytes in it that are no UTF-8 are shown.
 
-    >>> readable_name(b"caf\\xe9.png".decode("utf-8", "surrogateescape"))
+    >>> printable(b"caf\\xe9.png".decode("utf-8", "surrogateescape"))
     'caf\\\\xe9.png'
+    """
+    return str(name).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def readable_name(name: object) -> str:
+    """A printable name on one line, for a message.
+
     >>> readable_name("two\\nlines.png")
     'two\\\\nlines.png'
     """
-    shown = str(name).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in shown)
+    return re.sub(r"[\x00-\x1f\x7f\x85\u2028\u2029]", _escaped, printable(name))
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return found[0].encode("unicode_escape").decode()
 
 
 def natural(name: str) -> tuple[list[tuple[int, str]], str]:

@@ -356,3 +356,17 @@ def test_colours_of_12_bits_are_named_too(tmp_path, capfd):
 def test_bits_are_a_number(scans, bits):
     with pytest.raises(zoo.DataError, match=r"is a number from 8 to 32"):
         open_data(f"folder:{scans}?bits={bits}")
+
+
+def test_predict_says_it_too_and_takes_the_number_of_bits(scans, capfd):
+    given = {"progress": True, "top": 1}
+    faint = zoo.predict("lenet5", scans, **given)
+    assert (
+        "4 of 4 pictures with 16 bits" in (said := capfd.readouterr().err) and "--bits 12" in said
+    )
+    right = zoo.predict("lenet5", scans, bits=12, **given)
+    assert capfd.readouterr().err == ""
+    assert [one["probability"] for one in right] != [one["probability"] for one in faint]
+    assert len({round(one["probability"], 2) for one in right}) == 1, "all show the same"
+    with pytest.raises(zoo.DataError, match="bits must be a whole number from 8 to 32: 7"):
+        zoo.predict("lenet5", scans, bits=7)

@@ -10,7 +10,7 @@ from zoo_core.data.endings import files_below, left_out
 from zoo_core.data.pictures import Pictures
 from zoo_core.data.specs import Spec, bits_of
 from zoo_core.errors import DataError
-from zoo_core.humanize import natural, readable_name
+from zoo_core.humanize import natural, printable, readable_name
 
 KINDS = "They end with .jpg, .png, .webp, .tif and so on (docs/data.md has all)."
 
@@ -68,7 +68,7 @@ def _files(folder: Path) -> tuple[list[Path], list[Path]]:
 def _class_names(paths: list[Path]) -> dict[str, str]:
     """The class of each folder's name. Raises DataError where two would be shown alike."""
     names = {path.parent.name for path in paths}
-    class_of = {name: readable_name(unicodedata.normalize("NFC", name)) for name in names}
+    class_of = {name: printable(unicodedata.normalize("NFC", name)) for name in names}
     first: dict[str, str] = {}
     for name in sorted(names):
         twin = first.setdefault(class_of[name], name)
