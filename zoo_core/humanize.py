@@ -55,6 +55,28 @@ def some(names: Sequence[str], most: int = 5) -> str:
     return ", ".join(names[:most]) + (", …" if len(names) > most else "")
 
 
+def printable(name: object) -> str:
+    """A name that can be printed and saved anywhere: bytes in it that are no UTF-8 are shown.
+
+    >>> printable(b"caf\\xe9.png".decode("utf-8", "surrogateescape"))
+    'caf\\\\xe9.png'
+    """
+    return str(name).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def readable_name(name: object) -> str:
+    """A printable name on one line, for a message.
+
+    >>> readable_name("two\\nlines.png")
+    'two\\\\nlines.png'
+    """
+    return re.sub(r"[\x00-\x1f\x7f\x85\u2028\u2029]", _escaped, printable(name))
+
+
+def _escaped(control: re.Match[str]) -> str:
+    return control[0].encode("unicode_escape").decode()
+
+
 def natural(name: str) -> tuple[list[tuple[int, str]], str]:
     """A sort key by which `run-2` comes before `run-10`; upper and lower case are the same.
 

@@ -16,7 +16,7 @@ from support.pictures import colours, idx_folder
 from torch.utils.data import DataLoader
 
 import zoo_core as zoo
-from zoo_core.data.decoding import ENDINGS
+from zoo_core.data.endings import ENDINGS
 from zoo_core.data.opening import open_data
 from zoo_core.data.pictures import Pictures
 from zoo_core.data.splitting import split
@@ -46,11 +46,15 @@ def test_an_empty_class_folder_is_named(tmp_path):
 
 
 def test_a_folder_takes_what_predict_takes(tmp_path):
-    picture = Image.new("RGB", (8, 8), (9, 0, 0))
+    Image.init()
+    written = {ending for ending, kind in Image.EXTENSION.items() if kind in Image.SAVE}
+    modes = {".pgm": "L", ".pfm": "F", ".xbm": "1", ".msp": "1", ".palm": "P"}
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
         for ending in (*ENDINGS, ".JPG"):
-            picture.convert("L" if ending == ".pgm" else "RGB").save(tmp_path / name / f"1{ending}")
+            picture = Image.new(modes.get(ending, "RGB"), (8, 8))
+            path = tmp_path / name / f"1{ending}"
+            picture.save(path, None if ending.lower() in written else "PNG")
     data = open_data(f"folder:{tmp_path}")
     assert len(data) == 2 * (len(ENDINGS) + 1) and all(data.read(i) for i in range(len(data)))
     assert sorted(data.read.paths) == picture_files(tmp_path)
@@ -174,6 +178,115 @@ def test_bad_files_and_columns_say_what_is_wrong(table, tmp_path):
         open_data(table("path,label\ngone.png,a\n")).read(0)
     with pytest.raises(zoo.DataError, match="Did you mean"):
         open_data(table(LINES).removeprefix("csv:"))
+
+
+# --- csv: what may be meant in two ways ----------------------------------------------------------
+
+CELLS = ("a b", "ü", "e")
+
+
+def labelled(cells, column="labels"):
+    lines = [f"Bilder/{name}.png,{cell}" for name, cell in zip(CELLS, cells, strict=True)]
+    return f"path,{column}\n" + "\n".join(lines) + "\n"
+
+
+@pytest.mark.parametrize(
+    ("cells", "classes", "targets"),
+    [
+        (('"cat, pet"', "pet", "cat"), ("cat", "pet"), [(0, 1), (1,), (0,)]),
+        (("cat;pet", "pet", "cat"), ("cat", "pet"), [(0, 1), (1,), (0,)]),
+        (("big cat|pet", "pet", ""), ("big cat", "pet"), [(0, 1), (1,), ()]),
+        (('"cat, big|pet"', "pet", "pet"), ("cat, big", "pet"), [(0, 1), (1,), (1,)]),
+        (("cat", "", "dog"), ("cat", "dog"), [(0,), (), (1,)]),
+    ],
+)
+def test_labels_between_marks(table, cells, classes, targets):
+    data = open_data(table(labelled(cells)))
+    assert data.multilabel and data.classes == classes and data.targets == targets
+    assert data.notes == []
+
+
+def test_one_name_in_each_line_of_labels_is_one_class_unless_it_is_asked_for(table, capfd):
+    spec = table(labelled(("cat", "dog", "cat")))
+    data = open_data(spec)
+    assert not data.multilabel and data.targets == [0, 1, 0]
+    assert 'is read as "label". For several classes at once: ?labels=labels' in (
+        capfd.readouterr().err
+    )
+    several = open_data(f"{spec}?labels=labels")
+    assert several.multilabel and several.targets == [(0,), (1,), (0,)] and not several.notes
+
+
+def test_spaces_in_labels_are_not_taken_apart_in_silence(table, capfd):
+    spec = table(labelled(("golden retriever", "cat", "cat")))
+    fails(
+        spec, '"golden retriever" in the column "labels" .* one label or several', "?label=labels"
+    )
+    assert open_data(f"{spec}?label=labels").classes == ("cat", "golden retriever")
+    assert open_data(f"{spec}?labels=labels").classes == ("cat", "golden", "retriever")
+    assert "are taken apart at spaces: \"golden retriever\" is ['golden'," in capfd.readouterr().err
+    open_data(table(labelled(("golden retriever", "cat", ""))))
+    assert "are taken apart at spaces" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            labelled(("a,b", "c", "d")).replace("a,b", '"a, b"').replace(",c", ",c;d"),
+            '";" in line 3',
+        ),
+        (labelled(("\"['a', 'b']\"", "c", "d")), "line 2: .* is a list of a program"),
+        (labelled(('"[""a""]"', "c", "d")), "line 2: .* is a list of a program"),
+        ("path,label,label\na.png,x,y\n", '2 columns called "label"'),
+        ("path,path,label\na.png,x,y\n", '2 columns called "path"'),
+        ("path,label,split,split\na.png,x,train,val\n", '2 columns called "split"'),
+        ("path,label,labels\na.png,x,y\n", 'a column "label" and a column "labels"'),
+        (
+            "path,label,split\n1.png,x,train\n2.png,y,\n\n3.png,x, \n",
+            'no "split" in 2 of 3 lines; the first is line 3: 2.png,y',
+        ),
+    ],
+)
+def test_what_a_table_leaves_open_is_refused_with_its_line(table, text, message):
+    fails(table(text), message)
+
+
+def test_columns_that_nobody_asks_for_may_have_one_name(table):
+    data = open_data(table("path,label,note,note,\nBilder/e.png,x,1,2,\nBilder/ü.png,y,,,\n"))
+    assert data.targets == [0, 1]
+
+
+def test_an_empty_column_split_says_nothing(table):
+    spec = table("path,label,split\nBilder/e.png,x,\nBilder/ü.png,y,\n")
+    assert len(open_data(spec)) == 2
+    fails(f"{spec}#train", 'No part "train"')
+
+
+@pytest.mark.parametrize(
+    ("mark", "name"), [(";", "semicolon"), (";", ";"), ("\t", "tab"), ("|", "bar"), (",", "comma")]
+)
+def test_other_marks_between_cells(table, mark, name):
+    spec = table("path,label\nBilder/e.png,x\nBilder/ü.png,y\n".replace(",", mark))
+    data = open_data(f"{spec}?separator={name}")
+    assert data.classes == ("x", "y") and data.read(0).size == (9, 9)
+    if mark != ",":
+        named = "semicolon" if name == ";" else name
+        fails(spec, 'no column "path"', f"t.csv?separator={named}")
+
+
+def test_tables_without_a_header(table):
+    spec = table("Bilder/e.png,x\nBilder/ü.png,y\n")
+    fails(spec, 'no column "path"', "t.csv?header=no")
+    assert open_data(f"{spec}?header=no").classes == ("x", "y")
+    fails(f"{spec}?header=no#train", 'No part "train"')
+    turned = table("7;y;Bilder/e.png\n8;x;Bilder/ü.png\n")
+    data = open_data(f"{turned}?header=no&separator=semicolon&path=3&label=2")
+    assert data.targets == [1, 0] and data.read(0).size == (9, 9)
+    fails(f"{turned}?header=no&separator=semicolon&label=4", "no number of its 3 columns")
+    fails(f"{turned}?header=no&label=klass", 'label="klass" is no number')
+    fails(f"{turned}?header=maybe", '"yes" or "no", not "maybe"')
+    fails(f"{turned}?separator=semikolon", 'No separator "semikolon".*Closest: "semicolon"')
 
 
 # --- torchvision ---------------------------------------------------------------------------------
@@ -503,3 +616,52 @@ def test_a_shard_that_changes_later_is_an_error_not_another_picture(shards):
     (shards / "train-001.tar").write_bytes(b"")
     with pytest.raises(zoo.DataError, match=r"ä/0\.png in .*train-001\.tar is empty"):
         data.read(4)
+
+
+def named(names, endings=("png", "cls")):
+    """Members of samples of these names, in turn of class 0 and 1."""
+    return {
+        f"{name}.{ending}": png(i) if ending == "png" else str(i % 2)
+        for i, name in enumerate(names)
+        for ending in endings
+    }
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        [f"scan{i}_v1.5" for i in range(10)],
+        [f"scan{i}" if i % 2 else f"scan{i}_v1.5" for i in range(10)],
+        [f"2024.05.{i:02d}" for i in range(10)],
+        [f"v1.{i}/scan" for i in range(10)],
+        [f"a.b/{i}.c.d" for i in range(10)],
+        [f"scan.{i}" for i in range(9)] + ["scan"],
+    ],
+)
+def test_dots_in_names_are_part_of_them(tmp_path, names):
+    data = open_data(f"wds/{shard(tmp_path / 'a.tar', named(names))}")
+    assert len(data) == 10 and data.targets == [0, 1] * 5 and data.notes == []
+    assert [int(array[0, 0]) for array in pixels(data)] == list(range(10))
+
+
+def test_what_is_in_no_sample_is_counted_and_named(tmp_path, capfd):
+    fields = {"0.seg.png": png(9), "0.fine.cls": "7", "0.txt": "a scan", "1.json": "{}"}
+    strangers = {"README.md": "x", "notes": "x", ".DS_Store": "x", "./._0.png": "x"}
+    members = {**named("0123"), **fields, **strangers}
+    data = open_data(f"wds/{shard(tmp_path / 'a.tar', members)}")
+    assert data.targets == [0, 1, 0, 1]
+    line = capfd.readouterr().err.strip()
+    assert [line] == data.notes and line.startswith(f"Left out 4 files of wds/{tmp_path}/a.tar")
+    assert "The first is 0.seg.png in" in line
+
+
+def test_a_sample_that_is_not_whole_is_refused_with_dots_too(tmp_path):
+    fails(f"wds/{shard(tmp_path / 'a.tar', {'a.b.png': png(0)})}", r"a\.b\.png in .* no label")
+    fails(f"wds/{shard(tmp_path / 'b.tar', {'a.b.cls': '0'})}", r"a\.b\.cls in .* no picture")
+    twice = {"a.b.png": png(0), "a.b.PNG": png(0), "a.b.cls": "0"}
+    fails(f"wds/{shard(tmp_path / 'c.tar', twice)}", "for one sample")
+
+
+def test_a_name_that_is_missing_in_classes_txt_does_not_shift_the_others(shards):
+    (shards / "classes.txt").write_text("cat\n\ndog\n\n")
+    fails(f"wds/{shards}", r"classes\.txt has no name in line 2")

@@ -184,10 +184,10 @@ def test_arrays_in_files(model, digits, tmp_path):
 @pytest.mark.parametrize(
     ("pictures", "message"),
     [
-        (np.zeros((28, 28)), r"holds bytes \(uint8\).*float64.*\* 255"),
+        (np.full((28, 28), 7.0), r"holds 7 to 7.* from 0 to 1.*array / 255"),
         (np.zeros((5, 28, 28), np.uint8), r"not \(5, 28, 28\).*\[\.\.\., None\]"),
         (np.zeros((28, 28, 2), np.uint8), r"not \(28, 28, 2\)"),
-        (torch.zeros(1, 32, 32, dtype=torch.uint8), r"holds floats; this one holds uint8"),
+        (torch.zeros(1, 32, 32, dtype=torch.int64), r"holds int64; pictures are uint8, or floats"),
         (torch.zeros(32, 32), r"\(C, H, W\) or \(N, C, H, W\), not \(32, 32\)"),
         (torch.zeros(3, 32, 32), r"Tensors of 3x32x32 do not go through .* 1x32x32"),
         (torch.zeros(1, 28, 28), r"Tensors of 1x28x28 do not go through .* 1x32x32"),

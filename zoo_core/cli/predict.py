@@ -24,6 +24,11 @@ if TYPE_CHECKING:
 )
 @click.option("--batch-size", type=click.IntRange(min=1), default=32, show_default=True)
 @click.option("--skip-unreadable", is_flag=True, help="Leave out what cannot be read, and say so.")
+@click.option(
+    "--bits",
+    type=click.IntRange(8, 32),
+    help="How many bits are used of pixels with more than 8, where files do not say it.",
+)
 @json_option
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV, a line for each picture.")
 @click.option(
@@ -35,6 +40,7 @@ def command(
     top: int,
     batch_size: int,
     skip_unreadable: bool,
+    bits: int | None,
     as_json: bool,
     as_csv: bool,
     out: Path | None,
@@ -46,7 +52,12 @@ def command(
         raise click.UsageError("--json and --csv exclude each other.")
     unreadable = "skip" if skip_unreadable else "stop"
     predictions = predict(
-        name_or_path(model), pictures, top=top, batch_size=batch_size, unreadable=unreadable
+        name_or_path(model),
+        pictures,
+        top=top,
+        batch_size=batch_size,
+        unreadable=unreadable,
+        bits=bits,
     )
     as_csv = as_csv or (out is not None and out.suffix == ".csv" and not as_json)
     text = _csv(predictions) if as_csv else json_text(predictions)

@@ -10,26 +10,30 @@ import hashlib
 import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
+from zoo_core.data.endings import register_plugins
+from zoo_core.data.pixels import depth_of, in_eight_bits, is_faint
 from zoo_core.errors import DataError
+from zoo_core.humanize import one_line, readable_name
 
-ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
+HEAD = 32  # bytes of a picture that tell its format, and a PNG's depth
 
 
 class Encoded:
     """Pictures that are stored as encoded bytes: in files, in a tar, in a table.
 
     A child says what the bytes are, and what they are called in an error. Each digest is computed
-    once.
+    once. `bits`: how many are used of pixels that have more than 8, where a file does not say it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, bits: int | None = None) -> None:
+        self.bits = bits
         self._digests: dict[int, bytes] = {}
 
     def content(self, index: int) -> bytes:
@@ -39,26 +43,52 @@ class Encoded:
         raise NotImplementedError
 
     def __call__(self, index: int) -> Image.Image:
-        return decoded(self.content(index), self.name_of(index))
+        return decoded(self.content(index), self.name_of(index), self.bits)
 
     def digest(self, index: int) -> bytes:
         if index not in self._digests:
-            self._digests[index] = digest_of(self.content(index))
+            scale = [f"{self.bits} bits".encode()] if self.bits else []
+            self._digests[index] = digest_of(self.content(index), *scale)
         return self._digests[index]
+
+    def head(self, index: int) -> bytes:
+        """The first bytes of a picture, as many as `may_be_deep` wants."""
+        return self.content(index)[:HEAD]
+
+    def is_deep(self, index: int) -> bool:
+        """Whether a picture has 16 bits for each sample; one that cannot be read has not."""
+        try:
+            return may_be_deep(self.head(index)) and looked_at(self.content(index)).deep
+        except DataError:
+            return False
+
+    def is_faint(self, index: int) -> bool:
+        """Whether one with 16 bits uses 12 of them at most."""
+        try:
+            return looked_at(self.content(index), decode=True).faint
+        except DataError:
+            return False
 
 
 class Files(Encoded):
     """Reads pictures from files. Raises DataError that names the file."""
 
-    def __init__(self, paths: Sequence[str | Path]) -> None:
-        super().__init__()
+    def __init__(self, paths: Sequence[str | Path], bits: int | None = None) -> None:
+        super().__init__(bits)
         self.paths = [Path(path) for path in paths]
 
     def content(self, index: int) -> bytes:
         return file_content(self.paths[index])
 
     def name_of(self, index: int) -> str:
-        return str(self.paths[index])
+        return readable_name(self.paths[index])
+
+    def head(self, index: int) -> bytes:
+        try:
+            with self.paths[index].open("rb") as opened:
+                return opened.read(HEAD)
+        except (OSError, ValueError):  # whoever reads it says so
+            return b""
 
 
 class Rows:
@@ -98,38 +128,77 @@ def has_digests(read: Callable[[int], Any]) -> bool:
 # --- bytes ---------------------------------------------------------------------------------------
 
 
-def read_picture(path: Path) -> Image.Image:
-    """The picture in a file, decoded.
+def read_picture(path: Path, bits: int | None = None) -> Image.Image:
+    """The picture in a file, decoded; `bits` as of `Encoded`.
 
-    Raises DataError where it is missing, no picture, or cut short.
+    Raises DataError where it is missing, no picture, or cut short, and where it is not known what
+    its pixels mean.
     """
-    return decoded(file_content(path), str(path))
+    return decoded(file_content(path), readable_name(path), bits)
 
 
 def file_content(path: Path) -> bytes:
     """The bytes of a file. Raises DataError that names it."""
+    name = readable_name(path)
     try:
         return path.read_bytes()
     except FileNotFoundError as error:
-        raise DataError(f"No picture at {path}.") from error
+        raise DataError(f"No picture at {name}.") from error
     except IsADirectoryError as error:
-        raise DataError(f"{path} is a folder.", hint=f"Name its pictures: {path}/*") from error
+        raise DataError(f"{name} is a folder.", hint=f"Name its pictures: {name}/*") from error
     except (OSError, ValueError) as error:
-        raise DataError(f"{path} cannot be read: {error}.") from error
+        raise DataError(f"{name} cannot be read: {readable_name(str(error))}.") from error
 
 
-def decoded(content: bytes, name: str) -> Image.Image:
-    """The picture that `content` encodes; `name` stands for it in a DataError."""
+def decoded(content: bytes, name: str, bits: int | None = None) -> Image.Image:
+    """The picture that `content` encodes, with 8 bits a plane; `name` stands for it in a DataError.
+
+    `bits` as of `Encoded`.
+    """
+    register_plugins()
     try:
         with Image.open(io.BytesIO(content)) as picture:
+            depth = depth_of(picture, content)
             picture.load()
-            return picture
+            return in_eight_bits(picture, name, depth, bits)
+    except DataError:
+        raise
     except UnidentifiedImageError as error:
         fault = "is no picture that can be read" if content else "is empty"
         raise DataError(f"{name} {fault}.", hint="Remove it, or save it again as PNG.") from error
     except Exception as error:  # damaged pictures make Pillow raise almost anything
         hint = "Remove it, or save it again."
-        raise DataError(f"{name} cannot be read: {error}.", hint=hint) from error
+        raise DataError(f"{name} cannot be read: {one_line(error)}.", hint=hint) from error
+
+
+class Looked(NamedTuple):
+    """What a look at a picture tells: has it 16 bits a sample, and uses 12 of them at most."""
+
+    deep: bool
+    faint: bool = False
+
+
+def looked_at(content: bytes, *, decode: bool = False) -> Looked:
+    """A look at the header of a picture, and at its values with `decode`.
+
+    What cannot be read has nothing: whoever reads it says so.
+    """
+    try:
+        with Image.open(io.BytesIO(content)) as picture:
+            depth = depth_of(picture, content)
+            if not depth.deep or not decode:
+                return Looked(depth.deep)
+            picture.load()
+            return Looked(True, is_faint(picture, depth))
+    except Exception:  # as in decoded()
+        return Looked(False)
+
+
+def may_be_deep(head: bytes) -> bool:
+    """Whether a file that begins so may have 16 bits for each sample: most have not."""
+    if head.startswith(b"\x89PNG"):
+        return head[24:25] == b"\x10"
+    return head.startswith((b"II", b"MM", b"P2", b"P5", b"\xff\x4f\xff\x51", b"\0\0\0\x0cjP"))
 
 
 # --- digests -------------------------------------------------------------------------------------

@@ -22,13 +22,14 @@ from typing import Any
 
 from torch.utils.data import DataLoader, IterableDataset, Subset
 
+from zoo_core.data.faint import faint_pictures
 from zoo_core.data.formats import arrays
 from zoo_core.data.formats.folder import open_folder
 from zoo_core.data.formats.hfds import is_table, open_hfds, open_table
 from zoo_core.data.formats.loaders import drawn
 from zoo_core.data.formats.objects import Say, open_dataset, silent
 from zoo_core.data.formats.shards import open_wds
-from zoo_core.data.formats.table import open_csv
+from zoo_core.data.formats.table import COLUMNS, LAYOUT, open_csv
 from zoo_core.data.formats.torchvision_sets import open_torch
 from zoo_core.data.pictures import Pictures
 from zoo_core.data.specs import Format, parse
@@ -39,11 +40,11 @@ FORMATS = {
     "digits": Format("digits", arrays.open_digits),
     "mnist5k": Format("mnist5k", arrays.open_mnist5k),
     "idx": Format("idx:DIR", arrays.open_idx),
-    "folder": Format("folder:DIR", open_folder, parts=None),
-    "csv": Format("csv:FILE", open_csv, parts=None, options=("path", "label", "labels")),
+    "folder": Format("folder:DIR", open_folder, parts=None, options=("bits",)),
+    "csv": Format("csv:FILE", open_csv, parts=None, options=(*COLUMNS, *LAYOUT, "bits")),
     "torch": Format("torch/NAME:DIR", open_torch, parts=None),
-    "hfds": Format("hfds/DIR", open_hfds, parts=None, options=("image", "label")),
-    "wds": Format("wds/DIR", open_wds, parts=None, options=("label",)),
+    "hfds": Format("hfds/DIR", open_hfds, parts=None, options=("image", "label", "bits")),
+    "wds": Format("wds/DIR", open_wds, parts=None, options=("label", "bits")),
 }
 
 
@@ -64,8 +65,12 @@ def open_data(data: Any, *, unreadable: str = "stop", progress: bool = True) -> 
     if unreadable not in ("stop", "skip"):
         known = did_you_mean(str(unreadable), ("stop", "skip"))
         raise DataError(f'unreadable is "stop" or "skip": {unreadable!r}. {known}'.strip())
-    skip = unreadable == "skip"
-    opened = _open(data, skip=skip, say=_line if progress else silent)
+    skip, say = unreadable == "skip", _line if progress else silent
+    opened = _open(data, skip=skip, say=say)
+    if isinstance(data, str | Path):
+        opened.notes += faint_pictures(opened)
+        for note in opened.notes:
+            say(note)
     return readable(opened, progress=progress) if skip else opened
 
 

@@ -26,7 +26,7 @@ class Pictures(Dataset[tuple[Any, Any]]):
     them, which may be empty. `classes`: names, or None. `num_classes`: how many there are, where
     more than names and targets tell. `fixed`: the same picture each time; a dataset that zoo did
     not open may have an augmentation of its own. `skipped`: what could not be read and was left
-    out, a line each.
+    out, a line each. `notes`: what else a person should know of this data, a line each.
 
     >>> from PIL import Image
     >>> grey = [Image.new("L", (8, 8), shade) for shade in (0, 9, 99)]
@@ -48,11 +48,12 @@ class Pictures(Dataset[tuple[Any, Any]]):
         multilabel: bool = False,
         num_classes: int | None = None,
         skipped: Sequence[str] = (),
+        notes: Sequence[str] = (),
     ) -> None:
         self.name, self.read, self.fixed, self.multilabel = name, read, fixed, multilabel
         self.targets: list[Any] = [_sorted(t) if multilabel else int(t) for t in targets]
         self.classes = in_order(classes, f"`classes` of {name}") if classes is not None else None
-        self.skipped = list(skipped)
+        self.skipped, self.notes = list(skipped), list(notes)
         self._given = num_classes
         known = num_classes if self.classes is None else len(self.classes)
         highest = max((number for t in self.targets for number in _numbers(t)), default=-1)
@@ -142,6 +143,7 @@ class Pictures(Dataset[tuple[Any, Any]]):
             multilabel=self.multilabel,
             num_classes=self._given,
             skipped=self.skipped,
+            notes=self.notes,
         )
 
     # --- content ---

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from zoo_core.data.pictures import Pictures
 from zoo_core.errors import DataError, did_you_mean
 
 PARTS = ("train", "test")
+URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")  # of two letters at least: c:/ is a drive
 OPTIONS = re.compile(r"\w+=[^&=]*(&\w+=[^&=]*)*")
 
 
@@ -56,6 +59,7 @@ def parse(text: str, formats: dict[str, Format]) -> Spec:
     """A spec in its pieces. Raises DataError where it is not one of the formats."""
     format, separator, rest = _split_format(text)
     if format not in formats:
+        refuse_url(text)
         raise _unknown(text, format, formats)
     sign = formats[format].sign
     if separator != sign.removeprefix(format)[:1] or (separator and not rest):
@@ -130,16 +134,59 @@ def _listed(names: Iterable[str], last: str = " and ") -> str:
     return f"{', '.join(some)}{last}{end}" if some else end
 
 
+def bits_of(spec: Spec) -> int | None:
+    """How many bits of deep pixels are used, where `?bits=` says it. Raises DataError."""
+    text = spec.options.get("bits")
+    if text is None:
+        return None
+    if not text.isdecimal() or not 8 <= int(text) <= 32:
+        raise DataError(f'bits in "{spec.text}" is a number from 8 to 32, not "{text}".')
+    return int(text)
+
+
 def expanded(path: str) -> Path:
-    """A path with `~` replaced. Raises DataError where that is nobody's home."""
+    """A path with `~` replaced, from the folder of `paths_from` on where it is relative.
+
+    Raises DataError for a URL, and where `~` is nobody's home.
+    """
+    refuse_url(path)
     try:
-        return Path(path).expanduser()
+        return START.get() / Path(path).expanduser()
     except RuntimeError as error:
         raise DataError(f"{path}: {error}") from error
 
 
+START: ContextVar[Path] = ContextVar("START", default=Path())
+
+
+@contextlib.contextmanager
+def paths_from(folder: Path) -> Iterator[None]:
+    """Specs that are opened inside have their relative paths begin at `folder`."""
+    token = START.set(folder)
+    try:
+        yield
+    finally:
+        START.reset(token)
+
+
+def refuse_url(path: str) -> None:
+    """Raise DataError for what is the address of something, and no file."""
+    if URL.match(path) and not _is_there(Path(path)):
+        raise DataError(
+            f"{path} is a URL, and nothing is downloaded here.",
+            hint="Download it, and give the path of the file or folder.",
+        )
+
+
 def _exists(path: str) -> bool:
     try:
-        return bool(path) and expanded(path).exists()
-    except OSError:  # longer than a name can be
+        return bool(path) and _is_there(expanded(path))
+    except DataError:
+        return False
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # longer than a name can be, or with a zero byte in it
         return False

@@ -14,25 +14,42 @@ from PIL import Image
 from torch import Tensor
 from torchvision.transforms import v2
 
+from zoo_core.data.as_picture import as_picture
+from zoo_core.data.pixels import DEEP, depth_of, in_eight_bits
+from zoo_core.errors import DataError
+from zoo_core.humanize import readable_name
 from zoo_core.types import InputSpec
 
 # The share of a (padded) picture's side that a random crop keeps at most: AlexNet's 224 of 256.
 TRAIN_CROP = 0.875
 
 
-class Preprocessing:
-    """A PIL picture of any size and mode -> a float tensor (C, H, W).
+# By the channels that a model sees: the planes of a picture, and of one that has transparency.
+PLANES = {1: ("L", "L"), 2: ("RGB", "LA"), 4: ("RGB", "RGBA")}
 
-    A class, so that worker processes can get it.
+
+class Preprocessing:
+    """A picture of any size and mode -> a float tensor (C, H, W).
+
+    It is a PIL picture, or an array or a tensor of bytes as of `as_picture`. A class, so that
+    worker processes can get it.
     """
 
     def __init__(self, spec: InputSpec, geometry: Callable[[Image.Image], Tensor]) -> None:
         self.spec = spec
         self.geometry = geometry
 
-    def __call__(self, picture: Image.Image) -> Tensor:
+    def __call__(self, picture: Any) -> Tensor:
+        picture = as_picture(picture, "The picture")
+        if isinstance(picture, Tensor):
+            raise DataError(
+                "A tensor of floats counts as preprocessed; there is nothing to transform.",
+                hint="Give it to the model as it is, or pixels from 0 to 255 as uint8.",
+            )
         channels = self.spec.size[0]
-        x = self.geometry(in_mode(picture, "L" if channels == 1 else "RGB")).float().div(255)
+        plain, clear = PLANES.get(channels, ("RGB", "RGB"))
+        x = self.geometry(in_mode(picture, clear if has_transparency(picture) else plain))
+        x = x.float().div(255)
         if channels != len(x):  # colours in turn, as the first convolution was adapted
             x = x[torch.arange(channels) % len(x)]
         mean = torch.tensor(self.spec.mean).view(-1, 1, 1)
@@ -91,16 +108,34 @@ def _random_crop(spec: InputSpec) -> Any:
     return v2.Compose(steps)
 
 
-def in_mode(picture: Image.Image, mode: str) -> Image.Image:
-    """The picture in grey (`L`) or colour (`RGB`).
+def has_transparency(picture: Image.Image) -> bool:
+    """Whether a picture says which of its pixels can be seen through."""
+    return picture.has_transparency_data
 
-    What is transparent becomes white; 16-bit grey keeps its shades.
+
+def in_mode(picture: Image.Image, mode: str) -> Image.Image:
+    """The picture in grey (`L`) or colour (`RGB`), or with its transparency (`LA`, `RGBA`).
+
+    Without it, what is transparent becomes white. What has more than 8 bits keeps its shades.
+    Raises DataError where nobody can know what its values mean.
     """
-    if picture.mode == mode:
+    if picture.mode == mode and "transparency" not in picture.info:
         return picture
-    if picture.mode.startswith("I"):
-        picture = picture.convert("I").point(lambda value: value * (1 / 256)).convert("L")
-    elif "A" in picture.getbands() or "transparency" in picture.info:
-        white = Image.new("RGBA", picture.size, "white")
-        picture = Image.alpha_composite(white, picture.convert("RGBA"))
-    return picture.convert(mode)
+    if picture.mode in DEEP:
+        name = readable_name(getattr(picture, "filename", "") or "The picture")
+        depth = depth_of(picture)
+        picture.load()
+        picture = in_eight_bits(picture, name, depth, bits=None)
+    if has_transparency(picture):
+        picture = _in_rgba(picture)
+        if mode in ("L", "RGB"):
+            picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
+    elif picture.mode in ("HSV", "LAB"):
+        picture = picture.convert("RGB")  # Pillow knows no other way from there
+    return picture if picture.mode == mode else picture.convert(mode)
+
+
+def _in_rgba(picture: Image.Image) -> Image.Image:
+    """With transparency on its own; premultiplied colours are divided by it first."""
+    straight = {"La": "LA", "RGBa": "RGBA"}.get(picture.mode)
+    return (picture.convert(straight) if straight else picture).convert("RGBA")

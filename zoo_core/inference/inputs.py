@@ -10,38 +10,41 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
-from zoo_core.data.decoding import ENDINGS
+from zoo_core.data.as_picture import as_picture
+from zoo_core.data.endings import files_below, left_out
+from zoo_core.data.specs import refuse_url
 from zoo_core.errors import DataError
-from zoo_core.files import is_hidden
+from zoo_core.humanize import readable_name
 
 Picture = Path | Image.Image | Tensor
 """A file, a PIL picture, or a tensor (C, H, W) that counts as preprocessed."""
 
-CHANNELS = (1, 3, 4)
 
-
-def inputs(pictures: Any) -> Iterator[Picture]:
+def inputs(pictures: Any, notes: list[str] | None = None) -> Iterator[Picture]:
     """Each picture of what is given, in order; files are not read yet.
 
     `pictures`: a path of a file, or of a folder, with all pictures below it in the order of their
-    names; a PIL picture; a float tensor (C, H, W) or (N, C, H, W); an array of bytes (H, W),
-    (H, W, C) or (N, H, W, C) with 1, 3 or 4 channels, or the path of a .npy file with one; or an
-    iterable of those, such as a generator. Raises DataError for anything else.
+    names; a PIL picture; a float tensor (C, H, W) or (N, C, H, W); an array or a tensor of bytes,
+    or an array of floats from 0 to 1, (H, W), (H, W, C) or (C, H, W), or (N, ...) of such, with 1,
+    3 or 4 channels, or the path of a .npy file with one; or an iterable of those, such as a
+    generator. Files in folders that are no pictures are counted in `notes`. Raises DataError for
+    anything else.
 
     >>> [picture.size for picture in inputs(np.zeros((2, 28, 20, 3), np.uint8))]
     [(20, 28), (20, 28)]
     """
     if isinstance(pictures, str | Path):
-        yield from _at(Path(pictures).expanduser())
+        refuse_url(str(pictures))
+        yield from _at(Path(pictures).expanduser(), notes)
     elif isinstance(pictures, Image.Image):
         yield _loaded(pictures)
-    elif isinstance(pictures, Tensor):
+    elif isinstance(pictures, Tensor) and pictures.is_floating_point():
         yield from _in_tensor(pictures)
-    elif isinstance(pictures, np.ndarray):
+    elif isinstance(pictures, np.ndarray | Tensor):
         yield from _in_array(pictures)
     elif isinstance(pictures, Iterable) and not isinstance(pictures, bytes | dict):
         for picture in pictures:
-            yield from inputs(picture)
+            yield from inputs(picture, notes)
     else:
         raise DataError(
             f"A {type(pictures).__name__} is no picture.",
@@ -49,26 +52,32 @@ def inputs(pictures: Any) -> Iterator[Picture]:
         )
 
 
-def picture_files(folder: Path) -> list[Path]:
+def picture_files(folder: Path, notes: list[str] | None = None) -> list[Path]:
     """All pictures below a folder, by their endings, in the order of their names; no hidden ones.
 
-    Raises DataError where there are none.
+    The other files are counted in `notes`. Raises DataError where there are no pictures.
     """
-    named = [path for path in folder.rglob("*") if path.suffix.lower() in ENDINGS]
-    files = [path for path in named if path.is_file() and not is_hidden(path.relative_to(folder))]
+    shown = readable_name(folder)
+    try:
+        files, others = files_below(folder)
+    except OSError as error:
+        raise DataError(f"{shown} cannot be listed: {readable_name(error)}.") from error
+    lines = left_out(others, shown)
     if not files:
         raise DataError(
-            f"The folder {folder} holds no pictures.",
-            hint=f"Pictures are files that end with {', '.join(ENDINGS)}.",
+            f"The folder {shown} holds no pictures.",
+            hint=" ".join(lines) or "Pictures end with .jpg, .png, .webp, .tif and so on.",
         )
+    if notes is not None:
+        notes += lines
     return sorted(files)
 
 
-def _at(path: Path) -> Iterator[Picture]:
+def _at(path: Path, notes: list[str] | None) -> Iterator[Picture]:
     if path.suffix == ".npy":
         yield from _in_array(_saved_array(path))
     else:
-        yield from picture_files(path) if path.is_dir() else [path]
+        yield from picture_files(path, notes) if path.is_dir() else [path]
 
 
 def _saved_array(path: Path) -> np.ndarray:
@@ -77,7 +86,7 @@ def _saved_array(path: Path) -> np.ndarray:
         return np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else error
-        raise DataError(f"{path} cannot be read as an array: {reason}.") from error
+        raise DataError(f"{readable_name(path)} cannot be read as an array: {reason}.") from error
 
 
 def _loaded(picture: Image.Image) -> Image.Image:
@@ -85,34 +94,27 @@ def _loaded(picture: Image.Image) -> Image.Image:
     try:
         picture.load()
     except (OSError, SyntaxError, ValueError) as error:
-        name = getattr(picture, "filename", "") or "A picture"
+        name = readable_name(getattr(picture, "filename", "") or "A picture")
         raise DataError(f"{name} cannot be read: {error}.") from error
     return picture
 
 
 def _in_tensor(tensor: Tensor) -> Iterator[Tensor]:
-    if not tensor.is_floating_point():
-        dtype = str(tensor.dtype).removeprefix("torch.")
-        raise DataError(
-            f"A tensor counts as preprocessed and holds floats; this one holds {dtype}.",
-            hint="Pass bytes as a numpy array (H, W, C), or what model.transform() makes.",
-        )
     if tensor.ndim not in (3, 4):
         shape = tuple(tensor.shape)
         raise DataError(f"A tensor of pictures is (C, H, W) or (N, C, H, W), not {shape}.")
     yield from tensor if tensor.ndim == 4 else [tensor]
 
 
-def _in_array(array: np.ndarray) -> Iterator[Image.Image]:
-    if array.dtype != np.uint8:
+def _in_array(array: np.ndarray | Tensor) -> Iterator[Picture]:
+    """Pictures of an array or of a tensor of bytes, or of several with four sides."""
+    if array.ndim == 3 and 1 not in array.shape and not {3, 4} & {array.shape[0], array.shape[2]}:
         raise DataError(
-            f"An array of pictures holds bytes (uint8), 0 to 255; this one holds {array.dtype}.",
-            hint="From 0 to 1: (array * 255).round().astype('uint8'). Preprocessed: as a tensor.",
+            f"An array of pictures is (H, W), (H, W, C) or (N, H, W, C), not {tuple(array.shape)}.",
+            hint="C is 1, 3 or 4. Grey pictures (N, H, W): array[..., None].",
         )
-    if array.ndim not in (2, 3, 4) or (array.ndim > 2 and array.shape[-1] not in CHANNELS):
-        raise DataError(
-            f"An array of pictures is (H, W), (H, W, C) or (N, H, W, C), not {array.shape}.",
-            hint="C is 1, 3 or 4. Grey pictures (N, H, W): array[..., None]; (C, H, W): transpose.",
-        )
-    for row in array if array.ndim == 4 else [array]:
-        yield Image.fromarray(row[..., 0] if row.ndim == 3 and row.shape[-1] == 1 else row)
+    if array.ndim != 4:
+        yield as_picture(array, "The array")
+        return
+    for index, row in enumerate(array):
+        yield as_picture(row, f"Picture {index} of the array")

@@ -9,6 +9,8 @@ from typing import Any, NotRequired, TypedDict
 import torch
 from torch import Tensor
 
+from zoo_core.data.decoding import Files
+from zoo_core.data.faint import faint_in
 from zoo_core.errors import DataError
 from zoo_core.inference.inputs import Picture, inputs
 from zoo_core.inference.matching import as_model, refuse_wrong_size
@@ -42,17 +44,20 @@ def predict(
     top: int = 5,
     batch_size: int = 32,
     unreadable: str = "stop",
+    bits: int | None = None,
     progress: bool = True,
 ) -> list[Prediction]:
     """The likeliest classes of pictures.
 
     `model`: a model, a run, the path of a run, or a name (its default weights). `pictures`: a path
     of a file, or of a folder, with all pictures below it in the order of their names; a PIL
-    picture; an array of bytes (H, W), (H, W, C) or (N, H, W, C), or the path of a .npy file with
-    one; a preprocessed float tensor (C, H, W) or (N, C, H, W); or an iterable of those. `top`: how
-    many classes to name; those without names are numbers. `unreadable`: `"stop"`, or `"skip"` to
-    leave such files out, which are named on stderr. `progress`: a bar on stderr, where it is known
-    how many there are.
+    picture; an array or a tensor of bytes, or an array of floats from 0 to 1, (H, W), (H, W, C),
+    (C, H, W) or (N, ...) of such, or the path of a .npy file with one; a preprocessed float tensor
+    (C, H, W) or (N, C, H, W); or an iterable of those. `top`: how many classes to name; those
+    without names are numbers. `unreadable`: `"stop"`, or `"skip"` to leave such files out, which
+    are named on stderr. `bits`: how many are used of pixels that have more than 8, where a file
+    does not say it, as `?bits=12` of a spec. `progress`: a bar on stderr, where it is known how
+    many there are.
 
     Raises DataError for a file that cannot be read, and names it, and for what is no picture.
 
@@ -63,27 +68,39 @@ def predict(
     2
     """
     _check(top, batch_size, unreadable)
+    if bits is not None and (not isinstance(bits, int) or not 8 <= bits <= 32):
+        raise DataError(f"bits must be a whole number from 8 to 32: {bits!r}.")
     network = as_model(model)
     if not network.num_outputs:
         raise DataError("The model has no classifier: it gives features, not classes.")
-    chosen: Iterable[Picture] = inputs(pictures)
+    notes: list[str] = []
+    chosen: Iterable[Picture] = inputs(pictures, notes)
     if not isinstance(pictures, Iterator):
         chosen = list(chosen)
+        notes += _faint(chosen, bits)
     total = len(chosen) if isinstance(chosen, list) else 0
     answers: list[Prediction] = []
     faults: list[str] = []
     with Bar("predicting", total=total, shown=progress, unit="pictures") as bar:
         skipped = faults if unreadable == "skip" else None
-        with reading(chosen, network, batch_size, skipped) as batches:
+        with reading(chosen, network, batch_size, skipped, bits) as batches:
             for names, x in batches:
                 answers += _answers(network, names, x, top)
                 bar.step(count=len(names))
+        for note in notes:
+            bar.line(note)
         if faults:
             bar.step(count=len(faults))
             bar.line("\n  ".join([f"Skipped {len(faults)} that cannot be read:", *faults]))
     if faults and not answers:
         raise DataError(f"None of the {len(faults)} pictures can be read.", hint=faults[0])
     return answers
+
+
+def _faint(chosen: list[Picture], bits: int | None) -> list[str]:
+    """A line on files of 16 bits that are nearly black, since their values have 12."""
+    files = Files([picture for picture in chosen if isinstance(picture, Path)], bits)
+    return faint_in(files, range(len(files.paths)), "bits=12 (--bits 12)")
 
 
 def _check(top: int, batch_size: int, unreadable: str) -> None:

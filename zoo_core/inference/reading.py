@@ -16,6 +16,7 @@ from torch import Tensor
 
 from zoo_core.data.decoding import read_picture
 from zoo_core.errors import DataError
+from zoo_core.humanize import readable_name
 from zoo_core.inference.inputs import Picture
 from zoo_core.model.zoo_model import ZooModel
 
@@ -32,10 +33,12 @@ def reading(
     model: ZooModel,
     batch_size: int,
     faults: list[str] | None = None,
+    bits: int | None = None,
 ) -> Iterator[Batches]:
     """Batches of the pictures in order; all but the last of `batch_size`.
 
-    A file's name is its path, another picture's its place among all. What cannot be read is added
+    A file's name is its path, another picture's its place among all. `bits`: how many are used of
+    pixels that have more than 8, where a file does not say it. What cannot be read is added
     to `faults` and left out; without `faults` it is raised as a DataError, as are tensors of
     different shapes.
 
@@ -44,7 +47,7 @@ def reading(
     """
     pool = ThreadPoolExecutor(READERS)
     try:
-        ready = _transformed(pool, pictures, model.transform(), ahead=2 * batch_size)
+        ready = _transformed(pool, pictures, model.transform(), 2 * batch_size, bits)
         yield _batches(_usable(ready, faults), batch_size)
     finally:
         pool.shutdown(cancel_futures=True)
@@ -59,12 +62,13 @@ def _transformed(
     pictures: Iterable[Picture],
     transform: Callable[[Any], Tensor],
     ahead: int,
+    bits: int | None,
 ) -> Iterator[Ready]:
     """The pictures in order, with `ahead` of them under way at once."""
     waiting: deque[tuple[str, Future[Tensor | DataError]]] = deque()
     for index, picture in enumerate(pictures):
-        name = str(picture) if isinstance(picture, Path) else str(index)
-        waiting.append((name, pool.submit(_read, picture, transform)))
+        name = readable_name(picture) if isinstance(picture, Path) else str(index)
+        waiting.append((name, pool.submit(_read, picture, transform, bits)))
         if len(waiting) > ahead:
             yield _result(*waiting.popleft())
     while waiting:
@@ -75,11 +79,13 @@ def _result(name: str, reading: Future[Tensor | DataError]) -> Ready:
     return name, reading.result()
 
 
-def _read(picture: Picture, transform: Callable[[Any], Tensor]) -> Tensor | DataError:
+def _read(
+    picture: Picture, transform: Callable[[Any], Tensor], bits: int | None
+) -> Tensor | DataError:
     if isinstance(picture, Tensor):
         return picture.cpu()
     try:
-        return transform(read_picture(picture) if isinstance(picture, Path) else picture)
+        return transform(read_picture(picture, bits) if isinstance(picture, Path) else picture)
     except DataError as error:
         return error
 

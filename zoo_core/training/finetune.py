@@ -116,7 +116,8 @@ def finetune(
     settings.check()
     request = Request(model, data, val, listed(regularizers), config, unreadable)
     with prepared(request, settings, out=out, resume=resume, progress=progress) as (task, folder):
-        plan, path = recipe_of(request, task), folder.path if folder else None
+        path = folder.path if folder else None
+        plan = recipe_of(request, task, path)
         wanted = (recorded(path, task.processes) if resume else None) or recipe
         if wanted is not None:
             refuse_another(path or Path(), wanted, plan)

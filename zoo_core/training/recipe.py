@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo_core.data.pictures import Pictures
+from zoo_core.data.places import is_relative, start_of_paths
 from zoo_core.model.zoo_model import ZooModel
 from zoo_core.plugins.catalogue import catalogue
 from zoo_core.plugins.manager import BUILT_IN
@@ -27,13 +28,16 @@ from zoo_core.weights.hashes import read_sha256
 COMPARED = 10_000  # pictures that are read to know whether data is the same
 
 
-def recipe_of(request: Request, task: Task) -> dict[str, Any]:
-    """The tables of a recipe before the first step; [model] is filled in by `model_recipe`."""
+def recipe_of(request: Request, task: Task, folder: Path | None) -> dict[str, Any]:
+    """The tables of a recipe before the first step; [model] is filled in by `model_recipe`.
+
+    `folder`: where it will be.
+    """
     return {
         "schema": SCHEMA,
         "model": {},
         "start": _start(request, task),
-        "data": _data(request, task),
+        "data": _data(request, task) | {"folder": _start_of_paths(request, folder)},
         "train": _train(request, task),
         "versions": _versions(),
     }
@@ -50,6 +54,17 @@ def _start(request: Request, task: Task) -> dict[str, Any]:
         "kept": list(origin.kept) or None,
         "object": _object(request),
     }
+
+
+def _start_of_paths(request: Request, folder: Path | None) -> str | None:
+    """Where relative paths of data and model begin, seen from the run, where there are some."""
+    specs = [str(spec) for spec in (request.data, request.val) if isinstance(spec, str | Path)]
+    model = request.model
+    path = None if isinstance(model, ZooModel) else Path(model).expanduser()
+    model_too = path is not None and not path.is_absolute() and path.exists()
+    if folder is None or not (model_too or any(map(is_relative, specs))):
+        return None
+    return start_of_paths(folder)
 
 
 def _train(request: Request, task: Task) -> dict[str, Any]:

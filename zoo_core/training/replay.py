@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from zoo_core.data.places import found_start
+from zoo_core.data.specs import paths_from
 from zoo_core.errors import RecipeError, UnknownName
 from zoo_core.files import name_or_path
 from zoo_core.model.run import Run
@@ -23,10 +25,11 @@ def replay(
 ) -> Run:
     """Train as a recipe says; the result is the same, on the same versions and kind of machine.
 
-    `recipe`: its file, or the folder of a run. `out`: the new run folder. `resume`: go on with the
-    run in the folder, where it was stopped. `epochs`: as many in all, and not those of the recipe.
-    Raises RecipeError where the recipe tells of objects in Python, and where model or data are not
-    those of the recipe any more.
+    `recipe`: its file, or the folder of a run; relative paths in it begin where they did. `out`:
+    the new run folder. `resume`: go on with the run in the folder, where it was stopped. `epochs`:
+    as many in all, and not those of the recipe. Raises RecipeError where the recipe tells of
+    objects in Python, and where model or data are not those of the recipe any more; DataError where
+    the data is not found, with where it was looked for.
     """
     path = Path(recipe).expanduser()
     tables = read_recipe(path)
@@ -47,21 +50,31 @@ def replay(
             )
         how["epochs"] = epochs
     val = data.get("val", "a fifth")
+    specs = [data["spec"], *([] if val in VALIDATION else [val])]
+    begin = found_start(specs, path, data.get("folder"))
     try:
-        return finetune(
-            name_or_path(start["model"]),
-            data["spec"],
-            val=VALIDATION.get(val, val),
-            out=path if resume else out,
-            resume=resume,
-            config=start.get("config"),
-            progress=progress,
-            recipe=tables,
-            **how,
-        )
+        with paths_from(begin):
+            return finetune(
+                _model(start["model"], begin),
+                data["spec"],
+                val=VALIDATION.get(val, val),
+                out=path if resume else out,
+                resume=resume,
+                config=start.get("config"),
+                progress=progress,
+                recipe=tables,
+                **how,
+            )
     except UnknownName as error:
         raise without_plugin(tables.get("model", {}), path, error) from error
     except TypeError as error:
         raise RecipeError(
             f"{path} says something that this version does not know: {error}."
         ) from error
+
+
+def _model(reference: str, begin: Path) -> str | Path:
+    """A model's name, or its path from where the recipe's paths begin."""
+    path = Path(reference).expanduser()
+    is_relative = not path.is_absolute() and (begin / path).exists()
+    return begin / path if is_relative and not path.exists() else name_or_path(reference)

@@ -18,7 +18,7 @@ from zoo_core.training.distributed import Processes
 TABLES = ("train", "start", "data")
 
 # What may differ between a run and its resumption: the result does not depend on it.
-FREE = {"cache", "workers"}
+FREE = {"cache", "workers", "folder"}
 
 # The words of a recipe for validation that is no data of its own.
 VALIDATION = {"a fifth": None, "none": False}
@@ -45,10 +45,17 @@ def refuse_another(path: Path, old: Mapping[str, Any], new: Mapping[str, Any]) -
         for key in dict.fromkeys((*ours, *theirs)):
             was, now = theirs.get(key), ours.get(key)
             longer = key == "epochs" and isinstance(was, int) and now >= was and constant
-            if key in FREE or was == now or longer:
+            moved = key == "model" and _same_weights(new, old)
+            if key in FREE or was == now or longer or moved:
                 continue
             hint = _EPOCHS if key == "epochs" else _HINTS[table]
             raise RecipeError(_differs(path, table, key, was, now), hint=hint)
+
+
+def _same_weights(new: Mapping[str, Any], old: Mapping[str, Any]) -> bool:
+    """Whether both began with the same file of weights, wherever it is now."""
+    ours, theirs = (recipe.get("start", {}).get("sha256") for recipe in (new, old))
+    return ours is not None and ours == theirs
 
 
 _EPOCHS = (

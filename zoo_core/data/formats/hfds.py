@@ -10,7 +10,7 @@ from typing import Any
 from zoo_core.data.decoding import Encoded, file_content
 from zoo_core.data.formats.numbering import Numbered, numbered
 from zoo_core.data.pictures import Pictures
-from zoo_core.data.specs import Spec, chosen_part
+from zoo_core.data.specs import Spec, bits_of, chosen_part
 from zoo_core.errors import DataError, did_you_mean
 
 LABELS = ("label", "labels")
@@ -29,7 +29,8 @@ def open_hfds(spec: Spec) -> Pictures:
         raise DataError(f'The data "{spec.text}" needs datasets.', hint=hint) from error
     table = _table(spec)
     hint = f"Name one: {spec.name.partition('?')[0]}?{{}}=COLUMN"
-    return _pictures(table, columns(table, spec.name, hint, spec.options), spec.name, spec.text)
+    chosen = columns(table, spec.name, hint, spec.options)
+    return _pictures(table, chosen, spec.name, spec.text, bits_of(spec))
 
 
 def open_table(table: Any, name: str) -> Pictures:
@@ -44,7 +45,9 @@ def is_table(data: Any) -> bool:
     return kind is not None and isinstance(data, kind)
 
 
-def _pictures(table: Any, chosen: tuple[str, str], name: str, text: str) -> Pictures:
+def _pictures(
+    table: Any, chosen: tuple[str, str], name: str, text: str, bits: int | None = None
+) -> Pictures:
     from datasets import Image
 
     image, label = chosen
@@ -52,7 +55,7 @@ def _pictures(table: Any, chosen: tuple[str, str], name: str, text: str) -> Pict
     numbers = labels_of(table, label, text)
     return Pictures(
         name,
-        Cells(cells, image, text),
+        Cells(cells, image, text, bits),
         numbers.targets,
         numbers.classes,
         multilabel=numbers.multilabel,
@@ -67,8 +70,8 @@ def labels_of(table: Any, column: str, name: str) -> Numbered:
 class Cells(Encoded):
     """Reads pictures from a column, which holds their bytes or their paths."""
 
-    def __init__(self, table: Any, column: str, name: str) -> None:
-        super().__init__()
+    def __init__(self, table: Any, column: str, name: str, bits: int | None = None) -> None:
+        super().__init__(bits)
         self.table, self.column, self.name = table, column, name
 
     def content(self, index: int) -> bytes:

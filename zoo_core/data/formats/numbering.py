@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -32,13 +33,14 @@ def numbered(labels: Sequence[Any], classes: Sequence[str] | None, name: str) ->
     >>> numbered([[0, 2], []], None, "own").targets
     [(0, 2), ()]
     """
+    labels = [composed(label) for label in labels]
     several = any(isinstance(label, list) for label in labels)
     if several and not all(isinstance(label, list) for label in labels):
         raise DataError(f"{name} has single labels and lists of labels; use one of the two.")
     flat = [each for label in labels for each in label] if several else list(labels)
     if several and not flat:
         raise DataError(f"{name} has no label at all.")
-    names = list(classes) if classes is not None else None
+    names = [composed(each) for each in classes] if classes is not None else None
     if names is None and any(isinstance(label, str) for label in flat):
         names = sorted({label for label in flat if isinstance(label, str)}, key=natural)
     _refuse_twins(flat, names or (), name)
@@ -57,6 +59,13 @@ def _refuse_twins(labels: Iterable[Any], names: Iterable[str], name: str) -> Non
     if twin is not None:
         hint = "Give class numbers as labels, or each class a name of its own."
         raise DataError(f'{name} has a label "{twin}", the name of two classes.', hint=hint)
+
+
+def composed(label: Any) -> Any:
+    """A name in one form of Unicode (NFC), so that what is shown alike is alike."""
+    if isinstance(label, list):
+        return [composed(each) for each in label]
+    return unicodedata.normalize("NFC", label) if isinstance(label, str) else label
 
 
 def _number(label: Any, places: dict[str, int], names: list[str] | None, name: str) -> int:

@@ -9,18 +9,20 @@ from __future__ import annotations
 import json
 import re
 import tarfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from zoo_core.data.decoding import ENDINGS, Encoded
+from zoo_core.data.decoding import HEAD, Encoded
+from zoo_core.data.endings import is_picture
 from zoo_core.data.formats.numbering import numbered
 from zoo_core.data.pictures import Pictures
-from zoo_core.data.specs import Spec
+from zoo_core.data.specs import Spec, bits_of
 from zoo_core.errors import DataError
-from zoo_core.humanize import natural
+from zoo_core.files import is_hidden
+from zoo_core.humanize import natural, readable_name
 
-PICTURES = tuple(ending.removeprefix(".") for ending in ENDINGS)
 RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
 
 
@@ -37,8 +39,8 @@ class Member:
 class Members(Encoded):
     """Reads pictures from shards."""
 
-    def __init__(self, members: list[Member]) -> None:
-        super().__init__()
+    def __init__(self, members: list[Member], bits: int | None = None) -> None:
+        super().__init__(bits)
         self.members = members
 
     def content(self, index: int) -> bytes:
@@ -46,6 +48,9 @@ class Members(Encoded):
 
     def name_of(self, index: int) -> str:
         return _named(self.members[index])
+
+    def head(self, index: int) -> bytes:
+        return _bytes(self.members[index], HEAD)
 
 
 def open_wds(spec: Spec) -> Pictures:
@@ -56,18 +61,19 @@ def open_wds(spec: Spec) -> Pictures:
     Names are numbered by `classes.txt` beside the shards, where it is there.
     """
     shards = _shards(spec)
-    samples = [sample for shard in shards for sample in _samples(shard)]
+    samples, unused = _samples(shards)
     if not samples:
         fault = f"{shards[0]} holds no pictures" if len(shards) == 1 else "No shard holds pictures"
-        raise DataError(f"{fault}.", hint=f"Pictures end in {', '.join(PICTURES[:4])}.")
+        raise DataError(f"{fault}.", hint="Pictures end in jpg, png, webp, tif and so on.")
     labels = [_label(sample, spec.options.get("label")) for sample in samples]
     numbers = numbered(labels, _classes(shards[0].parent), spec.text)
     return Pictures(
         spec.name,
-        Members([_picture(sample) for sample in samples]),
+        Members([_picture(sample) for sample in samples], bits_of(spec)),
         numbers.targets,
         numbers.classes,
         multilabel=numbers.multilabel,
+        notes=_notes(unused, spec),
     )
 
 
@@ -101,47 +107,109 @@ def _ranged(pattern: str) -> list[str]:
     return [name for number in filled for name in _ranged(head + number + tail)]
 
 
-def _samples(shard: Path) -> list[dict[str, Member]]:
-    """The members of each sample by what follows the first dot, in the shard's order."""
+def _files(shard: Path) -> Iterator[Member]:
+    """What lies in a shard, without what is hidden, in its order."""
     size = shard.stat().st_size
-    samples: dict[str, dict[str, Member]] = {}
+    names: set[str] = set()
     try:
         with tarfile.open(shard, "r:") as opened:
             for info in opened:
-                if not info.isfile():
+                if not info.isfile() or is_hidden(Path(info.name)):
                     continue
                 if info.offset_data + info.size > size:
-                    raise DataError(f"{shard} is cut short in {info.name}.")
-                key, ending = _key(info.name)
-                member = Member(shard, info.name, info.offset_data, info.size)
-                if samples.setdefault(key, {}).setdefault(ending, member) is not member:
-                    raise DataError(f"{shard} holds {info.name} twice.")
+                    raise DataError(f"{shard} is cut short in {readable_name(info.name)}.")
+                if info.name in names:
+                    raise DataError(f"{shard} holds {readable_name(info.name)} twice.")
+                names.add(info.name)
+                yield Member(shard, info.name, info.offset_data, info.size)
     except (tarfile.TarError, OSError) as error:
         hint = "Shards are tar files that are not compressed."
         raise DataError(f"{shard} cannot be read: {error}.", hint=hint) from error
-    return [sample for sample in samples.values() if _is_sample(sample)]
-
-
-def _key(name: str) -> tuple[str, str]:
-    folder, slash, file = name.rpartition("/")
-    base, _, ending = file.partition(".")
-    return folder + slash + base, ending.lower()
 
 
 # --- samples -------------------------------------------------------------------------------------
 
+Sample = dict[str, Member]
+"""The members of a sample by their endings, without the dot."""
 
-def _is_sample(sample: dict[str, Member]) -> bool:
-    pictures = [member for ending, member in sample.items() if ending in PICTURES]
+
+def _samples(shards: list[Path]) -> tuple[list[Sample], list[Member]]:
+    """The samples, in the order of the shards, and the pictures and files that are in none.
+
+    A picture and its label have one name up to the last dot: `scan_v1.5.png`, `scan_v1.5.cls`. What
+    has another name belongs to the sample that its name begins with, up to a dot.
+    """
+    samples: list[Sample] = []
+    unused: list[Member] = []
+    for shard in shards:
+        groups: dict[str, Sample] = {}
+        for member in _files(shard):
+            base, ending = _split_name(member.name)
+            twin = groups.setdefault(base, {}).setdefault(ending, member)
+            if twin is not member:
+                raise DataError(f"{shard} holds {twin.name} and {member.name} for one sample.")
+        whole = {base for base, group in groups.items() if _is_sample(group)}
+        samples += [group for base, group in groups.items() if base in whole]
+        for base, group in groups.items():
+            if base not in whole:
+                unused += _apart(group, _belongs(base, whole))
+    return samples, unused
+
+
+def _split_name(name: str) -> tuple[str, str]:
+    """A name up to its last dot, and its ending in small letters."""
+    folder, slash, file = name.rpartition("/")
+    base, dot, ending = file.rpartition(".")
+    return (folder + slash + base, ending.lower()) if dot else (name, "")
+
+
+def _belongs(base: str, whole: set[str]) -> bool:
+    """Whether a name goes on from that of a sample, after a dot."""
+    folder, slash, file = base.rpartition("/")
+    pieces = file.split(".")
+    return any(
+        folder + slash + ".".join(pieces[:count]) in whole for count in range(1, len(pieces))
+    )
+
+
+def _is_sample(group: Sample) -> bool:
+    """Whether a group is a picture with its label. Raises DataError for two pictures."""
+    pictures = _pictures_of(group)
     if len(pictures) > 1:
         raise DataError(f"{_named(pictures[0])} and {pictures[1].name} are one sample's.")
-    if "cls" in sample and not pictures:
-        raise DataError(f"{_named(sample['cls'])} has no picture beside it.")
-    return bool(pictures)
+    return bool(pictures) and ("cls" in group or "json" in group)
 
 
-def _picture(sample: dict[str, Member]) -> Member:
-    return next(member for ending, member in sample.items() if ending in PICTURES)
+def _apart(group: Sample, belongs: bool) -> list[Member]:
+    """What of a group that is no sample is left out; of a sample's fields pictures and labels.
+
+    Raises DataError for a picture without a label, and for a label without a picture.
+    """
+    pictures = _pictures_of(group)
+    if belongs:
+        return pictures + [group[ending] for ending in ("cls",) if ending in group]
+    if pictures:
+        raise DataError(f"{_named(pictures[0])} has no label: no .cls and no .json.")
+    if "cls" in group:
+        raise DataError(f"{_named(group['cls'])} has no picture beside it.")
+    return list(group.values())
+
+
+def _pictures_of(group: Sample) -> list[Member]:
+    return [member for ending, member in group.items() if is_picture(Path(f"_.{ending}"))]
+
+
+def _picture(sample: Sample) -> Member:
+    return _pictures_of(sample)[0]
+
+
+def _notes(unused: list[Member], spec: Spec) -> list[str]:
+    """A line on what is in no sample."""
+    if not unused:
+        return []
+    files = "1 file" if len(unused) == 1 else f"{len(unused)} files"
+    what = f"Left out {files} of {readable_name(spec.name)}: no sample's picture or label."
+    return [f"{what} The first is {_named(unused[0])}."]
 
 
 def _label(sample: dict[str, Member], field: str | None) -> Any:
@@ -154,7 +222,7 @@ def _label(sample: dict[str, Member], field: str | None) -> Any:
     except (ValueError, LookupError, TypeError) as error:
         member = sample["cls" if "cls" in sample and field is None else "json"]
         raise DataError(f'{_named(member)} holds no "{field or "label"}".') from error
-    raise DataError(f"{_named(_picture(sample))} has no label: no .cls and no .json.")
+    raise DataError(f'{_named(sample["cls"])} has no .json beside it with "{field}".')
 
 
 def _classes(folder: Path) -> list[str] | None:
@@ -165,21 +233,30 @@ def _classes(folder: Path) -> list[str] | None:
         return None
     except (OSError, ValueError) as error:
         raise DataError(f"{file} cannot be read: {error}.") from error
-    return [line.strip() for line in lines if line.strip()]
+    names = "\n".join(line.strip() for line in lines).rstrip("\n").split("\n")
+    if "" in names:
+        raise DataError(
+            f"{file} has no name in line {names.index('') + 1}; each line names one class.",
+            hint="Take the line out, if the classes after it have the numbers without it.",
+        )
+    return names
 
 
 # --- bytes ---------------------------------------------------------------------------------------
 
 
-def _bytes(member: Member) -> bytes:
-    """A member's bytes. The shard is opened anew: an open file is no process's own after a fork."""
+def _bytes(member: Member, most: int | None = None) -> bytes:
+    """A member's bytes, `most` of them at most.
+
+    The shard is opened anew: an open file is no process's own after a fork.
+    """
     try:
         with member.shard.open("rb") as opened:
             opened.seek(member.offset)
-            return opened.read(member.size)
+            return opened.read(member.size if most is None else min(most, member.size))
     except OSError as error:
         raise DataError(f"{_named(member)} cannot be read: {error}.") from error
 
 
 def _named(member: Member) -> str:
-    return f"{member.name} in {member.shard}"
+    return f"{readable_name(member.name)} in {readable_name(member.shard)}"
