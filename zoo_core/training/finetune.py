@@ -61,9 +61,9 @@ def finetune(
     - `model`: a model, a path, or a name: pretrained where it has weights, with the classes of the
       data. `config`: arguments of the architecture for a model by name, such as `{"img_size": 64}`.
     - `data`: a spec (`digits`, `folder:DIR`, `csv:FILE`, … see docs/data.md), a Dataset of
-      (picture, class), or a DataLoader of one. `val`: the same; None: a stratified fifth of
-      `data`, by seed; False: none, and the last weights count. `unreadable`: "stop" at a picture
-      that cannot be read, or "skip" all those, with their names.
+      (picture, class), or a DataLoader, whose sampler says what is in it. `val`: the same; None: a
+      stratified fifth of `data`, by seed; False: none, and the last weights count. `unreadable`:
+      "stop" at a picture that cannot be read, or "skip" all those, with their names.
     - `augment`: random crops and flips of the pictures: "auto", when more than the head trains;
       True, False; or a number of fixed views of each picture, which can be cached.
     - `balance`: classes of unequal size count alike by "weights" of the loss, or by a "sampler".
