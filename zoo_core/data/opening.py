@@ -24,12 +24,13 @@ from torch.utils.data import DataLoader, IterableDataset, Subset
 
 from zoo_core.data.faint import faint_pictures
 from zoo_core.data.formats import arrays
+from zoo_core.data.formats.cells import LAYOUT
 from zoo_core.data.formats.folder import open_folder
 from zoo_core.data.formats.hfds import is_table, open_hfds, open_table
 from zoo_core.data.formats.loaders import drawn
 from zoo_core.data.formats.objects import Say, open_dataset, silent
 from zoo_core.data.formats.shards import open_wds
-from zoo_core.data.formats.table import COLUMNS, LAYOUT, open_csv
+from zoo_core.data.formats.table import COLUMNS, open_csv
 from zoo_core.data.formats.torchvision_sets import open_torch
 from zoo_core.data.pictures import Pictures
 from zoo_core.data.specs import Format, parse

@@ -160,7 +160,11 @@ def _jpeg2000(picture: Image.Image, content: bytes) -> Depth:
 def _refuse_lost_bits(picture: Image.Image, name: str, depth: Depth, bits: int | None) -> None:
     """Pillow keeps the upper 8 of 16 bits of a colour: white has to be where they end."""
     stated = depth.final and depth.maximum != FULL
-    if depth.deep and picture.mode not in ("1", "L", "P") and (stated or (bits or 16) < 16):
+    if (
+        depth.deep
+        and picture.mode not in ("1", "L", "P")
+        and (stated or (not depth.final and (bits or 16) < 16))
+    ):
         said = f"white at {depth.maximum:g}" if stated else f"{bits} bits"
         raise DataError(
             f"{name} is a colour picture with {said} in 16, of which Pillow reads the upper 8.",

@@ -48,7 +48,7 @@ class Preprocessing:
             )
         channels = self.spec.size[0]
         plain, clear = PLANES.get(channels, ("RGB", "RGB"))
-        x = self.geometry(in_mode(picture, clear if has_transparency(picture) else plain))
+        x = self.geometry(in_mode(picture, clear if picture.has_transparency_data else plain))
         x = x.float().div(255)
         if channels != len(x):  # colours in turn, as the first convolution was adapted
             x = x[torch.arange(channels) % len(x)]
@@ -108,11 +108,6 @@ def _random_crop(spec: InputSpec) -> Any:
     return v2.Compose(steps)
 
 
-def has_transparency(picture: Image.Image) -> bool:
-    """Whether a picture says which of its pixels can be seen through."""
-    return picture.has_transparency_data
-
-
 def in_mode(picture: Image.Image, mode: str) -> Image.Image:
     """The picture in grey (`L`) or colour (`RGB`), or with its transparency (`LA`, `RGBA`).
 
@@ -126,7 +121,7 @@ def in_mode(picture: Image.Image, mode: str) -> Image.Image:
         depth = depth_of(picture)
         picture.load()
         picture = in_eight_bits(picture, name, depth, bits=None)
-    if has_transparency(picture):
+    if picture.has_transparency_data:
         picture = _in_rgba(picture)
         if mode in ("L", "RGB"):
             picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)

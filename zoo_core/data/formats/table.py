@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from zoo_core.data.decoding import Files
-from zoo_core.data.formats.cells import LAYOUT, Line, Table, read_table
+from zoo_core.data.formats.cells import Line, Table, read_table
 from zoo_core.data.formats.numbering import composed, numbered
 from zoo_core.data.pictures import Pictures
 from zoo_core.data.specs import Spec, bits_of, chosen_part
@@ -13,7 +13,6 @@ from zoo_core.errors import DataError, did_you_mean
 from zoo_core.humanize import natural
 
 COLUMNS = ("path", "label", "labels")
-__all__ = ["COLUMNS", "LAYOUT", "open_csv"]
 
 
 def open_csv(spec: Spec) -> Pictures:
