@@ -15,12 +15,12 @@ from zoo_core.data.loader import loader, readers_watched
 from zoo_core.data.opening import open_data
 from zoo_core.data.samples import Samples
 from zoo_core.humanize import duration
-from zoo_core.inference.matching import as_model, matched, refuse_wrong_size
+from zoo_core.inference.matching import as_model, matched, place_of, refuse_wrong_size
 from zoo_core.inference.metrics import Metrics, measured
 from zoo_core.model.run import Run
 from zoo_core.model.zoo_model import ZooModel
 from zoo_core.progress import Bar
-from zoo_core.transfer.modes import evaluating
+from zoo_core.transfer.eval_twin import in_eval_mode
 
 
 def evaluate(
@@ -72,12 +72,12 @@ def scored(
     model: nn.Module, batches: Iterable[Any], step: Callable[..., None] | None = None
 ) -> tuple[Tensor, Tensor]:
     """All scores (N, classes) as float32 and all targets as they come, on the model's device."""
-    device = next(model.parameters()).device
-    dtype = next(model.parameters()).dtype
+    device, dtype = place_of(model)
+    network = in_eval_mode(model)
     scores, targets = [], []
-    with evaluating(model), torch.inference_mode():
+    with torch.inference_mode():
         for x, y in batches:
-            scores.append(model(x.to(device, dtype, non_blocking=True)).float())
+            scores.append(network(x.to(device, dtype, non_blocking=True)).float())
             targets.append(y.to(device))
             if step is not None:
                 step(count=len(y))

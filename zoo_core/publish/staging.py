@@ -29,7 +29,7 @@ from zoo_core.publish.delta import Delta, decided, inherited_license
 from zoo_core.publish.timm_config import timm_config, timm_name
 from zoo_core.runs.folder import without_none
 from zoo_core.runs.recipe import RECIPE
-from zoo_core.transfer.modes import evaluating
+from zoo_core.transfer.eval_twin import in_eval_mode
 from zoo_core.weights.hashes import read_sha256
 from zoo_core.weights.published import CONFIG, SCHEMA, Base, Saved, saved_input
 from zoo_core.weights.sources import split_reference
@@ -171,14 +171,14 @@ def _check_round_trip(model: ZooModel, state: Mapping[str, Tensor], folder: Path
     x = x.to(device, next(model.parameters()).dtype)
     again = again.to(device)
     again.load_state_dict(model.state_dict(), assign=True)  # where tensors lie can change last bits
-    with evaluating(model), evaluating(again), torch.no_grad():
-        scores = model(x)
+    with torch.no_grad():
+        scores = in_eval_mode(model)(x)
         if not scores.isfinite().all():
             raise PublishError(
                 "The scores of the model are no numbers, so it is not written.",
                 hint="Its weights hold NaN or infinity: train it again with a smaller lr.",
             )
-        if not torch.equal(scores, again(x)):
+        if not torch.equal(scores, in_eval_mode(again)(x)):
             raise PublishError(
                 "What was staged gives other scores, with the same weights: "
                 "the network holds something that is in no state dict.",
