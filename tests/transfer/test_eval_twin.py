@@ -1,4 +1,4 @@
-"""A model's twin in eval mode: the same scores, the same tensors, and nothing moves on the model."""
+"""A model's twin in eval mode: the same scores and tensors, and nothing moves on the model."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ import torch
 
 from zoo_core.data.opening import open_data
 from zoo_core.data.pictures import Pictures
-from zoo_core.data.splitting import split as split_in_two
+from zoo_core.data.splitting import fifth_held_out
 from zoo_core.errors import DataError, RecipeError
 from zoo_core.inference.matching import matched, refuse_wrong_size
 from zoo_core.model.zoo_model import ZooModel
@@ -85,7 +85,7 @@ def split(
     if val is False:
         return pictures, None
     if val is None:
-        return split_in_two(pictures, max(len(pictures) // 5, 1), seed)
+        return fifth_held_out(pictures, seed)
     held_out = open_data(val, **reading)
     return pictures, matched(held_out, pictures.classes, pictures.num_classes)
 

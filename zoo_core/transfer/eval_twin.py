@@ -38,12 +38,12 @@ def in_eval_mode(model: Model) -> Model:
     """
     if not any(module.training for module in model.modules()):
         return model
-    return _Twins(model).of(model)  # type: ignore[no-any-return]
+    return _Twins(model).of(model)
 
 
 PLAIN = frozenset(
-    (type(None), bool, int, float, complex, str, bytes, type, torch.dtype, torch.device, torch.Size)
-    + (Tensor, nn.Parameter, types.BuiltinFunctionType, types.ModuleType)
+    {type(None), bool, int, float, complex, str, bytes, type, torch.dtype, torch.device, torch.Size}
+    | {Tensor, nn.Parameter, types.BuiltinFunctionType, types.ModuleType}
 )
 MAPPINGS = frozenset((dict, OrderedDict, defaultdict))
 CONTAINERS = MAPPINGS | {list, tuple, set, frozenset}
@@ -105,9 +105,9 @@ class _Twins:
         if kind is types.FunctionType:
             return self._function(value, objects)
         if kind is functools.partial:
-            parts = (value.func, value.args, value.keywords)
-            func, args, named = (self.of(part, objects=objects) for part in parts)
-            return value if _same((func, args, named), parts) else kind(func, *args, **named)
+            held = (value.func, value.args, value.keywords)
+            func, args, named = (self.of(part, objects=objects) for part in held)
+            return value if _same((func, args, named), held) else kind(func, *args, **named)
         return self._object(value) if objects else value
 
     def _mapping(self, value: dict[Any, Any], objects: bool) -> dict[Any, Any]:
