@@ -14,7 +14,7 @@ def make_writable() -> None:
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None or stream.closed:
-            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123
         elif hasattr(stream, "reconfigure"):  # one that stands in for a file may have none
             stream.reconfigure(errors="backslashreplace")
 
