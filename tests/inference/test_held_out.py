@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -159,3 +160,19 @@ def test_the_file_is_small_and_a_damaged_one_is_named(run: zoo.Run, tmp_path: Pa
     (tmp_path / "trained_on.npz").write_bytes(b"PK damaged")
     with pytest.raises(zoo.RecipeError, match=r"trained_on\.npz cannot be read.*remove|Remove it"):
         read_trained_on(tmp_path)
+
+
+ROOT = Path(__file__).parent.parent.parent
+TRAINED = re.compile(r"zoo finetune .*--data (\S+).*--out (\S+)")
+MEASURED = re.compile(r"zoo evaluate (\S+) --data (\S+)")
+
+
+@pytest.mark.parametrize("page", ["README.md", *sorted(p.name for p in (ROOT / "docs").glob("*"))])
+def test_no_page_measures_a_run_on_what_it_was_trained_on(page: str) -> None:
+    path = ROOT / page if page == "README.md" else ROOT / "docs" / page
+    text = path.read_text(encoding="utf-8") if path.suffix == ".md" else ""
+    data_of = {run: data for data, run in TRAINED.findall(text)}
+    for run, data in MEASURED.findall(text):
+        trained = data_of.get(run, "")
+        whole = "#" not in trained and trained == data.partition("#")[0]
+        assert not whole and trained != data, f"{page}: {run} was trained on {trained}, and {data}"

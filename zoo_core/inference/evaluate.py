@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from zoo_core.data.loader import loader, readers_watched
+from zoo_core.data.loader import loader
 from zoo_core.data.opening import open_data
+from zoo_core.data.readers import leave_where_a_script_runs_anew, readers_watched
 from zoo_core.data.samples import Samples
 from zoo_core.humanize import duration
 from zoo_core.inference.held_out import held_out_of
@@ -51,6 +52,7 @@ def evaluate(
     >>> figures["accuracy"] > 0.98, figures["top5"] > 0.99, figures["ece"] < 0.02
     (True, True, True)
     """
+    leave_where_a_script_runs_anew()
     network = as_model(model)
     if data is None:
         data = held_out_of(model, progress=progress)

@@ -11,6 +11,7 @@ import torch
 
 from zoo_core.data.opening import open_data
 from zoo_core.data.pictures import Pictures
+from zoo_core.data.readers import leave_where_a_script_runs_anew
 from zoo_core.data.splitting import fifth_held_out
 from zoo_core.errors import DataError, RecipeError
 from zoo_core.inference.matching import matched, refuse_wrong_size
@@ -42,6 +43,7 @@ def prepared(
     fails inside before anything was written leaves no empty folder. Raises DataError, RecipeError,
     UnknownName, FreezeError.
     """
+    leave_where_a_script_runs_anew()
     stack = _stack(request, settings)
     if resume and out in (None, False):
         raise RecipeError("resume=True needs the folder of the run.", hint="Give it as out=.")

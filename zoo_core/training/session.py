@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from zoo_core.data.loader import readers_watched
+from zoo_core.data.readers import readers_watched
 from zoo_core.data.samples import seeded
 from zoo_core.data.trained_on import trained_on
 from zoo_core.model.base import saved_names
