@@ -74,8 +74,10 @@ class Checkpoint:
 
         Raises WeightsError where a file is broken, or the base is not the one that was named.
         """
-        own = without_wrappers(read_tensors(self.path, device), model.state_dict())
-        return own if architecture.adapt is None else architecture.adapt(own, model)
+        own = read_tensors(self.path, device)
+        if architecture.adapt is not None:
+            own = architecture.adapt(own, model)  # its authors may have saved a wrapped one
+        return without_wrappers(own, model.state_dict())
 
 
 def of_weights(weights: WeightsInfo) -> Checkpoint:
