@@ -191,7 +191,7 @@ def _trained(
     weights, sha256 = checkpoint.stands_on
     channels = in_chans or checkpoint.input.size[0]
     exact = checkpoint.in_chans is not None
-    return as_zoo_model(
+    model = as_zoo_model(
         built.module,
         chain=built.chain,
         info=info,
@@ -208,6 +208,8 @@ def _trained(
         labels=label_names(checkpoint.labels, classes),
         multilabel=checkpoint.multilabel,
     )
+    model._trained_on = checkpoint.trained_on
+    return model
 
 
 def _loaded(

@@ -14,6 +14,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from zoo_core.chain import before, run_stages
+from zoo_core.data.trained_on import TrainedOn
 from zoo_core.errors import PluginError, ZooError
 from zoo_core.model.arguments import check_count
 from zoo_core.model.head import head_layers, outputs, replace_head
@@ -59,6 +60,8 @@ class ZooModel(Freezable):
     labels: tuple[str, ...] | None
     multilabel: bool = False
     """Whether a picture may have several classes: each score is then a yes or no of its own."""
+
+    _trained_on: TrainedOn | None = None  # by zoo: of its pretraining nothing is known
 
     def forward_until(self, x: Tensor, stage: str) -> Tensor:
         """The tensor that enters `stage`, from pictures of shape (N, C, H, W). Raises UnknownName.

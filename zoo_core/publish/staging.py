@@ -22,6 +22,7 @@ from torch import Tensor
 from zoo_core.chain import owner
 from zoo_core.errors import PublishError, WeightsError
 from zoo_core.model.base import Below, base_of, difference, equal
+from zoo_core.model.head import is_quantised
 from zoo_core.model.zoo_model import ZooModel
 from zoo_core.plugins.catalogue import catalogue
 from zoo_core.publish import card
@@ -29,7 +30,7 @@ from zoo_core.publish.delta import Delta, decided, inherited_license
 from zoo_core.publish.timm_config import timm_config, timm_name
 from zoo_core.runs.folder import without_none
 from zoo_core.runs.recipe import RECIPE
-from zoo_core.transfer.modes import evaluating
+from zoo_core.transfer.eval_twin import in_eval_mode
 from zoo_core.weights.hashes import read_sha256
 from zoo_core.weights.published import CONFIG, MULTILABEL, SCHEMA, Base, Saved, saved_input
 from zoo_core.weights.sources import split_reference
@@ -54,8 +55,8 @@ def stage(
     license: str | None,
 ) -> Staged:
     """Write a model's files to a folder, load them again, and compare. Raises PublishError."""
+    state = {name: tensor.detach().cpu() for name, tensor in _tensors(model).items()}
     below = base_of(model)
-    state = {name: tensor.detach().cpu() for name, tensor in model.state_dict().items()}
     moved, dropped = difference(state, below.tensors if below else {})
     as_delta = decided(delta, below, state, moved)
     saved = _saved(model, as_delta, below, dropped, inherited_license(below, license))
@@ -89,6 +90,18 @@ def stage(
         return card.merged_card(old, facts, body, title)
 
     return Staged(folder, saved, files, make_card)
+
+
+def _tensors(model: ZooModel) -> dict[str, Tensor]:
+    """The state dict, also where a part is compiled. Raises PublishError for a quantised one."""
+    for name, part in model.named_modules():
+        if is_quantised(part):
+            raise PublishError(
+                f"{name} is quantised, a {type(part).__name__}: its weights are no tensors now.",
+                hint="Publish the model as it was before, and quantise what create() gives.",
+            )
+    state = model.state_dict()
+    return {name.replace("_orig_mod.", ""): tensor for name, tensor in state.items()}
 
 
 # --- writing -------------------------------------------------------------------------------------
@@ -174,15 +187,15 @@ def _check_round_trip(model: ZooModel, state: Mapping[str, Tensor], folder: Path
     x = torch.rand(1, *model.input.size, generator=torch.Generator().manual_seed(0))
     x = x.to(device, next(model.parameters()).dtype)
     again = again.to(device)
-    again.load_state_dict(model.state_dict(), assign=True)  # where tensors lie can change last bits
-    with evaluating(model), evaluating(again), torch.no_grad():
-        scores = model(x)
+    again.load_state_dict(_tensors(model), assign=True)  # where tensors lie can change last bits
+    with torch.no_grad():
+        scores = in_eval_mode(model)(x)
         if not scores.isfinite().all():
             raise PublishError(
                 "The scores of the model are no numbers, so it is not written.",
                 hint="Its weights hold NaN or infinity: train it again with a smaller lr.",
             )
-        if not torch.equal(scores, again(x)):
+        if not torch.equal(scores, in_eval_mode(again)(x)):
             raise PublishError(
                 "What was staged gives other scores, with the same weights: "
                 "the network holds something that is in no state dict.",

@@ -55,6 +55,8 @@ class Journal:
         self.write_recipe()
         if self.folder is not None:
             self.folder.write_metrics(history)
+            if self.model._trained_on is not None:
+                self.model._trained_on.save(self.folder.path)
         self.tracker.begin(self.recipe)
         return True
 

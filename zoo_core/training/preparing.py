@@ -11,7 +11,8 @@ import torch
 
 from zoo_core.data.opening import open_data
 from zoo_core.data.pictures import Pictures
-from zoo_core.data.splitting import split as split_in_two
+from zoo_core.data.readers import leave_where_a_script_runs_anew
+from zoo_core.data.splitting import fifth_held_out
 from zoo_core.errors import DataError, RecipeError
 from zoo_core.inference.matching import matched, refuse_wrong_size, say_other_kind
 from zoo_core.model.zoo_model import ZooModel
@@ -44,6 +45,7 @@ def prepared(
     fails inside before anything was written leaves no empty folder. Raises DataError, RecipeError,
     UnknownName, FreezeError.
     """
+    leave_where_a_script_runs_anew()
     stack = _stack(request, settings)
     if resume and out in (None, False):
         raise RecipeError("resume=True needs the folder of the run.", hint="Give it as out=.")
@@ -96,7 +98,7 @@ def split(
     if val is False:
         return pictures, None
     if val is None:
-        return split_in_two(pictures, max(len(pictures) // 5, 1), seed)
+        return fifth_held_out(pictures, seed)
     held_out = open_data(val, **reading)
     refuse_unlike(pictures, held_out)
     return pictures, matched(held_out, pictures.classes, pictures.num_classes)

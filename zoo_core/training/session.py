@@ -13,8 +13,9 @@ from typing import Any
 
 import torch
 
-from zoo_core.data.loader import readers_watched
+from zoo_core.data.readers import readers_watched
 from zoo_core.data.samples import seeded
+from zoo_core.data.trained_on import trained_on
 from zoo_core.model.base import saved_names
 from zoo_core.model.run import Run
 from zoo_core.model.zoo_model import pretrained_part
@@ -70,6 +71,7 @@ class Session:
         """Train to the end, restore the best weights, write the folder."""
         with readers_watched(), contextlib.closing(self):
             saved = self.journal.last_save() if resume else None
+            self._note_the_pictures()
             try:
                 if saved is not None:
                     self._go_back_to(saved)
@@ -90,6 +92,13 @@ class Session:
         """Let go of what reads pictures."""
         if self.phase is not None:
             self.phase.close()
+
+    def _note_the_pictures(self) -> None:
+        """From now on the model has seen them, beside those of trainings before."""
+        model, pictures = self.task.model, self.task.train_set
+        now = self.task.processes.first(lambda: trained_on(pictures))
+        before = model._trained_on
+        model._trained_on = before | now if before and now else before or now
 
     def _go_back_to(self, saved: Mapping[str, Any]) -> None:
         self.state.go_back(saved, self.task, self.journal.path)
@@ -113,6 +122,7 @@ class Session:
         model, state, journal = self.task.model, self.state, self.journal
         model.origin = replace(model.origin, new_head=False, kept=(), trained=True)
         run = Run(model, self.recipe, state.history, state.best_row, journal.path)
+        run.held_out = self.task.val_set
         self.recipe["result"] = dict(state.best_row)
         self.recipe["cost"] = cost_of(self.task, state, journal.path)
         journal.write_recipe()

@@ -20,6 +20,8 @@ from zoo_core.weights.tensors import read_tensors
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from zoo_core.data.trained_on import TrainedOn
+
 
 @dataclass(frozen=True, kw_only=True)
 class RunCheckpoint(Checkpoint):
@@ -37,6 +39,12 @@ class RunCheckpoint(Checkpoint):
     @property
     def stands_on(self) -> tuple[str | None, str | None]:
         return self.base.stands_on if self.base else (None, None)
+
+    @property
+    def trained_on(self) -> TrainedOn | None:
+        from zoo_core.data.trained_on import read_trained_on
+
+        return read_trained_on(self.path.parent)
 
     def config(self, architecture: Architecture) -> dict[str, Any]:
         below = self.base.config(architecture) if self.base else {}
