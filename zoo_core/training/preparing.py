@@ -20,7 +20,9 @@ from zoo_core.regularize.regularizer import called
 from zoo_core.regularize.stack import Stack
 from zoo_core.runs.folder import RunFolder, new_folder
 from zoo_core.training.cache.decision import refuse_cache
+from zoo_core.training.console import Console
 from zoo_core.training.distributed import Processes
+from zoo_core.training.mirroring import mirrors_settled
 from zoo_core.training.precision import Precision
 from zoo_core.training.recipe import shown
 from zoo_core.training.request import Request
@@ -66,6 +68,8 @@ def prepared(
             refuse_other_scores(model, request.config)
         if settings.schedule is None and settings.phases()[0].what:
             apply(model, settings.phases()[0].what)
+        say = Console(reading["progress"]).say
+        settings = mirrors_settled(settings, model, train_set, processes, say)
         precision = Precision(settings.precision, processes.device)
         yield Task(model, train_set, val_set, settings, stack, processes, precision), folder
 

@@ -54,7 +54,7 @@ def _start(request: Request, task: Task) -> dict[str, Any]:
 def _train(request: Request, task: Task) -> dict[str, Any]:
     """How it trains."""
     settings, model = task.settings, task.model
-    augment = augmented(settings.augment, model, task.train_set)
+    augment = augmented(settings, model, task.train_set)
     table = settings.resolved(augment, task.precision) | {
         "regularizers": [
             item if isinstance(item, str) else type(item).__name__ for item in request.regularizers
