@@ -206,6 +206,7 @@ def _trained(
         ),
         input=checkpoint.input if exact else _shown(checkpoint.input, plan, channels),
         labels=label_names(checkpoint.labels, classes),
+        loaded_from=checkpoint.local,
     )
 
 

@@ -45,6 +45,8 @@ class Origin:
 class ZooModel(Freezable):
     """A vision model as an ordered chain of named stages: the original class, and these methods.
 
+    `loaded_from`: the file or folder on this machine that had its weights, as `file:PATH`, or None.
+
     >>> import zoo_core as zoo
     >>> model = zoo.create("lenet5")
     >>> list(model.chain)
@@ -56,6 +58,7 @@ class ZooModel(Freezable):
     origin: Origin
     input: InputSpec
     labels: tuple[str, ...] | None
+    loaded_from: str | None
 
     def forward_until(self, x: Tensor, stage: str) -> Tensor:
         """The tensor that enters `stage`, from pictures of shape (N, C, H, W). Raises UnknownName.
@@ -100,7 +103,8 @@ class ZooModel(Freezable):
     def save_pretrained(self, folder: str | Path, *, delta: bool = False) -> Path:
         """Write weights, config.json and a card to a folder, which `zoo.create(Path)` loads.
 
-        `delta=True`: only what differs from the weights it came from. Raises PublishError.
+        `delta=True`: only what differs from the weights it came from, also from a folder that
+        is here. Raises PublishError.
         """
         import zoo_core as zoo  # publishing stands on models, so they reach it from the top
 
@@ -136,12 +140,14 @@ def as_zoo_model(
     origin: Origin,
     input: InputSpec,
     labels: tuple[str, ...] | None,
+    loaded_from: str | None = None,
 ) -> ZooModel:
     """Swap the module's class and give it its chain, facts, input and labels.
 
     Raises PluginError on a name clash.
     """
-    taken = [n for n in ("chain", "info", "origin", "input", "labels") if hasattr(module, n)]
+    ours = ("chain", "info", "origin", "input", "labels", "loaded_from")
+    taken = [name for name in ours if hasattr(module, name)]
     if taken:
         raise PluginError(
             f"{type(module).__name__} has attributes that zoo needs: {', '.join(taken)}."
@@ -149,7 +155,7 @@ def as_zoo_model(
     swap_class(module, ZooModel)
     assert isinstance(module, ZooModel)
     module.chain, module.info, module.origin = chain, info, origin
-    module.input, module.labels = input, labels
+    module.input, module.labels, module.loaded_from = input, labels, loaded_from
     return module
 
 

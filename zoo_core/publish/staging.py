@@ -21,11 +21,11 @@ from torch import Tensor
 
 from zoo_core.chain import owner
 from zoo_core.errors import PublishError, WeightsError
-from zoo_core.model.base import Below, base_of, difference, equal
+from zoo_core.model.base import Below, base_here, base_of, difference, equal
 from zoo_core.model.zoo_model import ZooModel
 from zoo_core.plugins.catalogue import catalogue
 from zoo_core.publish import card
-from zoo_core.publish.delta import Delta, decided, inherited_license
+from zoo_core.publish.delta import WORTHWHILE, Delta, decided, inherited_license, share_of
 from zoo_core.publish.timm_config import timm_config, timm_name
 from zoo_core.runs.folder import without_none
 from zoo_core.runs.recipe import RECIPE
@@ -52,10 +52,14 @@ def stage(
     delta: Delta,
     recipe: Mapping[str, Any] | None,
     license: str | None,
+    home: Path | None = None,
 ) -> Staged:
-    """Write a model's files to a folder, load them again, and compare. Raises PublishError."""
-    below = base_of(model)
+    """Write a model's files to a folder, load them again, and compare. Raises PublishError.
+
+    `home`: where they go on this machine, if nowhere else: what a delta stands on may be here too.
+    """
     state = {name: tensor.detach().cpu() for name, tensor in model.state_dict().items()}
+    below = _below(model, state, home if delta is True else None)
     moved, dropped = difference(state, below.tensors if below else {})
     as_delta = decided(delta, below, state, moved)
     saved = _saved(model, as_delta, below, dropped, inherited_license(below, license))
@@ -91,6 +95,21 @@ def stage(
     return Staged(folder, saved, files, make_card)
 
 
+def _below(model: ZooModel, state: Mapping[str, Tensor], home: Path | None) -> Below | None:
+    """What others can get, or what is here where that leaves less to write."""
+    below = base_of(model)
+    if home is None or (below is not None and _share(state, below) < WORTHWHILE):
+        return below
+    here = base_here(model, home)
+    if here is None or (below is not None and _share(state, below) <= _share(state, here)):
+        return below
+    return here
+
+
+def _share(state: Mapping[str, Tensor], below: Below) -> float:
+    return share_of(state, difference(state, below.tensors)[0])
+
+
 # --- writing -------------------------------------------------------------------------------------
 
 
@@ -105,7 +124,7 @@ def _saved(
     if below is not None:
         assert below.checkpoint.sha256 is not None
         gone = tuple(dropped) if as_delta else ()
-        base = Base(below.name, below.checkpoint.sha256, below.digest, gone)
+        base = Base(below.name, below.checkpoint.sha256, below.digest, gone, below.beside)
     dtypes = {str(p.dtype)[6:] for p in model.parameters()}
     if len(dtypes) != 1:
         raise PublishError(

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo_core.data.pictures import Pictures
+from zoo_core.model.held import Held
 from zoo_core.model.zoo_model import ZooModel
 from zoo_core.plugins.catalogue import catalogue
 from zoo_core.plugins.manager import BUILT_IN
@@ -125,22 +126,21 @@ def _versions() -> dict[str, str]:
     }
 
 
-def model_recipe(model: ZooModel, complete: bool) -> dict[str, Any]:
-    """What rebuilds the model.
-
-    `complete`: the run holds every tensor and needs no pretrained weights.
-    """
+def model_recipe(model: ZooModel, held: Held, folder: Path | None) -> dict[str, Any]:
+    """What rebuilds the model: also the weights that it stands on, where the run holds not all."""
     origin = model.origin
+    alone = held.local is not None or len(held.names) == len(model.state_dict())
     return {
         "reference": origin.reference,
         "plugin": _third_party(model.info),
         "config": dict(origin.config),
-        "weights": None if complete else origin.weights,
-        "sha256": None if complete else origin.sha256,
+        "weights": None if alone else origin.weights,
+        "sha256": None if alone else origin.sha256,
         "num_classes": origin.num_classes,
         "in_chans": origin.in_chans,
         "labels": list(model.labels) if model.labels else None,
         "input": asdict(model.input),
+        **({"base": held.local.told(folder)} if held.local is not None and folder else {}),
     }
 
 
