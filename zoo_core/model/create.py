@@ -207,6 +207,7 @@ def _trained(
         input=checkpoint.input if exact else _shown(checkpoint.input, plan, channels),
         labels=label_names(checkpoint.labels, classes),
         multilabel=checkpoint.multilabel,
+        loaded_from=checkpoint.local,
     )
     model._trained_on = checkpoint.trained_on
     return model

@@ -74,13 +74,17 @@ def push(
 def save_pretrained(model: ZooModel, folder: str | Path, *, delta: Delta = False) -> Path:
     """Write a model to a folder as `push` would publish it; `zoo.create(Path(folder))` loads it.
 
+    `delta=True`: only what differs from the weights that it came from; where others cannot get
+    those, from the file or exported folder on this machine, which must then stay.
+
     Raises PublishError where the folder cannot be written.
     """
     path = Path(folder).expanduser()
     try:
         path.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=path, prefix=".zoo-") as aside:
-            staged = stage(_plain(model), Path(aside), delta=delta, recipe=None, license=None)
+            plain, aside_path = _plain(model), Path(aside)
+            staged = stage(plain, aside_path, delta=delta, recipe=None, license=None, home=path)
             for name, file in staged.files.items():
                 file.replace(path / name)
             (path / "README.md").write_text(staged.card(None, f"./{path.name}"), encoding="utf-8")
@@ -120,6 +124,8 @@ def _plain(model: Any) -> ZooModel:
 def _shareable(recipe: Mapping[str, Any]) -> dict[str, Any]:
     """The recipe without the folders of this machine: their names alone."""
     shareable = dict(recipe)
+    model = recipe.get("model", {})
+    shareable["model"] = {key: value for key, value in model.items() if key != "base"}
     for table in ("data", "start"):
         shareable[table] = {key: _no_folders(value) for key, value in recipe.get(table, {}).items()}
     return shareable

@@ -21,12 +21,12 @@ from torch import Tensor
 
 from zoo_core.chain import owner
 from zoo_core.errors import PublishError, WeightsError
-from zoo_core.model.base import Below, base_of, difference, equal
+from zoo_core.model.base import Below, base_here, base_of, difference, equal
 from zoo_core.model.head import is_quantised
 from zoo_core.model.zoo_model import ZooModel
 from zoo_core.plugins.catalogue import catalogue
 from zoo_core.publish import card
-from zoo_core.publish.delta import Delta, decided, inherited_license
+from zoo_core.publish.delta import WORTHWHILE, Delta, decided, inherited_license, share_of
 from zoo_core.publish.timm_config import timm_config, timm_name
 from zoo_core.runs.folder import without_none
 from zoo_core.runs.recipe import RECIPE
@@ -53,10 +53,14 @@ def stage(
     delta: Delta,
     recipe: Mapping[str, Any] | None,
     license: str | None,
+    home: Path | None = None,
 ) -> Staged:
-    """Write a model's files to a folder, load them again, and compare. Raises PublishError."""
+    """Write a model's files to a folder, load them again, and compare. Raises PublishError.
+
+    `home`: where they go on this machine, if nowhere else: what a delta stands on may be here too.
+    """
     state = {name: tensor.detach().cpu() for name, tensor in _tensors(model).items()}
-    below = base_of(model)
+    below = _below(model, state, home if delta is True else None)
     moved, dropped = difference(state, below.tensors if below else {})
     as_delta = decided(delta, below, state, moved)
     saved = _saved(model, as_delta, below, dropped, inherited_license(below, license))
@@ -104,6 +108,21 @@ def _tensors(model: ZooModel) -> dict[str, Tensor]:
     return {name.replace("_orig_mod.", ""): tensor for name, tensor in state.items()}
 
 
+def _below(model: ZooModel, state: Mapping[str, Tensor], home: Path | None) -> Below | None:
+    """What others can get, or what is here where that leaves less to write."""
+    below = base_of(model)
+    if home is None or (below is not None and _share(state, below) < WORTHWHILE):
+        return below
+    here = base_here(model, home)
+    if here is None or (below is not None and _share(state, below) <= _share(state, here)):
+        return below
+    return here
+
+
+def _share(state: Mapping[str, Tensor], below: Below) -> float:
+    return share_of(state, difference(state, below.tensors)[0])
+
+
 # --- writing -------------------------------------------------------------------------------------
 
 
@@ -118,7 +137,7 @@ def _saved(
     if below is not None:
         assert below.checkpoint.sha256 is not None
         gone = tuple(dropped) if as_delta else ()
-        base = Base(below.name, below.checkpoint.sha256, below.digest, gone)
+        base = Base(below.name, below.checkpoint.sha256, below.digest, gone, below.beside)
     dtypes = {str(p.dtype)[6:] for p in model.parameters()}
     if len(dtypes) != 1:
         raise PublishError(

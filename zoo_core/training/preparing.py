@@ -24,6 +24,7 @@ from zoo_core.training.cache.decision import refuse_cache
 from zoo_core.training.class_names import names_of_outputs, refuse_unlike
 from zoo_core.training.console import Console
 from zoo_core.training.distributed import Processes
+from zoo_core.training.mirroring import mirrors_settled
 from zoo_core.training.precision import Precision
 from zoo_core.training.recipe import shown
 from zoo_core.training.request import Request
@@ -72,6 +73,8 @@ def prepared(
             refuse_other_scores(model, request.config)
         if settings.schedule is None and settings.phases()[0].what:
             apply(model, settings.phases()[0].what)
+        say = Console(reading["progress"]).say
+        settings = mirrors_settled(settings, model, train_set, processes, say)
         precision = Precision(settings.precision, processes.device)
         say_other_kind(train_set, model)
         model.labels, model.multilabel = labels, train_set.multilabel

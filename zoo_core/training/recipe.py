@@ -11,6 +11,7 @@ from typing import Any
 
 from zoo_core.data.places import is_relative, start_of_paths
 from zoo_core.data.trained_on import content_of
+from zoo_core.model.held import Held
 from zoo_core.model.zoo_model import ZooModel
 from zoo_core.plugins.catalogue import catalogue
 from zoo_core.plugins.manager import BUILT_IN
@@ -65,7 +66,7 @@ def _start_of_paths(request: Request, folder: Path | None) -> str | None:
 def _train(request: Request, task: Task) -> dict[str, Any]:
     """How it trains."""
     settings, model = task.settings, task.model
-    augment = augmented(settings.augment, model, task.train_set)
+    augment = augmented(settings, model, task.train_set)
     table = settings.resolved(augment, task.precision) | {
         "regularizers": [
             item if isinstance(item, str) else type(item).__name__ for item in request.regularizers
@@ -125,23 +126,22 @@ def _versions() -> dict[str, str]:
     }
 
 
-def model_recipe(model: ZooModel, complete: bool) -> dict[str, Any]:
-    """What rebuilds the model.
-
-    `complete`: the run holds every tensor and needs no pretrained weights.
-    """
+def model_recipe(model: ZooModel, held: Held, folder: Path | None) -> dict[str, Any]:
+    """What rebuilds the model: also the weights that it stands on, where the run holds not all."""
     origin = model.origin
+    alone = held.local is not None or len(held.names) == len(model.state_dict())
     return {
         "reference": origin.reference,
         "plugin": _third_party(model.info),
         "config": dict(origin.config),
-        "weights": None if complete else origin.weights,
-        "sha256": None if complete else origin.sha256,
+        "weights": None if alone else origin.weights,
+        "sha256": None if alone else origin.sha256,
         "num_classes": origin.num_classes,
         "in_chans": origin.in_chans,
         "labels": list(model.labels) if model.labels else None,
         "multilabel": model.multilabel or None,
         "input": asdict(model.input),
+        **({"base": held.local.told(folder)} if held.local is not None and folder else {}),
     }
 
 

@@ -16,7 +16,7 @@ import torch
 from zoo_core.data.readers import readers_watched
 from zoo_core.data.samples import seeded
 from zoo_core.data.trained_on import trained_on
-from zoo_core.model.base import saved_names
+from zoo_core.model.held import Held, held_by_run
 from zoo_core.model.run import Run
 from zoo_core.model.zoo_model import pretrained_part
 from zoo_core.runs.folder import RunFolder
@@ -57,14 +57,12 @@ class Session:
         refuse_lonely(task)
         self.reference = pretrained_part(task.model)
         moved = _moved(task)
-        base = _identity_of_the_start(task, moved) if folder is not None else ""
-        tensors = saved_names(task.model, moved) if folder is not None else ()
+        held = held_by_run(task.model, moved, folder.path) if folder is not None else Held(())
+        base = _identity_of_the_start(task, moved, held) if folder is not None else ""
         start = Snapshot(task.model, moved)
         fitting = Fitting(task.settings.accumulate, console.say)
         self.state = TrainingState(start, base, fitting, best=start)
-        self.journal = Journal(
-            task, recipe, tensors, folder=folder, tracker=tracker, console=console
-        )
+        self.journal = Journal(task, recipe, held, folder=folder, tracker=tracker, console=console)
         self.phase: Phase | None = None
 
     def run(self, *, resume: bool) -> Run:
@@ -161,8 +159,9 @@ def _moved(task: Task) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _identity_of_the_start(task: Task, moved: tuple[str, ...]) -> str:
-    """Of the pretrained file, where one is known, and of what training cannot change."""
+def _identity_of_the_start(task: Task, moved: tuple[str, ...], held: Held) -> str:
+    """Of the file that the run stands on, if there is one, and of what training cannot change."""
     tensors = task.model.state_dict()
     rest = tensor_digest({n: t for n, t in tensors.items() if n not in moved})
-    return f"{task.model.origin.sha256 or ''} {rest}"
+    sha256 = held.local.sha256 if held.local is not None else task.model.origin.sha256
+    return f"{sha256 or ''} {rest}"

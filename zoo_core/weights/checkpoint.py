@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from zoo_core.types import Architecture, InputSpec, WeightsInfo
 from zoo_core.weights.labels import label_names
-from zoo_core.weights.sources import local_file, split_reference
+from zoo_core.weights.sources import absolute, local_file, split_reference
 from zoo_core.weights.tensors import read_tensors, without_wrappers
 
 if TYPE_CHECKING:
@@ -29,7 +29,8 @@ class Checkpoint:
     `reference`: what `pretrained` would be to get them again. `pinned`: the reference that means
     just these bytes. `classes`: None where only the tensors themselves tell. `in_chans`: None where
     `input` tells. `multilabel`: whether a picture may have several classes. `base`: what a delta
-    stands on.
+    stands on. `local`: what it is on this machine, as an absolute `file:PATH`; None where it comes
+    from elsewhere.
     """
 
     reference: str
@@ -43,6 +44,7 @@ class Checkpoint:
     license: str | None = None
     pinned: str | None = None
     base: Checkpoint | None = None
+    local: str | None = None
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -96,4 +98,5 @@ def of_weights(weights: WeightsInfo) -> Checkpoint:
         labels=names,
         license=weights.license,
         pinned=fetched.pinned,
+        local=absolute(weights.source) if own_file else None,
     )
