@@ -18,6 +18,7 @@ from benchmarks import (
     memory,
     publishing,
     regularizing,
+    threads,
 )
 from benchmarks.measure import Row, Skipped, as_table, show
 
@@ -28,7 +29,8 @@ does not count. Times are medians, and a result is the median of the ratios roun
 what slows the machine for a while cancels out; of trainings with a frozen part, which take long and
 differ much, the quickest counts. The ratios are what matters: machines differ, and are noisy."""
 ALL = (
-    listing, creating, memory, commands, forward, freezing, publishing, regularizing, finetuning,
+    listing, creating, memory, commands, forward, threads, freezing, publishing, regularizing,
+    finetuning,
 )  # fmt: skip
 
 

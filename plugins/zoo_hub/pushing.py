@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
@@ -33,18 +34,39 @@ def push(
         url = f"{hub.endpoint}/{repository}"
         if dry_run:
             return Pushed(url, sizes, card)
-        if head is None:
-            hub.create_repo(repository, private=private, exist_ok=True)
-            head = hub.model_info(repository).sha
-        done = hub.create_commit(
-            repository,
-            [*_additions(upload, card), *_deletions(hub, repository, head, upload)],
-            commit_message=upload.message,
-            parent_commit=head,
-            create_pr=create_pr,
-        )
+        with _owner_named(hub, repository, exists=head is not None):
+            if head is None:
+                hub.create_repo(repository, private=private, exist_ok=True)
+                head = hub.model_info(repository).sha
+            done = hub.create_commit(
+                repository,
+                [*_additions(upload, card), *_deletions(hub, repository, head, upload)],
+                commit_message=upload.message,
+                parent_commit=head,
+                create_pr=create_pr,
+            )
         tag = None if create_pr else _tagged(hub, repository, done.oid)
         return Pushed(url, sizes, card, done.oid, tag, done.pr_url)
+
+
+@contextlib.contextmanager
+def _owner_named(hub: HfApi, repository: str, *, exists: bool) -> Iterator[None]:
+    """Raises PublishError where what is refused is somebody else's: whose, and where to instead."""
+    try:
+        yield
+    except HfHubHTTPError as error:
+        if error.response.status_code != 403:
+            raise
+        owner, _, name = repository.partition("/")
+        caller = hub.whoami()
+        own = [caller["name"], *(group["name"] for group in caller.get("orgs", ()))]
+        if owner in own:
+            raise
+        hint = f"Push to one of your own: {', '.join(f'{mine}/{name}' for mine in own)}"
+        raise PublishError(
+            f"hf://{repository} is {owner}'s, and {caller['name']} may not do that.",
+            hint=hint + ("; or as a pull request (create_pr=True, --pr)." if exists else "."),
+        ) from error
 
 
 def _head(hub: HfApi, repository: str, private: bool) -> str | None:

@@ -248,17 +248,90 @@ def test_weights_that_are_not_the_default(tmp_path: Path) -> None:
     assert again.input == fashion.input
 
 
-def test_weights_of_ones_own_need_not_be_there_any_more(tmp_path: Path) -> None:
+def test_a_run_on_weights_of_ones_own_stands_on_their_file(tmp_path: Path) -> None:
     path = tmp_path / "own.safetensors"
     save_file(_scratch().state_dict(), path)
     model = zoo.create("lenet5", pretrained=path).freeze_until("head")
     run = tuned(model, tensors(10), tmp_path / "run")
-    path.unlink()
     told = told_by(run)
     assert "weights" not in told and "sha256" not in told
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    assert told["base"] == {"path": str(path), "beside": "../own.safetensors", "sha256": sha256}
+    assert set(held_by(run)) == of("head")
     again = zoo.create(run.path)
     assert same(again, run.model)
     assert (again.origin.weights, again.origin.sha256) == (None, None)
+
+
+def test_what_a_run_stands_on_here_is_verified_and_missed(tmp_path: Path) -> None:
+    path = tmp_path / "own.safetensors"
+    save_file(_scratch().state_dict(), path)
+    model = zoo.create("lenet5", pretrained=path).freeze_until("head")
+    run = tuned(model, tensors(10), tmp_path / "run")
+    other = {name: tensor + 1 for name, tensor in _scratch().state_dict().items()}
+    path.unlink()
+    with pytest.raises(zoo.WeightsError, match=f"{path}, which is not there any more"):
+        zoo.create(run.path)
+    save_file(other, path)
+    with pytest.raises(zoo.WeightsError, match=f"{path}, which has other weights now"):
+        zoo.create(run.path)
+
+
+def test_a_run_and_what_it_stands_on_can_be_moved_together(tmp_path: Path) -> None:
+    old, new = tmp_path / "old", tmp_path / "new"
+    base = _scratch().save_pretrained(old / "base")
+    run = tuned(base, tensors(4), old / "runs" / "one", freeze_until="head")
+    assert set(held_by(run)) == of("head")
+    shutil.copytree(old, new)
+    shutil.rmtree(old)
+    assert same(zoo.create(new / "runs" / "one"), run.model)
+
+
+def test_a_run_outlives_what_is_temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "passing"))
+    base = _scratch().save_pretrained(tmp_path / "passing" / "base")
+    run = tuned(base, tensors(4), tmp_path / "run", freeze_until="head")
+    shutil.rmtree(base)
+    assert same(zoo.create(run.path), run.model)
+    assert "base" not in told_by(run)
+
+
+def test_a_chain_of_runs_and_exports_here(tmp_path: Path) -> None:
+    base = _scratch().save_pretrained(tmp_path / "base")
+    first = tuned(base, tensors(10), tmp_path / "first", freeze_until="fc2")
+    second = tuned(first.path, tensors(5), tmp_path / "second", freeze_until="head")
+    assert (set(held_by(first)), set(held_by(second))) == (of("fc2", "head"), of("head"))
+    assert same(zoo.create(second.path), second.model)
+
+
+def test_a_delta_in_a_folder_stands_on_a_folder_here(tmp_path: Path) -> None:
+    base = _scratch().save_pretrained(tmp_path / "base")
+    model = zoo.create(base).reset_head(3)
+    folder = model.save_pretrained(tmp_path / "delta", delta=True)
+    assert set(load_file(folder / "delta.safetensors")) == of("head")
+    again = zoo.create(folder)
+    assert same(again, model) and again.origin.weights is None
+    run = tuned(folder, tensors(3), tmp_path / "run", freeze_until="head")
+    assert same(zoo.create(run.path), run.model)
+    with pytest.raises(zoo.PublishError, match="would take the place of what it stands on"):
+        model.save_pretrained(base, delta=True)
+    shutil.rmtree(base)
+    with pytest.raises(zoo.WeightsError, match=f"{base}, which is not there any more"):
+        zoo.create(folder)
+
+
+def test_nothing_that_is_pushed_stands_on_this_machine(
+    hub: Any, signed_in: str, tmp_path: Path
+) -> None:
+    base = _scratch().save_pretrained(tmp_path / "base")
+    run = tuned(base, tensors(4), tmp_path / "run", freeze_until="head")
+    for pushed in (run, run.path, run.model):
+        done = zoo.push(pushed, "alice/four", dry_run=True)
+        assert "model.safetensors" in done.sizes
+    zoo.push(run.path, "alice/four")
+    files = hub.repos["alice/four"]
+    assert str(tmp_path) not in repr(files)
+    assert same(zoo.create("hf://alice/four"), run.model)
 
 
 @pytest.mark.parametrize("name", ["fc2", "all"])
@@ -582,6 +655,16 @@ def test_a_path_draws_no_random_numbers(name: str, given: dict[str, Any], runs: 
     assert same(zoo.create(path, **given), model)
 
 
+def test_a_folder_here_whose_name_is_taken_for_a_tag(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pretrained().save_pretrained(tmp_path / "saved")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(zoo.UnknownName, match=r'no weights "saved".*"\./saved"'):
+        zoo.create("lenet5", pretrained="saved")
+    assert same(zoo.create("lenet5", pretrained="./saved"), pretrained())
+
+
 # --- runs on runs, and on exported folders -------------------------------------------------------
 
 
@@ -611,9 +694,10 @@ def test_a_run_on_a_run_that_holds_everything(runs: Runs, tmp_path: Path) -> Non
     assert start["model"] == str(first.path) and "weights" not in start
     assert start["sha256"] == hashlib.sha256((first.path / BEST).read_bytes()).hexdigest()
     assert "weights" not in told_by(run)
-    assert equal(held_by(run), run.model.state_dict())
+    assert told_by(run)["base"]["path"] == str(first.path)
+    assert set(held_by(run)) == of("head")
     with safe_open(run.path / BEST, "pt") as file:
-        assert file.metadata() == {"base_sha256": ""}
+        assert file.metadata() == {"base_sha256": start["sha256"]}
     again = zoo.create(run.path)
     assert same(again, run.model)
     assert torch.equal(again.fc2.weight, first.model.fc2.weight)
@@ -646,15 +730,15 @@ def test_a_run_on_an_exported_folder_stands_on_what_that_was_tuned_from(
     assert (again.labels, again.input) == (run.model.labels, run.model.input)
 
 
-def test_a_run_on_an_exported_folder_without_a_base_holds_everything(
+def test_a_run_on_an_exported_folder_without_a_base_stands_on_the_folder(
     runs: Runs, tmp_path: Path
 ) -> None:
     folder = runs("scratch").model.save_pretrained(tmp_path / "exported")
     run = tuned(folder, DIGITS, tmp_path / "run", freeze_until="head")
-    shutil.rmtree(folder)
     start = told_by(run, "start")
     assert start == {"model": str(folder)}
-    assert equal(held_by(run), run.model.state_dict())
+    assert told_by(run)["base"]["path"] == str(folder)
+    assert set(held_by(run)) == of("head")
     again = zoo.create(run.path)
     assert same(again, run.model) and again.origin.weights is None
 

@@ -289,7 +289,11 @@ def test_offline_nothing_is_asked(hub: HubServer, monkeypatch: pytest.MonkeyPatc
         ("", "alice/three", "hf auth login"),
         ("hf_wrong", "alice/three", "does not accept the token"),
         ("hf_read", "alice/three", "may not do that"),
-        ("hf_write", "bob/three", "may not do that"),
+        (
+            "hf_write",
+            "bob/three",
+            r"is bob's, and alice may not do that\. Push to .*: alice/three\.",
+        ),
         ("hf_write", "three", "no name of a repository"),
         ("hf_write", "alice/a b", "no name of a repository"),
         ("hf_write", "ftp://alice/three", "no place to push to"),

@@ -102,7 +102,8 @@ def test_one_folder_is_written_and_two_processes_go_on_in_it(tmp_path):
     ended = launched(folder, {"a": case | {"epochs": 1}}, processes=2)
     assert ended.returncode == 0, ended.stderr
     names = sorted(path.name for path in (folder / "a" / "run").iterdir())
-    assert names == ["best.safetensors", "last", "metrics.jsonl", "recipe.toml", "report.html"]
+    metrics = ["metrics.jsonl", "recipe.toml", "report.html", "trained_on.npz"]
+    assert names == ["best.safetensors", "last", *metrics]
     more = case | {"epochs": 2}
     longer = launched(folder, {"a": more, "once": more}, processes=2)
     assert "Going on after epoch 1" in longer.stderr, longer.stderr

@@ -21,7 +21,9 @@ from zoo_core.training.preparing import split
 from zoo_core.training.replay import replay
 
 QUIET = {"out": False, "progress": False}
-FILES = ["best.safetensors", "last", "metrics.jsonl", "recipe.toml", "report.html"]
+FILES = [
+    "best.safetensors", "last", "metrics.jsonl", "recipe.toml", "report.html", "trained_on.npz"
+]  # fmt: skip
 
 
 def same(first, second) -> bool:

@@ -12,6 +12,7 @@ from importlib import import_module
 
 import click
 
+from zoo_core.cli.streams import make_writable
 from zoo_core.errors import PluginError, ZooError
 from zoo_core.humanize import one_line
 from zoo_core.version import __version__
@@ -140,6 +141,7 @@ def zoo() -> None:
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code; an error is one line and a hint on stderr."""
+    make_writable()
     words = list(sys.argv[1:] if args is None else args)
     if not sys.stderr.isatty():  # the Hub's client draws its bars into files, too
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")

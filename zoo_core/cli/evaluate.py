@@ -22,9 +22,8 @@ FIGURES = ("count", "accuracy", "precision", "f1")
 @model_argument()
 @click.option(
     "--data",
-    required=True,
     metavar="SPEC",
-    help="digits#test, folder:DIR, csv:FILE, … as docs/data.md has them.",
+    help="digits#test, folder:DIR, csv:FILE, …; without it, the pictures that a run held out.",
 )
 @click.option("--skip-unreadable", is_flag=True, help="Leave out pictures that cannot be read.")
 @click.option("--batch-size", type=click.IntRange(min=1), default=64, show_default=True)
@@ -34,7 +33,7 @@ FIGURES = ("count", "accuracy", "precision", "f1")
 @json_option
 def command(
     model: str,
-    data: str,
+    data: str | None,
     skip_unreadable: bool,
     batch_size: int,
     table: Path | None,
@@ -42,6 +41,7 @@ def command(
 ) -> None:
     """Measure MODEL, a name (its default weights) or a run's folder, on data.
 
+    Without --data, a run is measured on the pictures that it held out of its training.
     Accuracy of a class: the share of its pictures that is found. Precision: the share that is right
     of what is called so. ECE: how far confidence is from accuracy, on average.
     """
@@ -78,4 +78,6 @@ def _summary(figures: Metrics) -> str:
         parts.append(f"ECE {figures['ece']:.2%}")
     if "map" in figures:
         parts.append(f"mean average precision {figures['map']:.2%}")
+    if figures.get("trained_on"):
+        parts.append(f"{figures['trained_on']} trained on")
     return ", ".join(parts)

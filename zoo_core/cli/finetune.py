@@ -79,7 +79,13 @@ if TYPE_CHECKING:
 @click.option(
     "--augment/--no-augment",
     default=None,
-    help="Random crops and flips; by default unless only the head trains.",
+    help="Random crops and mirror images; by default unless only the head trains.",
+)
+@click.option(
+    "--mirrors/--no-mirrors",
+    default=None,
+    help="Mirror images among them; by default unless classes are each other's, such as arrows "
+    "to the left and right.",
 )
 @click.option("--views", type=int, help="Augment by so many fixed views, which can be cached.")
 @click.option(
@@ -169,7 +175,7 @@ def _trained(
         raise click.UsageError("--val and --no-val exclude each other.")
     if views is not None and augment is not None:
         raise click.UsageError("--views and --augment exclude each other.")
-    for name in ("cache", "channels_last", "workers"):
+    for name in ("cache", "channels_last", "mirrors", "workers"):
         options[name] = "auto" if options[name] is None else options[name]
     return finetune(
         name_or_path(model),

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from zoo_core.cli.streams import takes_any_text
+
 if TYPE_CHECKING:
     from zoo_core.plugins.catalogue import Catalogue
 
@@ -28,7 +30,8 @@ def print_json(value: Any) -> None:
     """JSON and nothing else, on stdout. Records and mappings become objects."""
     import json
 
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False, default=_plain))
+    ascii_only = not takes_any_text()
+    click.echo(json.dumps(value, indent=2, ensure_ascii=ascii_only, default=_plain))
 
 
 def print_table(

@@ -10,6 +10,7 @@ import click
 from zoo_core.cli.arguments import json_option, model_argument
 from zoo_core.cli.output import note, print_table
 from zoo_core.cli.saving import OutFile, csv_text, json_text, save
+from zoo_core.cli.streams import takes_any_text
 from zoo_core.files import name_or_path
 
 if TYPE_CHECKING:
@@ -60,7 +61,8 @@ def command(
         bits=bits,
     )
     as_csv = as_csv or (out is not None and out.suffix == ".csv" and not as_json)
-    text = _csv(predictions) if as_csv else json_text(predictions)
+    ascii_only = out is None and not takes_any_text()
+    text = _csv(predictions) if as_csv else json_text(predictions, ascii_only=ascii_only)
     if out is not None:
         save(out, text)
         note(f"{len(predictions)} predictions are in {out}.")

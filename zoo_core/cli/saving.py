@@ -39,8 +39,8 @@ def csv_text(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     return text.getvalue()
 
 
-def json_text(value: Any) -> str:
-    return f"{json.dumps(value, indent=2, ensure_ascii=False)}\n"
+def json_text(value: Any, *, ascii_only: bool = False) -> str:
+    return f"{json.dumps(value, indent=2, ensure_ascii=ascii_only)}\n"
 
 
 def save(path: Path, text: str) -> None:

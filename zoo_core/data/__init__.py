@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from zoo_core.data.balance import class_weights as class_weights
     from zoo_core.data.decoding import Files as Files
     from zoo_core.data.decoding import read_picture as read_picture
+    from zoo_core.data.mirrors import mirrored_classes as mirrored_classes
     from zoo_core.data.opening import FORMATS as FORMATS
     from zoo_core.data.opening import open_data as open_data
     from zoo_core.data.pictures import Pictures as Pictures
@@ -22,6 +23,7 @@ else:
         {
             "balance": "balanced_order class_weights",
             "decoding": "Files read_picture",
+            "mirrors": "mirrored_classes",
             "opening": "FORMATS open_data",
             "pictures": "Pictures is_tensor_item",
             "splitting": "per_class split stratified",

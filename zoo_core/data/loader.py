@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 import os
 import signal
@@ -14,9 +13,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 
 from zoo_core.data.balance import balanced_order
+from zoo_core.data.readers import ENDED, Readers
 from zoo_core.data.samples import Key, Samples, seeded
-from zoo_core.errors import DataError
-from zoo_core.humanize import one_line
 
 
 class Part(NamedTuple):
@@ -145,26 +143,6 @@ def _read(loader: DataLoader[Any]) -> Iterator[tuple[Tensor, Tensor]]:
         raise
 
 
-ENDED = "DataLoader worker"  # so torch begins
-
-
-@contextlib.contextmanager
-def readers_watched() -> Iterator[None]:
-    """Raises DataError where a process that reads pictures was ended.
-
-    torch raises its error wherever this process happens to be then.
-    """
-    try:
-        yield
-    except RuntimeError as error:
-        if not str(error).startswith(ENDED):
-            raise
-        raise DataError(
-            f"A process that reads pictures was ended: {one_line(error).rstrip('.')}.",
-            hint="Where memory is short, take fewer: workers=1, or 0 for none (--workers).",
-        ) from error
-
-
 def loader(
     samples: Samples, batch_size: int, *, shuffle: bool, workers: int | str
 ) -> DataLoader[Any]:
@@ -176,7 +154,7 @@ def loader(
 
 def _loader(samples: Samples, order: Order, workers: int | str) -> DataLoader[Any]:
     count = worker_count(len(samples), workers)
-    return DataLoader(
+    return Readers(
         samples,
         batch_sampler=order,
         collate_fn=_as_is,

@@ -33,6 +33,11 @@ def split(pictures: Pictures, held_out: int | float, seed: int) -> tuple[Picture
     return pictures.subset(train), pictures.subset(val)
 
 
+def fifth_held_out(pictures: Pictures, seed: int) -> tuple[Pictures, Pictures]:
+    """Pictures to train and to validate with, where nobody says which: a fifth is held out."""
+    return split(pictures, max(len(pictures) // 5, 1), seed)
+
+
 def _count(held_out: int | float, size: int) -> int:
     count = max(int(size * held_out), 1) if isinstance(held_out, float) else held_out
     if held_out <= 0 or (isinstance(held_out, float) and held_out >= 1) or count >= size:

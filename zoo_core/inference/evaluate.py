@@ -11,21 +11,29 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from zoo_core.data.loader import loader, readers_watched
+from zoo_core.data.loader import loader
 from zoo_core.data.opening import open_data
+from zoo_core.data.readers import leave_where_a_script_runs_anew, readers_watched
 from zoo_core.data.samples import Samples
 from zoo_core.humanize import duration
-from zoo_core.inference.matching import as_model, matched, refuse_wrong_size, say_unlike
+from zoo_core.inference.held_out import held_out_of
+from zoo_core.inference.matching import (
+    as_model,
+    matched,
+    place_of,
+    refuse_wrong_size,
+    say_unlike,
+)
 from zoo_core.inference.metrics import Metrics, measured
 from zoo_core.model.run import Run
 from zoo_core.model.zoo_model import ZooModel
 from zoo_core.progress import Bar
-from zoo_core.transfer.modes import evaluating
+from zoo_core.transfer.eval_twin import in_eval_mode
 
 
 def evaluate(
     model: ZooModel | Run | str | Path,
-    data: Any,
+    data: Any = None,
     *,
     batch_size: int = 64,
     workers: int | str = "auto",
@@ -35,18 +43,25 @@ def evaluate(
     """Accuracy, log-loss, calibration and figures by class of a model on data.
 
     `model`: a model, a run, the path of a run, or a name (its default weights); it is measured on
-    the device where it is. `data`: a spec (`digits#test`, `folder:PATH`), a Dataset or a
-    DataLoader. Classes are matched by name where both sides have names. With several classes for a
-    picture (multi-label) the figures are those of yes and no. `unreadable`: "stop" at a picture
-    that cannot be read, or "skip" all those, with their names. `progress`: a bar and how quick it
-    was, on stderr. Raises DataError where the data has classes that the model does not know.
+    the device where it is, and not changed. `data`: a spec (`digits#test`, `folder:PATH`), a
+    Dataset or a DataLoader; None: the pictures that the run held out. Classes are matched by name
+    where both sides have names. With several classes for a picture (multi-label) the figures are
+    those of yes and no. `unreadable`: "stop" at a picture that cannot be read, or "skip" all those,
+    with their names. `progress`: a bar and how quick it was, on stderr, and how many of the
+    pictures were trained on, where there are some.
+
+    Raises DataError where the data has classes that the model does not know, and without data for
+    what is no run or held nothing out.
 
     >>> import zoo_core as zoo
     >>> figures = zoo.evaluate("lenet5", "mnist5k#test", progress=False)
     >>> figures["accuracy"] > 0.98, figures["top5"] > 0.99, figures["ece"] < 0.02
     (True, True, True)
     """
+    leave_where_a_script_runs_anew()
     network = as_model(model)
+    if data is None:
+        data = held_out_of(model, progress=progress)
     data = open_data(data, unreadable=unreadable, progress=progress)
     say_unlike(data, network)
     pictures = matched(data, network.labels, network.num_outputs)
@@ -60,8 +75,14 @@ def evaluate(
         seconds = time.perf_counter() - start
         rate = f"{len(targets) / seconds:,.0f} pictures/s"
         bar.line(f"{len(targets):,} pictures in {duration(seconds)}, {rate}")
+        seen = network._trained_on.count(pictures) if network._trained_on else None
+        if seen:
+            bar.line(
+                f"{seen:,} of {len(targets):,} pictures were trained on: their figures say little."
+            )
     names = network.labels or [str(i) for i in range(network.num_outputs)]
-    return measured(scores, _as_wide(targets, len(names)), names)
+    figures = measured(scores, _as_wide(targets, len(names)), names)
+    return figures if seen is None else {**figures, "trained_on": seen}
 
 
 def _as_wide(targets: Tensor, classes: int) -> Tensor:
@@ -73,12 +94,12 @@ def scored(
     model: nn.Module, batches: Iterable[Any], step: Callable[..., None] | None = None
 ) -> tuple[Tensor, Tensor]:
     """All scores (N, classes) as float32 and all targets as they come, on the model's device."""
-    device = next(model.parameters()).device
-    dtype = next(model.parameters()).dtype
+    device, dtype = place_of(model)
+    network = in_eval_mode(model)
     scores, targets = [], []
-    with evaluating(model), torch.inference_mode():
+    with torch.inference_mode():
         for x, y in batches:
-            scores.append(model(x.to(device, dtype, non_blocking=True)).float())
+            scores.append(network(x.to(device, dtype, non_blocking=True)).float())
             targets.append(y.to(device))
             if step is not None:
                 step(count=len(y))

@@ -23,7 +23,6 @@ from zoo_core.inference.reading import reading
 from zoo_core.model.arguments import check_count
 from zoo_core.model.run import Run
 from zoo_core.model.zoo_model import ZooModel
-from zoo_core.transfer.modes import evaluating
 from zoo_core.version import __version__
 
 TOLERANCE = 1e-4  # of the largest score
@@ -89,7 +88,7 @@ def export(
     original = as_model(model)
     plain = _plain(original)
     samples = _samples(original, batch_size, pictures) if check else []
-    with evaluating(plain), torch.inference_mode():
+    with torch.inference_mode():
         wanted = [plain(x) for x in samples]  # with its hooks: should one change scores, it shows
     if check:
         _check_telling(torch.cat(wanted), original.origin.reference)

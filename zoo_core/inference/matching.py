@@ -7,28 +7,43 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from zoo_core.data.pictures import Pictures
 from zoo_core.errors import DataError
 from zoo_core.humanize import some
 from zoo_core.model.run import Run
 from zoo_core.model.zoo_model import ZooModel
-from zoo_core.transfer.modes import evaluating
+from zoo_core.transfer.eval_twin import in_eval_mode
+from zoo_core.transfer.wrappers import unwrapped
 
 log = logging.getLogger(__name__)
 
 
-def as_model(model: ZooModel | Run | str | Path) -> ZooModel:
-    """The model itself, that of a run, or the one behind a path or a name, with its weights."""
+def as_model(model: ZooModel | Run | nn.Module | str | Path) -> ZooModel:
+    """The model itself, that of a run, or the one behind a path or a name, with its weights.
+
+    What torch has wrapped is taken out of its wrappers. Raises DataError for anything else.
+    """
     from zoo_core.model.create import create
     from zoo_core.weights.pretrained import brings_weights
 
-    if isinstance(model, Run):
-        return model.model
     if isinstance(model, str | Path):
         return create(model, pretrained=None if brings_weights(model) else True)
-    return model
+    inner: Any = model.model if isinstance(model, Run) else model
+    inner = unwrapped(inner) if isinstance(inner, nn.Module) else inner
+    if isinstance(inner, ZooModel):
+        return inner
+    raise DataError(
+        f"A {type(inner).__name__} is no model of zoo, nor the name or the run of one.",
+        hint="Give what zoo.create or zoo.finetune made, a run's folder, or a name.",
+    )
+
+
+def place_of(model: nn.Module) -> tuple[torch.device, torch.dtype]:
+    """Device and type of what a model takes; a quantised one may have no parameters."""
+    first = next(model.parameters(), torch.empty(0, device="cpu", dtype=torch.float32))
+    return first.device, first.dtype
 
 
 def matched(pictures: Pictures, labels: tuple[str, ...] | None, outputs: int) -> Pictures:
@@ -94,13 +109,12 @@ def refuse_wrong_size(model: ZooModel, x: Any) -> None:
     """
     if not isinstance(x, Tensor) or tuple(x.shape) == model.input.size:
         return
-    first = next(model.parameters())
     fits = x.ndim == 3 and len(x) == model.input.size[0]
     cause = None
     if fits:
         try:
-            with evaluating(model), torch.inference_mode():
-                model(x[None].to(first.device, first.dtype))
+            with torch.inference_mode():
+                in_eval_mode(model)(x[None].to(*place_of(model)))
             return
         except (RuntimeError, AssertionError, ValueError) as error:
             cause = error

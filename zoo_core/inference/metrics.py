@@ -39,7 +39,8 @@ class Metrics(TypedDict):
     `accuracy`: top-1 in [0, 1]. `loss`: mean log-loss in nats. `count`: pictures. `per_class`:
     accuracy by class name; `table`: more by class name; both of the classes in the data, in the
     model's order. `top5` in [0, 1]: absent where there are five classes or fewer, since it is 1.
-    `ece` in [0, 1]: the expected calibration error.
+    `ece` in [0, 1]: the expected calibration error. `trained_on`: how many of the pictures the
+    model was trained on by zoo; absent where nothing says so.
 
     Multi-label: `accuracy` is the share of yes and no that is right, `loss` the mean binary
     log-loss, `map` the mean average precision over the classes in the data, absent without any.
@@ -54,6 +55,7 @@ class Metrics(TypedDict):
     top5: NotRequired[float]
     ece: NotRequired[float]
     map: NotRequired[float]
+    trained_on: NotRequired[int]
 
 
 def measured(scores: Tensor, targets: Tensor, names: Sequence[str]) -> Metrics:

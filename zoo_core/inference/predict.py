@@ -13,12 +13,12 @@ from zoo_core.data.decoding import Files
 from zoo_core.data.faint import faint_in
 from zoo_core.errors import DataError
 from zoo_core.inference.inputs import Picture, inputs
-from zoo_core.inference.matching import as_model, refuse_wrong_size
+from zoo_core.inference.matching import as_model, place_of, refuse_wrong_size
 from zoo_core.inference.reading import reading
 from zoo_core.model.run import Run
 from zoo_core.model.zoo_model import ZooModel
 from zoo_core.progress import Bar
-from zoo_core.transfer.modes import evaluating
+from zoo_core.transfer.eval_twin import in_eval_mode
 
 
 class Prediction(TypedDict):
@@ -59,6 +59,9 @@ def predict(
     does not say it, as `?bits=12` of a spec. `progress`: a bar on stderr, where it is known how
     many there are.
 
+    The model is not changed, and any number of threads may ask one. It answers as in eval mode; one
+    that is in train mode costs a little more each time.
+
     Raises DataError for a file that cannot be read, and names it, and for what is no picture.
 
     >>> from PIL import Image
@@ -70,7 +73,7 @@ def predict(
     _check(top, batch_size, unreadable)
     if bits is not None and (not isinstance(bits, int) or not 8 <= bits <= 32):
         raise DataError(f"bits must be a whole number from 8 to 32: {bits!r}.")
-    network = as_model(model)
+    network = in_eval_mode(as_model(model))
     if not network.num_outputs:
         raise DataError("The model has no classifier: it gives features, not classes.")
     notes: list[str] = []
@@ -112,10 +115,9 @@ def _check(top: int, batch_size: int, unreadable: str) -> None:
 
 
 def _answers(model: ZooModel, names: list[str], x: Tensor, top: int) -> Iterator[Prediction]:
-    first = next(model.parameters())
     try:
-        with evaluating(model), torch.inference_mode():
-            scores = model(x.to(first.device, first.dtype)).float()
+        with torch.inference_mode():
+            scores = model(x.to(*place_of(model))).float()
     except (RuntimeError, AssertionError, ValueError):
         refuse_wrong_size(model, x[0])
         raise

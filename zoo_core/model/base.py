@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -11,21 +12,25 @@ from torch import Tensor
 from zoo_core.errors import PublishError
 from zoo_core.model.zoo_model import ZooModel
 from zoo_core.plugins.catalogue import catalogue
-from zoo_core.weights.channels import channels_in, with_channels
 from zoo_core.weights.checkpoint import Checkpoint
 from zoo_core.weights.hashes import remembered_digest, tensor_digest
+from zoo_core.weights.local import local_base
 from zoo_core.weights.pretrained import checkpoint_of
+from zoo_core.weights.run_checkpoint import RunCheckpoint, at_path
 from zoo_core.weights.sources import split_reference
-from zoo_core.weights.tensors import COUNTER, with_ties
 
 
 @dataclass(frozen=True)
 class Below:
-    """The base of a model: its checkpoint, its name for others, and its tensors."""
+    """The base of a model: its checkpoint, its name for others, and its tensors.
+
+    `beside`: the way to it from the folder of a delta, where it is for this machine alone.
+    """
 
     checkpoint: Checkpoint
     name: str
     tensors: dict[str, Tensor]
+    beside: str = ""
 
     @property
     def digest(self) -> str:
@@ -46,6 +51,30 @@ def base_of(model: ZooModel) -> Below | None:
     name = _name_for_others(model, origin.weights, checkpoint)
     tensors = checkpoint.tensors(catalogue().architecture(model.info), model, "cpu")
     return Below(checkpoint, name, tensors)
+
+
+def base_here(model: ZooModel, folder: Path) -> Below | None:
+    """What a model was loaded from on this machine, for a delta in `folder`; None for nothing.
+
+    Raises PublishError where that is a run, or is in `folder` itself.
+    """
+    local = local_base(model.loaded_from) if model.loaded_from is not None else None
+    if local is None:
+        return None
+    if folder.resolve() in (local.path.resolve(), local.path.resolve().parent):
+        raise PublishError(
+            f"A delta in {folder} would take the place of what it stands on.",
+            hint="Write it to another folder, or whole: delta=False.",
+        )
+    checkpoint = replace(at_path(model.info, local.path), sha256=local.sha256)
+    if isinstance(checkpoint, RunCheckpoint):
+        raise PublishError(
+            f"There is nothing that a delta could stand on: {local.path} is a run, and no file.",
+            hint="Write it whole (delta=False), or save_pretrained that run and start from there.",
+        )
+    tensors = checkpoint.tensors(catalogue().architecture(model.info), model, "cpu")
+    beside = local.told(folder)["beside"]
+    return Below(checkpoint, f"file:{local.path}", tensors, beside)
 
 
 def _name_for_others(model: ZooModel, weights: str, checkpoint: Checkpoint) -> str:
@@ -75,44 +104,3 @@ def equal(ours: Tensor, theirs: Tensor | None) -> bool:
 
 def _bytes(tensor: Tensor) -> Tensor:
     return tensor.contiguous().reshape(-1).view(torch.uint8)
-
-
-# --- what a run must hold ------------------------------------------------------------------------
-
-
-def saved_names(model: ZooModel, moved: Iterable[str]) -> tuple[str, ...]:
-    """What a run must hold: all that training can change, or that is not as pretrained already.
-
-    `moved`: what training can change, at any time. Without pinned weights all is held.
-    """
-    state = model.state_dict()
-    if model.origin.weights is None or model.origin.sha256 is None:
-        return tuple(state)
-    base = _as_loaded(model, checkpoint_of(model.info, model.origin.weights))
-    changes = set(moved)
-    return tuple(
-        name
-        for name, tensor in state.items()
-        if name in changes or not _same(tensor, base.get(name))
-    )
-
-
-def _as_loaded(model: ZooModel, checkpoint: Checkpoint) -> dict[str, Tensor]:
-    """The tensors of a checkpoint as create() would give them to such a model."""
-    tensors = checkpoint.tensors(catalogue().architecture(model.info), model, "cpu")
-    first = next(stage for stage in model.chain.values() if stage.owns)
-    ours = model.origin.in_chans
-    theirs = channels_in(tensors, model, first) or checkpoint.input.size[0]
-    fit = with_channels(with_ties(tensors, model), model, first, (theirs, ours))
-    dtype = getattr(torch, checkpoint.dtype or "float32")
-    fit = {n: t.to(dtype) if t.is_floating_point() else t for n, t in fit.items()}
-    counters = [name for name in model.state_dict() if name.endswith(COUNTER)]
-    return {**{name: torch.tensor(0) for name in counters}, **fit}
-
-
-def _same(ours: Tensor, theirs: Tensor | None) -> bool:
-    return (
-        theirs is not None
-        and ours.shape == theirs.shape
-        and torch.equal(ours.cpu(), theirs.to(ours.dtype))
-    )

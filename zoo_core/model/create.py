@@ -191,7 +191,7 @@ def _trained(
     weights, sha256 = checkpoint.stands_on
     channels = in_chans or checkpoint.input.size[0]
     exact = checkpoint.in_chans is not None
-    return as_zoo_model(
+    model = as_zoo_model(
         built.module,
         chain=built.chain,
         info=info,
@@ -207,7 +207,10 @@ def _trained(
         input=checkpoint.input if exact else _shown(checkpoint.input, plan, channels),
         labels=label_names(checkpoint.labels, classes),
         multilabel=checkpoint.multilabel,
+        loaded_from=checkpoint.local,
     )
+    model._trained_on = checkpoint.trained_on
+    return model
 
 
 def _loaded(

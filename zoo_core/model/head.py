@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from zoo_core.errors import PluginError
+from zoo_core.errors import PluginError, ZooError
 from zoo_core.types import Stage
 
 
@@ -25,13 +25,22 @@ class NoHead(nn.Identity):
         self.make = make
 
 
+def is_quantised(module: nn.Module) -> bool:
+    """Whether torch has put it in the place of a layer, with weights that are no tensors of it."""
+    return type(module).__module__.startswith(("torch.ao.nn.quantized", "torch.nn.quantized"))
+
+
+def gives_scores(module: nn.Module) -> bool:
+    """Whether it is of a kind that can be a classifier."""
+    known = isinstance(module, nn.Linear | nn.Conv2d | NoHead)
+    return known or (is_quantised(module) and hasattr(module, "out_features"))
+
+
 def _last_layer(module: nn.Module, prefix: str) -> str | None:
     """The path of the last linear layer or convolution under `prefix`, or of its NoHead."""
     below = Stage("below", run=(), owns=(prefix,))
     names = [
-        name
-        for name, part in module.named_modules()
-        if below.has(name) and isinstance(part, nn.Linear | nn.Conv2d | NoHead)
+        name for name, part in module.named_modules() if below.has(name) and gives_scores(part)
     ]
     return names[-1] if names else None
 
@@ -63,7 +72,7 @@ def scores_of_one_layer(model: nn.Module, stages: Mapping[str, Stage]) -> bool:
 def outputs(layer: nn.Module) -> int:
     if isinstance(layer, NoHead):
         return 0
-    return int(layer.out_features if isinstance(layer, nn.Linear) else layer.out_channels)  # type: ignore[arg-type]
+    return int(layer.out_channels if isinstance(layer, nn.Conv2d) else layer.out_features)  # type: ignore[arg-type]
 
 
 def replace_head(
@@ -81,6 +90,8 @@ def replace_head(
         raise PluginError(
             f"The head of {type(model).__name__} is no linear layer or convolution to replace."
         )
+    if any(is_quantised(old) for _, old in layers):
+        raise ZooError("The head is quantised.", hint="Give the model its head, then quantise it.")
     for name, old in layers:
         like = next(chain(old.parameters(), model.parameters()), torch.empty(0))
         new = _new_layer(old, num_classes)  # in the default type: one seed gives one head in each

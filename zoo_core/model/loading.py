@@ -115,7 +115,7 @@ def _check_keys(tensors: Mapping[str, Tensor], own: Mapping[str, Tensor], source
         parts = [_some("lacks", missing), _some("has unknown", unexpected)]
         raise WeightsError(
             f"{source} is not of this model: it {' and '.join(p for p in parts if p)}.",
-            hint='Compare with model.state_dict().keys(); "zoo show" has the weights there are.',
+            hint=f"zoo convert {source} --model NAME fits what others saved, or says what differs.",
         )
 
 

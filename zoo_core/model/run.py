@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from zoo_core.data.pictures import Pictures
 from zoo_core.model.zoo_model import ZooModel
 
 
@@ -14,6 +15,7 @@ class Run:
     """One fine-tune: the model with its best weights, the recipe and a row per epoch.
 
     `best`: the row of the epoch whose weights the model has. `path`: the folder (None: in memory).
+    `held_out`: the pictures that it was validated with, and not trained on.
     """
 
     model: ZooModel
@@ -21,6 +23,7 @@ class Run:
     history: list[dict[str, Any]] = field(default_factory=list)
     best: dict[str, Any] = field(default_factory=dict)
     path: Path | None = None
+    held_out: Pictures | None = field(default=None, repr=False, compare=False)
 
     @property
     def accuracy(self) -> float | None:

@@ -37,15 +37,16 @@ def stage_rows(model: Any) -> list[dict[str, Any]]:
     """
     import torch
 
-    from zoo_core.transfer.modes import evaluating
+    from zoo_core.transfer.eval_twin import in_eval_mode
 
     first = next(model.parameters())
     x = torch.zeros(1, *model.input.size, device=first.device, dtype=first.dtype)
     rows = []
     frozen = set(model.frozen)
-    with evaluating(model), torch.no_grad():
+    network = in_eval_mode(model)
+    with torch.no_grad():
         for stage in model.chain.values():
-            x = run_stages(model, [stage], x)
+            x = run_stages(network, [stage], x)
             own = {n: p for n, p in model.named_parameters() if stage.has(n)}
             trainable = sum(p.numel() for p in own.values() if p.requires_grad)
             rows.append(

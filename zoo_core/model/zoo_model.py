@@ -14,6 +14,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from zoo_core.chain import before, run_stages
+from zoo_core.data.trained_on import TrainedOn
 from zoo_core.errors import PluginError, ZooError
 from zoo_core.model.arguments import check_count
 from zoo_core.model.head import head_layers, outputs, replace_head
@@ -46,6 +47,8 @@ class Origin:
 class ZooModel(Freezable):
     """A vision model as an ordered chain of named stages: the original class, and these methods.
 
+    `loaded_from`: the file or folder on this machine that had its weights, as `file:PATH`, or None.
+
     >>> import zoo_core as zoo
     >>> model = zoo.create("lenet5")
     >>> list(model.chain)
@@ -59,6 +62,9 @@ class ZooModel(Freezable):
     labels: tuple[str, ...] | None
     multilabel: bool = False
     """Whether a picture may have several classes: each score is then a yes or no of its own."""
+
+    loaded_from: str | None
+    _trained_on: TrainedOn | None = None  # by zoo: of its pretraining nothing is known
 
     def forward_until(self, x: Tensor, stage: str) -> Tensor:
         """The tensor that enters `stage`, from pictures of shape (N, C, H, W). Raises UnknownName.
@@ -126,7 +132,8 @@ class ZooModel(Freezable):
     def save_pretrained(self, folder: str | Path, *, delta: bool = False) -> Path:
         """Write weights, config.json and a card to a folder, which `zoo.create(Path)` loads.
 
-        `delta=True`: only what differs from the weights it came from. Raises PublishError.
+        `delta=True`: only what differs from the weights it came from, also from a folder that
+        is here. Raises PublishError.
         """
         import zoo_core as zoo  # publishing stands on models, so they reach it from the top
 
@@ -163,12 +170,13 @@ def as_zoo_model(
     input: InputSpec,
     labels: tuple[str, ...] | None,
     multilabel: bool = False,
+    loaded_from: str | None = None,
 ) -> ZooModel:
     """Swap the module's class and give it its chain, facts, input and labels.
 
     Raises PluginError on a name clash.
     """
-    own = ("chain", "info", "origin", "input", "labels", "multilabel")
+    own = ("chain", "info", "origin", "input", "labels", "multilabel", "loaded_from")
     taken = [name for name in own if hasattr(module, name)]
     if taken:
         raise PluginError(
@@ -178,6 +186,7 @@ def as_zoo_model(
     assert isinstance(module, ZooModel)
     module.chain, module.info, module.origin = chain, info, origin
     module.input, module.labels, module.multilabel = input, labels, multilabel
+    module.loaded_from = loaded_from
     return module
 
 

@@ -31,8 +31,12 @@ def decided(
                 hint="Push it whole: delta=False.",
             )
         return False
-    share = sum(state[name].nbytes for name in moved) / sum(t.nbytes for t in state.values())
-    return delta is True or share < WORTHWHILE
+    return delta is True or share_of(state, moved) < WORTHWHILE
+
+
+def share_of(state: Mapping[str, Tensor], names: list[str]) -> float:
+    """The share of the bytes of a model that these tensors have."""
+    return sum(state[name].nbytes for name in names) / sum(t.nbytes for t in state.values())
 
 
 def inherited_license(below: Below | None, license: str | None) -> str | None:

@@ -9,6 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from zoo_core.cache import is_offline
 from zoo_core.errors import PublishError
 from zoo_core.model.run import Run
@@ -17,6 +19,7 @@ from zoo_core.plugins.catalogue import catalogue
 from zoo_core.publish.delta import Delta
 from zoo_core.publish.staging import stage
 from zoo_core.runs.recipe import RECIPE, read_recipe
+from zoo_core.transfer.wrappers import unwrapped
 from zoo_core.types import Pushed, Upload, WeightSource
 from zoo_core.weights.published import FILES
 from zoo_core.weights.sources import split_reference
@@ -71,13 +74,17 @@ def push(
 def save_pretrained(model: ZooModel, folder: str | Path, *, delta: Delta = False) -> Path:
     """Write a model to a folder as `push` would publish it; `zoo.create(Path(folder))` loads it.
 
+    `delta=True`: only what differs from the weights that it came from; where others cannot get
+    those, from the file or exported folder on this machine, which must then stay.
+
     Raises PublishError where the folder cannot be written.
     """
     path = Path(folder).expanduser()
     try:
         path.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=path, prefix=".zoo-") as aside:
-            staged = stage(model, Path(aside), delta=delta, recipe=None, license=None)
+            plain, aside_path = _plain(model), Path(aside)
+            staged = stage(plain, aside_path, delta=delta, recipe=None, license=None, home=path)
             for name, file in staged.files.items():
                 file.replace(path / name)
             (path / "README.md").write_text(staged.card(None, f"./{path.name}"), encoding="utf-8")
@@ -91,21 +98,34 @@ def save_pretrained(model: ZooModel, folder: str | Path, *, delta: Delta = False
 # --- what to push, and where ---------------------------------------------------------------------
 
 
-def _subject(model: Run | ZooModel | str | Path) -> tuple[ZooModel, dict[str, Any] | None]:
+def _subject(model: Run | nn.Module | str | Path) -> tuple[ZooModel, dict[str, Any] | None]:
     from zoo_core.model.create import create
 
     if isinstance(model, Run):
-        return model.model, _shareable(model.recipe)
-    if isinstance(model, ZooModel):
-        return model, None
+        return _plain(model.model), _shareable(model.recipe)
+    if not isinstance(model, str | Path):
+        return _plain(model), None
     path = Path(model).expanduser()
     recipe = read_recipe(path) if (path / RECIPE).exists() else None
     return create(path), _shareable(recipe) if recipe else None
 
 
+def _plain(model: Any) -> ZooModel:
+    """A model without what torch has wrapped it in. Raises PublishError for what is none of zoo."""
+    inner = unwrapped(model) if isinstance(model, nn.Module) else model
+    if not isinstance(inner, ZooModel):
+        raise PublishError(
+            f"A {type(inner).__name__} is no model of zoo.",
+            hint="Give what zoo.create or zoo.finetune made, or a run's folder.",
+        )
+    return inner
+
+
 def _shareable(recipe: Mapping[str, Any]) -> dict[str, Any]:
     """The recipe without the folders of this machine: their names alone."""
     shareable = dict(recipe)
+    model = recipe.get("model", {})
+    shareable["model"] = {key: value for key, value in model.items() if key != "base"}
     for table in ("data", "start"):
         shareable[table] = {key: _no_folders(value) for key, value in recipe.get(table, {}).items()}
     return shareable

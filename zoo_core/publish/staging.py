@@ -21,15 +21,16 @@ from torch import Tensor
 
 from zoo_core.chain import owner
 from zoo_core.errors import PublishError, WeightsError
-from zoo_core.model.base import Below, base_of, difference, equal
+from zoo_core.model.base import Below, base_here, base_of, difference, equal
+from zoo_core.model.head import is_quantised
 from zoo_core.model.zoo_model import ZooModel
 from zoo_core.plugins.catalogue import catalogue
 from zoo_core.publish import card
-from zoo_core.publish.delta import Delta, decided, inherited_license
+from zoo_core.publish.delta import WORTHWHILE, Delta, decided, inherited_license, share_of
 from zoo_core.publish.timm_config import timm_config, timm_name
 from zoo_core.runs.folder import without_none
 from zoo_core.runs.recipe import RECIPE
-from zoo_core.transfer.modes import evaluating
+from zoo_core.transfer.eval_twin import in_eval_mode
 from zoo_core.weights.hashes import read_sha256
 from zoo_core.weights.published import CONFIG, MULTILABEL, SCHEMA, Base, Saved, saved_input
 from zoo_core.weights.sources import split_reference
@@ -52,10 +53,14 @@ def stage(
     delta: Delta,
     recipe: Mapping[str, Any] | None,
     license: str | None,
+    home: Path | None = None,
 ) -> Staged:
-    """Write a model's files to a folder, load them again, and compare. Raises PublishError."""
-    below = base_of(model)
-    state = {name: tensor.detach().cpu() for name, tensor in model.state_dict().items()}
+    """Write a model's files to a folder, load them again, and compare. Raises PublishError.
+
+    `home`: where they go on this machine, if nowhere else: what a delta stands on may be here too.
+    """
+    state = {name: tensor.detach().cpu() for name, tensor in _tensors(model).items()}
+    below = _below(model, state, home if delta is True else None)
     moved, dropped = difference(state, below.tensors if below else {})
     as_delta = decided(delta, below, state, moved)
     saved = _saved(model, as_delta, below, dropped, inherited_license(below, license))
@@ -91,6 +96,33 @@ def stage(
     return Staged(folder, saved, files, make_card)
 
 
+def _tensors(model: ZooModel) -> dict[str, Tensor]:
+    """The state dict, also where a part is compiled. Raises PublishError for a quantised one."""
+    for name, part in model.named_modules():
+        if is_quantised(part):
+            raise PublishError(
+                f"{name} is quantised, a {type(part).__name__}: its weights are no tensors now.",
+                hint="Publish the model as it was before, and quantise what create() gives.",
+            )
+    state = model.state_dict()
+    return {name.replace("_orig_mod.", ""): tensor for name, tensor in state.items()}
+
+
+def _below(model: ZooModel, state: Mapping[str, Tensor], home: Path | None) -> Below | None:
+    """What others can get, or what is here where that leaves less to write."""
+    below = base_of(model)
+    if home is None or (below is not None and _share(state, below) < WORTHWHILE):
+        return below
+    here = base_here(model, home)
+    if here is None or (below is not None and _share(state, below) <= _share(state, here)):
+        return below
+    return here
+
+
+def _share(state: Mapping[str, Tensor], below: Below) -> float:
+    return share_of(state, difference(state, below.tensors)[0])
+
+
 # --- writing -------------------------------------------------------------------------------------
 
 
@@ -105,7 +137,7 @@ def _saved(
     if below is not None:
         assert below.checkpoint.sha256 is not None
         gone = tuple(dropped) if as_delta else ()
-        base = Base(below.name, below.checkpoint.sha256, below.digest, gone)
+        base = Base(below.name, below.checkpoint.sha256, below.digest, gone, below.beside)
     dtypes = {str(p.dtype)[6:] for p in model.parameters()}
     if len(dtypes) != 1:
         raise PublishError(
@@ -174,15 +206,15 @@ def _check_round_trip(model: ZooModel, state: Mapping[str, Tensor], folder: Path
     x = torch.rand(1, *model.input.size, generator=torch.Generator().manual_seed(0))
     x = x.to(device, next(model.parameters()).dtype)
     again = again.to(device)
-    again.load_state_dict(model.state_dict(), assign=True)  # where tensors lie can change last bits
-    with evaluating(model), evaluating(again), torch.no_grad():
-        scores = model(x)
+    again.load_state_dict(_tensors(model), assign=True)  # where tensors lie can change last bits
+    with torch.no_grad():
+        scores = in_eval_mode(model)(x)
         if not scores.isfinite().all():
             raise PublishError(
                 "The scores of the model are no numbers, so it is not written.",
                 hint="Its weights hold NaN or infinity: train it again with a smaller lr.",
             )
-        if not torch.equal(scores, again(x)):
+        if not torch.equal(scores, in_eval_mode(again)(x)):
             raise PublishError(
                 "What was staged gives other scores, with the same weights: "
                 "the network holds something that is in no state dict.",

@@ -21,6 +21,7 @@ from torch.utils.hooks import RemovableHandle
 from zoo_core.errors import RecipeError
 from zoo_core.regularize.schedule import Schedule, scheduled
 from zoo_core.regularize.selection import selected, words
+from zoo_core.transfer.wrappers import unwrapped as unwrapped
 
 
 class Verdict(Enum):
@@ -205,15 +206,3 @@ class Regularizer:
 def called(member: Regularizer) -> str:
     """What a regularizer is called: its name, else that of its class."""
     return member.name or type(member).__name__
-
-
-def unwrapped(model: nn.Module) -> nn.Module:
-    """The module inside the wrappers of torch: compiled, data-parallel, or both."""
-    wrappers = (nn.DataParallel, nn.parallel.DistributedDataParallel)
-    while True:
-        if isinstance(model, wrappers):
-            model = model.module
-        elif "_orig_mod" in model._modules:
-            model = model._modules["_orig_mod"]  # type: ignore[assignment]
-        else:
-            return model

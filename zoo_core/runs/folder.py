@@ -3,6 +3,7 @@
     recipe.toml         everything that repeats it, and what came out
     metrics.jsonl       one line per epoch
     best.safetensors    the best weights: where the pretrained ones are pinned, only what differs
+    trained_on.npz      which pictures it saw, by 8 bytes each
     last/               where the training stands, to go on from there
     report.html         what came out, to look at
 

@@ -13,6 +13,9 @@ SCHEMA = 1
 RECIPE, METRICS, BEST = "recipe.toml", "metrics.jsonl", "best.safetensors"
 REPORT = "report.html"
 
+# The words of a recipe for validation that is no data of its own.
+VALIDATION = {"a fifth": None, "none": False}
+
 
 def read_recipe(folder: Path) -> dict[str, Any]:
     """The recipe of a run, by its folder or its file.

@@ -50,6 +50,7 @@ def finetune(
     unreadable: str = "stop",
     channels_last: bool | str = "auto",
     checkpointing: bool = False,
+    mirrors: bool | str = "auto",
     config: Mapping[str, Any] | None = None,
     recipe: Mapping[str, Any] | None = None,
     progress: bool = True,
@@ -64,8 +65,11 @@ def finetune(
       (picture, class), or a DataLoader, whose sampler says what is in it. `val`: the same; None: a
       stratified fifth of `data`, by seed; False: none, and the last weights count. `unreadable`:
       "stop" at a picture that cannot be read, or "skip" all those, with their names.
-    - `augment`: random crops and flips of the pictures: "auto", when more than the head trains;
-      True, False; or a number of fixed views of each picture, which can be cached.
+    - `augment`: random crops and mirror images of the pictures: "auto", when more than the head
+      trains, and without mirrors where two classes are seen to be each other's mirror image (arrows
+      to the left and right); True; "crop", never mirrored; False; or a number of fixed views of
+      each picture, which can be cached. `mirrors`: False leaves mirror images out of fixed views
+      and schedules, too; True has them whatever is seen, where the model's `input.flip` has.
     - `balance`: classes of unequal size count alike by "weights" of the loss, or by a "sampler".
 
     What trains, one of these:
@@ -111,7 +115,7 @@ def finetune(
         lr=lr, optimizer=optimizer, lr_schedule=lr_schedule, warmup=warmup, layer_decay=layer_decay,
         batch_size=batch_size, accumulate=accumulate, augment=augment, balance=balance,
         cache=cache, head=head, precision=precision, compile=compile, channels_last=channels_last,
-        checkpointing=checkpointing, seed=seed, workers=workers,
+        checkpointing=checkpointing, seed=seed, workers=workers, mirrors=mirrors,
     )  # fmt: skip
     settings.check()
     request = Request(model, data, val, listed(regularizers), config, unreadable)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from zoo_core.model.held import Held
 from zoo_core.progress import Bar
 from zoo_core.runs.folder import RunFolder
 from zoo_core.training.console import Console
@@ -21,15 +22,15 @@ from zoo_core.training.tracking import Tracker
 class Journal:
     """Writes what a training does, on the main process only; `path` is known to all of them.
 
-    `recipe`: of the run, completed here. `tensors`: the names of those that `best.safetensors`
-    holds. `folder`: None where nothing is written.
+    `recipe`: of the run, completed here. `held`: what `best.safetensors` holds. `folder`: None
+    where nothing is written.
     """
 
     def __init__(
         self,
         task: Task,
         recipe: dict[str, Any],
-        tensors: tuple[str, ...],
+        held: Held,
         *,
         folder: RunFolder | None,
         tracker: Tracker,
@@ -37,7 +38,7 @@ class Journal:
     ) -> None:
         self.model, self.processes = task.model, task.processes
         self.epochs = task.settings.total
-        self.recipe, self.tensors = recipe, tensors
+        self.recipe, self.held = recipe, held
         self.path: Path | None = folder.path if folder is not None else None
         self.folder = folder if task.processes.main else None
         self.tracker, self.console, self.clock = tracker, console, Clock()
@@ -55,13 +56,14 @@ class Journal:
         self.write_recipe()
         if self.folder is not None:
             self.folder.write_metrics(history)
+            if self.model._trained_on is not None:
+                self.model._trained_on.save(self.folder.path)
         self.tracker.begin(self.recipe)
         return True
 
     def write_recipe(self) -> None:
         """The recipe, with what rebuilds the model."""
-        complete = len(self.tensors) == len(self.model.state_dict())
-        self.recipe["model"] = model_recipe(self.model, complete)
+        self.recipe["model"] = model_recipe(self.model, self.held, self.path)
         if self.folder is not None:
             self.folder.write_recipe(self.recipe)
 
@@ -74,9 +76,10 @@ class Journal:
     def save_best(self) -> None:
         """The weights as they are now: they are the best so far."""
         if self.folder is not None:
-            state = self.model.state_dict()
-            metadata = {"base_sha256": self.model.origin.sha256 or ""}
-            self.folder.write_best({name: state[name] for name in self.tensors}, metadata)
+            state, local = self.model.state_dict(), self.held.local
+            base = local.sha256 if local is not None else self.model.origin.sha256
+            tensors = {name: state[name] for name in self.held.names}
+            self.folder.write_best(tensors, {"base_sha256": base or ""})
 
     def save(self, saved: Callable[[list[dict[str, Any]]], dict[str, Any]]) -> None:
         """Where the training stands: what `saved` makes of the generators of all processes."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -12,9 +13,11 @@ from zoo_core.chain import owner
 from zoo_core.data.loader import Feed, Order
 from zoo_core.data.pictures import Pictures, is_tensor_item
 from zoo_core.data.samples import FixedViews, Samples
+from zoo_core.data.transforms import build_transform
 from zoo_core.errors import RecipeError
 from zoo_core.model.zoo_model import ZooModel
 from zoo_core.training.cache.prefix import Prefix
+from zoo_core.training.settings import CROP, Settings
 from zoo_core.training.task import Task
 
 TRAIN, VAL = "training pictures", "validation pictures"
@@ -83,30 +86,31 @@ def _on(device: torch.device, rows: Tensor) -> Tensor:
 
 def sample_sets(task: Task) -> dict[str, Samples]:
     """The pictures of a task as samples, by title: augmented to train with, plain to validate."""
-    augment = augmented(task.settings.augment, task.model, task.train_set)
+    augment = augmented(task.settings, task.model, task.train_set)
     sets = {TRAIN: _samples(task, task.train_set, augment)}
     if task.val_set is not None:
         sets[VAL] = _samples(task, task.val_set, False)
     return sets
 
 
-def _samples(task: Task, pictures: Pictures, augment: bool | int) -> Samples:
+def _samples(task: Task, pictures: Pictures, augment: bool | int | str) -> Samples:
     model, seed = task.model, task.settings.seed
     plain = model.transform()
     if augment is False:
         return Samples(pictures, plain, random=False, seed=seed)
-    transform = model.transform(train=True)
-    if augment is True:
+    mirrors = model.input.flip and augment != CROP and task.settings.mirrors is not False
+    transform = build_transform(replace(model.input, flip=mirrors), train=True)
+    if augment is True or isinstance(augment, str):
         return Samples(pictures, transform, random=True, seed=seed)
-    mirrors = model.input.flip
     return FixedViews(pictures, transform, seed=seed, views=augment, plain=plain, mirrors=mirrors)
 
 
-def augmented(augment: bool | str | int, model: ZooModel, pictures: Pictures) -> bool | int:
-    """How pictures are augmented: not, anew each time, or as a number of fixed views.
+def augmented(settings: Settings, model: ZooModel, pictures: Pictures) -> bool | int | str:
+    """How pictures are augmented: not, anew each time, by crops alone, or by so many fixed views.
 
     "auto" means anew, when more than the head trains.
     """
+    augment = settings.augment
     if is_tensor_item(pictures):
         if augment not in ("auto", False):
             message = "Tensors count as preprocessed and cannot be augmented."
@@ -114,5 +118,5 @@ def augmented(augment: bool | str | int, model: ZooModel, pictures: Pictures) ->
         return False
     if augment == "auto":
         trained = [name for name, p in model.named_parameters() if p.requires_grad]
-        return any(owner(model.chain, name) != "head" for name in trained)
-    return augment  # type: ignore[return-value]
+        augment = any(owner(model.chain, name) != "head" for name in trained)
+    return CROP if augment is True and settings.mirrors is False else augment

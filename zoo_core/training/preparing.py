@@ -11,7 +11,8 @@ import torch
 
 from zoo_core.data.opening import open_data
 from zoo_core.data.pictures import Pictures
-from zoo_core.data.splitting import split as split_in_two
+from zoo_core.data.readers import leave_where_a_script_runs_anew
+from zoo_core.data.splitting import fifth_held_out
 from zoo_core.errors import DataError, RecipeError
 from zoo_core.inference.matching import matched, refuse_wrong_size, say_other_kind
 from zoo_core.model.zoo_model import ZooModel
@@ -23,6 +24,7 @@ from zoo_core.training.cache.decision import refuse_cache
 from zoo_core.training.class_names import names_of_outputs, refuse_unlike
 from zoo_core.training.console import Console
 from zoo_core.training.distributed import Processes
+from zoo_core.training.mirroring import mirrors_settled
 from zoo_core.training.precision import Precision
 from zoo_core.training.recipe import shown
 from zoo_core.training.request import Request
@@ -44,6 +46,7 @@ def prepared(
     fails inside before anything was written leaves no empty folder. Raises DataError, RecipeError,
     UnknownName, FreezeError.
     """
+    leave_where_a_script_runs_anew()
     stack = _stack(request, settings)
     if resume and out in (None, False):
         raise RecipeError("resume=True needs the folder of the run.", hint="Give it as out=.")
@@ -70,6 +73,8 @@ def prepared(
             refuse_other_scores(model, request.config)
         if settings.schedule is None and settings.phases()[0].what:
             apply(model, settings.phases()[0].what)
+        say = Console(reading["progress"]).say
+        settings = mirrors_settled(settings, model, train_set, processes, say)
         precision = Precision(settings.precision, processes.device)
         say_other_kind(train_set, model)
         model.labels, model.multilabel = labels, train_set.multilabel
@@ -96,7 +101,7 @@ def split(
     if val is False:
         return pictures, None
     if val is None:
-        return split_in_two(pictures, max(len(pictures) // 5, 1), seed)
+        return fifth_held_out(pictures, seed)
     held_out = open_data(val, **reading)
     refuse_unlike(pictures, held_out)
     return pictures, matched(held_out, pictures.classes, pictures.num_classes)

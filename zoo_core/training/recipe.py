@@ -3,29 +3,25 @@
 from __future__ import annotations
 
 import hashlib
-import math
 import platform
-from collections.abc import Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from zoo_core.data.pictures import Pictures
 from zoo_core.data.places import is_relative, start_of_paths
+from zoo_core.data.trained_on import content_of
+from zoo_core.model.held import Held
 from zoo_core.model.zoo_model import ZooModel
 from zoo_core.plugins.catalogue import catalogue
 from zoo_core.plugins.manager import BUILT_IN
-from zoo_core.runs.recipe import BEST, SCHEMA
+from zoo_core.runs.recipe import BEST, SCHEMA, VALIDATION
 from zoo_core.training.loaders import augmented
 from zoo_core.training.request import Request
-from zoo_core.training.same_recipe import VALIDATION
 from zoo_core.training.task import Task
 from zoo_core.types import ModelInfo
 from zoo_core.version import __version__
 from zoo_core.weights.hashes import read_sha256
-
-COMPARED = 10_000  # pictures that are read to know whether data is the same
 
 
 def recipe_of(request: Request, task: Task, folder: Path | None) -> dict[str, Any]:
@@ -70,7 +66,7 @@ def _start_of_paths(request: Request, folder: Path | None) -> str | None:
 def _train(request: Request, task: Task) -> dict[str, Any]:
     """How it trains."""
     settings, model = task.settings, task.model
-    augment = augmented(settings.augment, model, task.train_set)
+    augment = augmented(settings, model, task.train_set)
     table = settings.resolved(augment, task.precision) | {
         "regularizers": [
             item if isinstance(item, str) else type(item).__name__ for item in request.regularizers
@@ -92,11 +88,11 @@ def _sha256_of_run(model: ZooModel | str | Path) -> str | None:
 
 def _object(request: Request) -> str | None:
     """What was given as an object of Python, which no recipe can bring back."""
-    if isinstance(request.model, ZooModel):
-        return "the model"
     data, val = request.data, request.val
     if not isinstance(data, str | Path) or not isinstance(val, str | Path | bool | None):
-        return "the data"
+        return "the data"  # first: without it nothing says what was held out
+    if isinstance(request.model, ZooModel):
+        return "the model"
     return None if all(isinstance(item, str) for item in request.regularizers) else "a regularizer"
 
 
@@ -112,19 +108,8 @@ def _data(request: Request, task: Task) -> dict[str, Any]:
         "count": len(train_set),
         "val_count": len(val_set) if val_set else 0,
         "targets": hashlib.blake2b(targets.encode(), digest_size=8).hexdigest(),
-        "content": _content(sets),
+        "content": content_of(sets),
     }
-
-
-def _content(sets: Sequence[Pictures]) -> str | None:
-    """What identifies the pictures, where that needs no decoding: of many, those spread evenly."""
-    if not all(pictures.has_digests for pictures in sets):
-        return None
-    digest = hashlib.blake2b(digest_size=8)
-    for pictures in sets:
-        for index in range(0, len(pictures), math.ceil(len(pictures) / COMPARED)):
-            digest.update(pictures.digest(index))
-    return digest.hexdigest()
 
 
 def shown(data: Any) -> str:
@@ -141,23 +126,22 @@ def _versions() -> dict[str, str]:
     }
 
 
-def model_recipe(model: ZooModel, complete: bool) -> dict[str, Any]:
-    """What rebuilds the model.
-
-    `complete`: the run holds every tensor and needs no pretrained weights.
-    """
+def model_recipe(model: ZooModel, held: Held, folder: Path | None) -> dict[str, Any]:
+    """What rebuilds the model: also the weights that it stands on, where the run holds not all."""
     origin = model.origin
+    alone = held.local is not None or len(held.names) == len(model.state_dict())
     return {
         "reference": origin.reference,
         "plugin": _third_party(model.info),
         "config": dict(origin.config),
-        "weights": None if complete else origin.weights,
-        "sha256": None if complete else origin.sha256,
+        "weights": None if alone else origin.weights,
+        "sha256": None if alone else origin.sha256,
         "num_classes": origin.num_classes,
         "in_chans": origin.in_chans,
         "labels": list(model.labels) if model.labels else None,
         "multilabel": model.multilabel or None,
         "input": asdict(model.input),
+        **({"base": held.local.told(folder)} if held.local is not None and folder else {}),
     }
 
 

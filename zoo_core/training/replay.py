@@ -9,9 +9,9 @@ from zoo_core.data.specs import paths_from
 from zoo_core.errors import RecipeError, UnknownName
 from zoo_core.files import name_or_path
 from zoo_core.model.run import Run
-from zoo_core.runs.recipe import read_recipe
+from zoo_core.runs.recipe import VALIDATION, read_recipe
 from zoo_core.training.finetune import finetune
-from zoo_core.training.same_recipe import TABLES, VALIDATION
+from zoo_core.training.same_recipe import TABLES
 from zoo_core.weights.run_checkpoint import without_plugin
 
 

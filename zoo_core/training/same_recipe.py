@@ -20,9 +20,6 @@ TABLES = ("train", "start", "data")
 # What may differ between a run and its resumption: the result does not depend on it.
 FREE = {"cache", "workers", "folder"}
 
-# The words of a recipe for validation that is no data of its own.
-VALIDATION = {"a fifth": None, "none": False}
-
 
 def recorded(path: Path | None, processes: Processes) -> dict[str, Any] | None:
     """The recipe of the run that is in a folder already, as the main process reads it."""

@@ -13,9 +13,10 @@ from typing import Any
 
 import torch
 
-from zoo_core.data.loader import readers_watched
+from zoo_core.data.readers import readers_watched
 from zoo_core.data.samples import seeded
-from zoo_core.model.base import saved_names
+from zoo_core.data.trained_on import trained_on
+from zoo_core.model.held import Held, held_by_run
 from zoo_core.model.run import Run
 from zoo_core.model.zoo_model import pretrained_part
 from zoo_core.runs.folder import RunFolder
@@ -56,20 +57,19 @@ class Session:
         refuse_lonely(task)
         self.reference = pretrained_part(task.model)
         moved = _moved(task)
-        base = _identity_of_the_start(task, moved) if folder is not None else ""
-        tensors = saved_names(task.model, moved) if folder is not None else ()
+        held = held_by_run(task.model, moved, folder.path) if folder is not None else Held(())
+        base = _identity_of_the_start(task, moved, held) if folder is not None else ""
         start = Snapshot(task.model, moved)
         fitting = Fitting(task.settings.accumulate, console.say)
         self.state = TrainingState(start, base, fitting, best=start)
-        self.journal = Journal(
-            task, recipe, tensors, folder=folder, tracker=tracker, console=console
-        )
+        self.journal = Journal(task, recipe, held, folder=folder, tracker=tracker, console=console)
         self.phase: Phase | None = None
 
     def run(self, *, resume: bool) -> Run:
         """Train to the end, restore the best weights, write the folder."""
         with readers_watched(), contextlib.closing(self):
             saved = self.journal.last_save() if resume else None
+            self._note_the_pictures()
             try:
                 if saved is not None:
                     self._go_back_to(saved)
@@ -90,6 +90,13 @@ class Session:
         """Let go of what reads pictures."""
         if self.phase is not None:
             self.phase.close()
+
+    def _note_the_pictures(self) -> None:
+        """From now on the model has seen them, beside those of trainings before."""
+        model, pictures = self.task.model, self.task.train_set
+        now = self.task.processes.first(lambda: trained_on(pictures))
+        before = model._trained_on
+        model._trained_on = before | now if before and now else before or now
 
     def _go_back_to(self, saved: Mapping[str, Any]) -> None:
         self.state.go_back(saved, self.task, self.journal.path)
@@ -113,6 +120,7 @@ class Session:
         model, state, journal = self.task.model, self.state, self.journal
         model.origin = replace(model.origin, new_head=False, kept=(), trained=True)
         run = Run(model, self.recipe, state.history, state.best_row, journal.path)
+        run.held_out = self.task.val_set
         self.recipe["result"] = dict(state.best_row)
         self.recipe["cost"] = cost_of(self.task, state, journal.path)
         journal.write_recipe()
@@ -151,8 +159,9 @@ def _moved(task: Task) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _identity_of_the_start(task: Task, moved: tuple[str, ...]) -> str:
-    """Of the pretrained file, where one is known, and of what training cannot change."""
+def _identity_of_the_start(task: Task, moved: tuple[str, ...], held: Held) -> str:
+    """Of the file that the run stands on, if there is one, and of what training cannot change."""
     tensors = task.model.state_dict()
     rest = tensor_digest({n: t for n, t in tensors.items() if n not in moved})
-    return f"{task.model.origin.sha256 or ''} {rest}"
+    sha256 = held.local.sha256 if held.local is not None else task.model.origin.sha256
+    return f"{sha256 or ''} {rest}"

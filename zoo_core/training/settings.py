@@ -17,6 +17,9 @@ RATES = {"adamw": 1e-3, "sgd": 1e-2}
 # What a stage's learning rate is of that of the next one, where a schedule goes deeper.
 DECAY = 0.75
 
+# The augmentation that crops and does not mirror.
+CROP = "crop"
+
 _NO_EPOCHS = (
     'With head="ridge" (--head ridge) there may be none: the head is solved in closed form, and '
     "that is all."
@@ -74,6 +77,7 @@ class Settings:
     balance: str | None = None
     channels_last: bool | str = "auto"
     checkpointing: bool = False
+    mirrors: bool | str = "auto"
 
     def check(self) -> None:
         """Raise RecipeError or UnknownName for what makes no sense."""
@@ -101,10 +105,10 @@ class Settings:
         _one_of("lr_schedule", self.lr_schedule, SHAPES)
         if self.balance is not None:
             _one_of("balance", self.balance, ("weights", "sampler"))
-        for name in ("cache", "channels_last"):
+        for name in ("cache", "channels_last", "mirrors"):
             if getattr(self, name) not in ("auto", True, False):
                 raise RecipeError(f'{name} is "auto", True or False: {getattr(self, name)!r}.')
-        _check_augment(self.augment)
+        _check_augment(self.augment, self.mirrors)
         ways = [n for n in ("freeze_until", "train", "schedule") if getattr(self, n) is not None]
         if len(ways) > 1:
             raise RecipeError(f"{' and '.join(ways)} each say what trains: give one.")
@@ -116,11 +120,15 @@ class Settings:
             )
         self.phases()
 
-    def resolved(self, augment: bool | int, precision: Precision) -> dict[str, Any]:
+    def resolved(self, augment: bool | int | str, precision: Precision) -> dict[str, Any]:
         """For a recipe: all choices, those of "auto" as they came out where one can know it."""
         schedule = [[p.what, p.epochs] for p in self.phases()] if self.schedule else None
         table = asdict(self) | {"lr": self.rate, "schedule": schedule, "precision": precision.name}
-        return table if self.schedule else table | {"augment": augment}
+        if not self.schedule:
+            table["augment"] = augment
+        if self.mirrors == "auto" or table["augment"] == CROP:  # which says it already
+            table["mirrors"] = None
+        return table
 
     @property
     def rate(self) -> float:
@@ -170,12 +178,15 @@ def _parsed(text: str) -> list[tuple[str, Any]]:
     ]
 
 
-def _check_augment(augment: Any) -> None:
-    if augment in ("auto", True, False) and not _is_count(augment):
+def _check_augment(augment: Any, mirrors: Any) -> None:
+    if augment == CROP and mirrors is True:
+        raise RecipeError('augment="crop" leaves mirror images out, and mirrors=True wants them.')
+    if augment in ("auto", CROP, True, False) and not _is_count(augment):
         return
     if not _is_count(augment) or augment < 1:
         raise RecipeError(
-            f'augment is "auto", True, False, or a number of fixed views: {augment!r}.'
+            f'augment is "auto", True, "crop" (no mirror images), False, or a number of fixed '
+            f"views: {augment!r}."
         )
 
 

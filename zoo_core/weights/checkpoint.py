@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from zoo_core.types import Architecture, InputSpec, WeightsInfo
 from zoo_core.weights.labels import label_names
-from zoo_core.weights.sources import local_file, split_reference
-from zoo_core.weights.tensors import read_tensors
+from zoo_core.weights.sources import absolute, local_file, split_reference
+from zoo_core.weights.tensors import read_tensors, without_wrappers
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+
+    from zoo_core.data.trained_on import TrainedOn
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +29,8 @@ class Checkpoint:
     `reference`: what `pretrained` would be to get them again. `pinned`: the reference that means
     just these bytes. `classes`: None where only the tensors themselves tell. `in_chans`: None where
     `input` tells. `multilabel`: whether a picture may have several classes. `base`: what a delta
-    stands on.
+    stands on. `local`: what it is on this machine, as an absolute `file:PATH`; None where it comes
+    from elsewhere.
     """
 
     reference: str
@@ -41,6 +44,7 @@ class Checkpoint:
     license: str | None = None
     pinned: str | None = None
     base: Checkpoint | None = None
+    local: str | None = None
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -58,6 +62,11 @@ class Checkpoint:
         """What the weights are for others: `pretrained`, and the sha256 of its file."""
         return self.reference, self.sha256
 
+    @property
+    def trained_on(self) -> TrainedOn | None:
+        """The pictures that zoo trained it on, where that is known."""
+        return None
+
     def config(self, architecture: Architecture) -> Mapping[str, Any]:
         """The arguments of the architecture that the tensors were trained with."""
         return {}
@@ -70,7 +79,9 @@ class Checkpoint:
         Raises WeightsError where a file is broken, or the base is not the one that was named.
         """
         own = read_tensors(self.path, device)
-        return own if architecture.adapt is None else architecture.adapt(own, model)
+        if architecture.adapt is not None:
+            own = architecture.adapt(own, model)  # its authors may have saved a wrapped one
+        return without_wrappers(own, model.state_dict())
 
 
 def of_weights(weights: WeightsInfo) -> Checkpoint:
@@ -87,4 +98,5 @@ def of_weights(weights: WeightsInfo) -> Checkpoint:
         labels=names,
         license=weights.license,
         pinned=fetched.pinned,
+        local=absolute(weights.source) if own_file else None,
     )

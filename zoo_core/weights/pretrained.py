@@ -48,7 +48,12 @@ def chosen_checkpoint(
         return _by_reference(info, text)
     if is_path(pretrained) or "/" in text or text.endswith(_ENDINGS):  # a tag has no slash
         return _by_path(info, named, expanded(Path(text)).absolute())
-    return of_weights(catalogue().weights(info, text))
+    try:
+        return of_weights(catalogue().weights(info, text))
+    except UnknownName as error:
+        if not Path(text).is_dir():
+            raise
+        raise UnknownName(error.message, hint=f'For the folder here: "./{text}".') from error
 
 
 def _default(info: ModelInfo) -> WeightsInfo:

@@ -44,16 +44,19 @@ class Input(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     flip: bool = True
 
 
-class Base(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Base(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """What a model was fine-tuned from: `resnet50.a1_in1k`, or `hf://owner/repository@commit`.
 
     `sha256`: of the file. `digest`: of its tensors. `dropped`: those that the model has no more.
+    In a folder on this machine it may be `file:PATH`, another file or folder here; `beside`: the
+    way from the one to the other.
     """
 
     name: str
     sha256: Sha256
     digest: Sha256
     dropped: tuple[str, ...] = ()
+    beside: str = ""
 
 
 class Saved(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):

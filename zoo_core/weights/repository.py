@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zoo_core.errors import PluginError, UnknownName, WeightsError
@@ -13,9 +14,10 @@ from zoo_core.types import Architecture, ModelInfo, WeightsInfo
 from zoo_core.weights.checkpoint import Checkpoint, of_weights
 from zoo_core.weights.config_json import read_config
 from zoo_core.weights.hashes import remembered_digest, tensor_digest
+from zoo_core.weights.local import found
 from zoo_core.weights.lock import pin_of
 from zoo_core.weights.published import CONFIG, Base, Saved
-from zoo_core.weights.sources import names_file, obtain, split_reference
+from zoo_core.weights.sources import absolute, names_file, obtain, split_reference
 from zoo_core.weights.tensors import read_tensors
 from zoo_core.weights.timm_layout import config_of
 
@@ -43,6 +45,8 @@ class PublishedCheckpoint(Checkpoint):
         base = self.saved.base
         if base is None:
             return None, None
+        if base.name.startswith("file:"):
+            return self.base.stands_on if self.base is not None else (None, None)
         return base.name if "://" in base.name else base.name.partition(".")[2], base.sha256
 
     def config(self, architecture: Architecture) -> dict[str, Any]:
@@ -83,6 +87,7 @@ def of_repository(reference: str, depth: int = 0) -> PublishedCheckpoint:
         license=saved.license,
         saved=saved,
         base=base,
+        local=absolute(reference) if split_reference(reference)[0] == "file" else None,
     )
 
 
@@ -115,7 +120,9 @@ def published_files(saved: Saved) -> tuple[str, ...]:
 def _base(base: Base, reference: str, depth: int) -> Checkpoint:
     if depth >= DEEPEST:
         raise WeightsError(f"{reference} is a delta on a delta on …, more than {DEEPEST} deep.")
-    if "://" in base.name:
+    if split_reference(base.name)[0] == "file" and split_reference(reference)[0] == "file":
+        below = _here(base, reference, depth)
+    elif "://" in base.name:
         _check_place(base.name, reference)
         if names_file(base.name):
             below = of_weights(WeightsInfo(tag="", source=base.name, sha256=base.sha256))
@@ -130,6 +137,16 @@ def _base(base: Base, reference: str, depth: int) -> Checkpoint:
         expected = f"{base.name} with sha256 {base.sha256}"
         raise WeightsError(f"{reference} stands on {expected}; it now has {below.sha256}.")
     return below
+
+
+def _here(base: Base, reference: str, depth: int) -> Checkpoint:
+    """A base on this machine, of a folder on this machine: a file, or an exported folder."""
+    folder = Path(split_reference(absolute(reference))[1])
+    was = split_reference(base.name)[1]
+    path = found({"path": was, "beside": base.beside, "sha256": base.sha256}, folder)
+    if (path / CONFIG).is_file():
+        return of_repository(f"file:{path}", depth + 1)
+    return replace(of_weights(WeightsInfo(tag="", source=f"file:{path}")), sha256=base.sha256)
 
 
 def _check_place(base: str, reference: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,21 +14,29 @@ from zoo_core.runs.recipe import BEST, RECIPE, read_recipe
 from zoo_core.types import Architecture, InputSpec, ModelInfo
 from zoo_core.weights.channels import channels_in, with_channels
 from zoo_core.weights.checkpoint import Checkpoint
+from zoo_core.weights.local import found
 from zoo_core.weights.pretrained import chosen_checkpoint
+from zoo_core.weights.published import CONFIG
 from zoo_core.weights.tensors import read_tensors
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from zoo_core.data.trained_on import TrainedOn
+
 
 @dataclass(frozen=True, kw_only=True)
 class RunCheckpoint(Checkpoint):
-    """The best weights of a run: a delta on what it was tuned from, where others can have that."""
+    """The best weights of a run: a delta on what it was tuned from, where that is still to be had.
+
+    `below`: whether it is the base of another run, which may have other classes or channels.
+    """
 
     model: ModelInfo
     arguments: Mapping[str, Any]
     classes: int
     in_chans: int
+    below: bool = False
 
     @property
     def dtype(self) -> str | None:
@@ -36,7 +44,15 @@ class RunCheckpoint(Checkpoint):
 
     @property
     def stands_on(self) -> tuple[str | None, str | None]:
-        return self.base.stands_on if self.base else (None, None)
+        """A file on this machine, of which no sha256 is known, is nothing for others."""
+        weights, sha256 = self.base.stands_on if self.base else (None, None)
+        return (weights, sha256) if sha256 else (None, None)
+
+    @property
+    def trained_on(self) -> TrainedOn | None:
+        from zoo_core.data.trained_on import read_trained_on
+
+        return read_trained_on(self.path.parent)
 
     def config(self, architecture: Architecture) -> dict[str, Any]:
         below = self.base.config(architecture) if self.base else {}
@@ -57,7 +73,8 @@ class RunCheckpoint(Checkpoint):
 
     def _check(self, own: Mapping[str, Tensor], model: nn.Module) -> None:
         state = model.state_dict()
-        wrong = [n for n, t in own.items() if n not in state or state[n].shape != t.shape]
+        unlike = [n for n, t in own.items() if n not in state or state[n].shape != t.shape]
+        wrong = [] if self.below else unlike
         wrong += [name for name in state if self.base is None and name not in own]
         if wrong:
             raise WeightsError(f"{self.path} does not fit its recipe: {', '.join(wrong[:3])}.")
@@ -75,7 +92,7 @@ def of_run(folder: Path) -> RunCheckpoint:
         )
     try:
         model = catalogue().find(facts["reference"]).model
-        base = chosen_checkpoint(model, None, facts.get("weights", False))
+        base = _base(model, facts, folder)
         labels = facts.get("labels")
         checkpoint = RunCheckpoint(
             reference=f"file:{folder.absolute()}",
@@ -89,6 +106,7 @@ def of_run(folder: Path) -> RunCheckpoint:
             base=base,
             model=model,
             arguments=dict(facts.get("config", {})),
+            local=f"file:{folder.absolute()}",
         )
     except UnknownName as error:
         raise without_plugin(facts, folder, error) from error
@@ -96,6 +114,21 @@ def of_run(folder: Path) -> RunCheckpoint:
         raise RecipeError(f"{folder / RECIPE} lacks something in [model]: {error}.") from error
     _check_base(checkpoint, facts.get("sha256"), folder)
     return checkpoint
+
+
+def at_path(model: ModelInfo, path: Path) -> Checkpoint:
+    """The checkpoint of what is on this machine: a run, an exported folder, or a file."""
+    if (path / RECIPE).exists() and not (path / CONFIG).exists():
+        return replace(of_run(path), below=True)
+    checkpoint = chosen_checkpoint(model, None, path)
+    assert checkpoint is not None
+    return checkpoint
+
+
+def _base(model: ModelInfo, facts: Mapping[str, Any], folder: Path) -> Checkpoint | None:
+    if "base" in facts:
+        return at_path(model, found(facts["base"], folder))
+    return chosen_checkpoint(model, None, facts.get("weights", False))
 
 
 def without_plugin(facts: Mapping[str, Any], folder: Path, error: UnknownName) -> ZooError:

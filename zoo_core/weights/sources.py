@@ -36,6 +36,12 @@ def split_reference(reference: str) -> tuple[str, str]:
     return scheme, rest if scheme == "file" else rest.removeprefix("//")
 
 
+def absolute(reference: str) -> str:
+    """A `file:` reference that means the same from every folder."""
+    path = Path(split_reference(reference)[1].removeprefix("//"))
+    return f"file:{path.expanduser().absolute()}"
+
+
 def names_file(reference: str) -> bool:
     """Whether a reference means a file of weights; otherwise it means a published model."""
     suffix = PurePosixPath(reference.partition("@")[2].partition("/")[2] or reference).suffix

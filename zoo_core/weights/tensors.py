@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 ALIGNMENT = 64  # bytes; what torch gives its own tensors
+# what torch.compile, FSDP, activation checkpointing and DataParallel put between names
+WRAPPERS = ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module", "module")
 COUNTER = "num_batches_tracked"  # torch fills it in, for checkpoints from before it existed
 
 
@@ -50,6 +52,23 @@ def read_tensors(path: Path, device: str = "cpu") -> dict[str, Tensor]:
             f"{path} is not a whole safetensors file: {text}.",
             hint="It is damaged, cut short, or something else: fetch it again.",
         ) from error
+
+
+def without_wrappers(tensors: Mapping[str, Tensor], own: Collection[str]) -> dict[str, Tensor]:
+    """The tensors under the names that they have without what torch wraps a model in.
+
+    `own`: the names of the model. One that has a part of a wrapper's name keeps it, and so does all
+    where two names would become one.
+
+    >>> list(without_wrappers({"module.fc.weight": 1, "layer._orig_mod.bias": 2}, ["fc.weight"]))
+    ['fc.weight', 'layer.bias']
+    """
+    strange = {wrapper for wrapper in WRAPPERS if not any(wrapper in n.split(".") for n in own)}
+    plain = {
+        ".".join(part for part in name.split(".") if part not in strange) or name: tensor
+        for name, tensor in tensors.items()
+    }
+    return plain if len(plain) == len(tensors) else dict(tensors)
 
 
 def _is_linear(name: str, tensors: Mapping[str, Tensor]) -> bool:

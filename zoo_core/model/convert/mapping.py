@@ -16,9 +16,8 @@ from zoo_core.model.convert.matching import common_prefix, match_by_order
 from zoo_core.model.convert.misfit import check_complete
 from zoo_core.model.convert.names import Names, starts, under
 from zoo_core.model.convert.outline import Outline
+from zoo_core.weights.tensors import WRAPPERS
 
-# what torch.compile, FSDP, activation checkpointing and DataParallel put between names
-WRAPPERS = ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module", "module")
 AVERAGES = "n_averaged"  # how many torch's AveragedModel has averaged
 
 

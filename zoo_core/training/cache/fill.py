@@ -157,7 +157,7 @@ class Caching:
             "boundary": self.prefix.boundary,
             "prefix": self._prefix_digest,
             "input": asdict(self.model.input),
-            "views": [samples.views, samples.seed] if isinstance(samples, FixedViews) else 1,
+            "views": _views(samples),
             "data": samples.fingerprint,
             "count": len(samples),
             "rows": self.prefix.rows,
@@ -179,6 +179,12 @@ class Caching:
         state |= dict(self.model.named_buffers())  # also those that are not persistent
         still = [name for name in state if any(s.has(name) for s in self.prefix.stages)]
         return tensor_digest({name: state[name] for name in still})
+
+
+def _views(samples: Samples) -> Any:
+    if not isinstance(samples, FixedViews):
+        return 1
+    return [samples.views, samples.seed, samples.mirrors]
 
 
 def _changes(samples: Samples) -> bool:

@@ -58,7 +58,7 @@ def render(run: Run, findings: Findings) -> str:
         stages=stages(findings),
         cost=list(cost_lines(findings.cost, run.history)),
         recipe=tomli_w.dumps(without_none(run.recipe)),
-        commands=_commands(run, whole),
+        commands=_commands(run),
     )
 
 
@@ -112,12 +112,14 @@ def wilson(share: float, count: int, confidence: float = 0.95) -> tuple[float, f
     return max((middle - reach) / scale, 0.0), min((middle + reach) / scale, 1.0)
 
 
-def _commands(run: Run, whole: RunSummary) -> list[str]:
+def _commands(run: Run) -> list[str]:
     if run.path is None:
         return []
-    folder, data = shlex.quote(str(run.path)), shlex.quote(whole.data or "folder:PICTURES")
+    folder = shlex.quote(str(run.path))
+    known = run.held_out is not None and run.recipe["start"]["object"] != "the data"
+    data = "" if known else " --data folder:PICTURES"
     return [
         f"zoo predict {folder} PICTURE...",
-        f"zoo evaluate {folder} --data {data}",
+        f"zoo evaluate {folder}{data}",
         f"zoo push {folder} OWNER/NAME",
     ]
