@@ -34,6 +34,13 @@ def arrow(rng: np.random.Generator) -> Image.Image:
     return picture
 
 
+def plain_arrow(rng: np.random.Generator) -> Image.Image:
+    """To the left, at one of a few heights on a dark ground: nearly a copy of the others."""
+    picture, y = Image.new("RGB", (48, 48), (20, 20, 20)), int(rng.integers(18, 30))
+    ImageDraw.Draw(picture).polygon([(8, y), (30, y - 10), (30, y + 10)], fill=(230, 230, 230))
+    return picture
+
+
 def mirror_of(draw: Draw) -> Draw:
     return lambda rng: ImageOps.mirror(draw(rng))
 
@@ -87,6 +94,13 @@ NO_MIRRORS = {
     "lit from one side": (lit_from_the_left((1, 0.8, 0.6)), lit_from_the_left((0.6, 0.8, 1))),
     "blank": (blank(10), blank(200)),
 }
+
+
+@pytest.mark.parametrize("count", [10, 30, 60])
+def test_arrows_that_are_nearly_copies_of_each_other_are_seen(count):
+    """Their own class is so near that the mirrored one is far in comparison."""
+    drawn = pictures(plain_arrow, mirror_of(plain_arrow), count=count, classes=["gauche", "droite"])
+    assert mirrored_classes(drawn) == [Mirrors(0, 1)]
 
 
 @pytest.mark.parametrize("name", NO_MIRRORS)

@@ -190,7 +190,7 @@ ORIGINS = {
 def test_where_the_model_of_a_run_comes_from(name: str, runs: Runs) -> None:
     run = runs(name)
     origin = zoo.create(run.path).origin
-    rest = {"reference": "lenet5", "config": {}, "new_head": False, "trained": True}
+    rest = {"reference": "lenet5", "config": {}, "new_head": False, "trained": True, "kept": ()}
     assert vars(origin) == {**rest, **ORIGINS[name]}
     if name == "all":  # the model in memory still knows what it was tuned from
         origin = replace(origin, weights="mnist5k", sha256=SHA256)
@@ -416,6 +416,7 @@ def test_what_a_run_says_of_its_model(runs: Runs) -> None:
     assert runs("fc2").recipe["model"] | {"plugin": None} == {
         **told,
         "plugin": None,
+        "multilabel": None,
         "input": vars(runs("fc2").model.input),
     }
 
@@ -708,7 +709,7 @@ def test_a_run_on_a_run_with_other_classes(runs: Runs, tmp_path: Path) -> None:
     run = tuned(runs("fc2").path, tensors(4), tmp_path / "second", freeze_until="head")
     assert set(held_by(run)) == of("fc2", "head")
     again = zoo.create(run.path)
-    assert same(again, run.model) and again.labels is None
+    assert same(again, run.model) and again.labels == ("0", "1", "2", "3")  # those that stay
     assert (again.num_outputs, again.origin.num_classes) == (4, 4)
     assert torch.equal(again.fc2.weight, runs("fc2").model.fc2.weight)
 
@@ -749,6 +750,7 @@ def test_a_run_on_a_published_model_stands_on_its_commit(
     first = runs("classes").model
     done = zoo.push(first, "alice/three")
     data = tensors(3)
+    data.classes = list(first.labels)
     run = tuned("hf://alice/three", data, tmp_path / "run", freeze_until="fc2")
     pinned = f"hf://alice/three@{done.commit}"
     sha256 = done.sha256["delta.safetensors"]

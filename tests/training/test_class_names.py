@@ -25,7 +25,10 @@ def shades(names, each: int = 4) -> Pictures:
 
     grey = [Image.new("L", (28, 28), SHADES[name] + i) for name in names for i in range(each)]
     return Pictures(
-        "shades", grey.__getitem__, [i for i, _ in enumerate(names) for _ in range(each)], names
+        "shades",
+        grey.__getitem__,
+        [i for i, _ in enumerate(names) for _ in range(each)],
+        list(names),
     )
 
 

@@ -1,7 +1,7 @@
 """Classes that are each other's mirror image, such as arrows to the left and to the right.
 
 By name, where one says left and another right in its place. By sight, where the mirror images of
-each class lie as near to the other class as its own pictures do, and nearer than to their own:
+each class lie as near to the other class as its own pictures do, or far nearer than to their own:
 histograms of gradients (Dalal and Triggs, 2005) of small grey thumbnails, by nearest neighbours.
 All of the bounds are strict, since what is missed is only trained as pictures are by default.
 """
@@ -30,6 +30,7 @@ SIDE, CELLS, ANGLES = 32, 4, 8
 
 AGREED = 0.9  # the share of a class that has to be nearer to the other, mirrored; and is not, as is
 NEAR = 1.25  # how far mirrored pictures may be from the other class, as a multiple of its own gaps
+CLOSER = 0.4  # or, of pictures that are near copies, of the distance to their own class
 
 _HAND = re.compile(r"(?<![a-z])(left|right)(?![a-z])", re.IGNORECASE)
 
@@ -106,7 +107,8 @@ def _swapped(thumbnails: Tensor, labels: Tensor) -> list[tuple[int, int]]:
 
     turned = _share(across < across[own][:, None], labels, count)
     told_apart = _share(alike[own][:, None] < alike, labels, count)
-    fits = torch.stack([across[labels == c].median(0).values for c in range(count)]) <= NEAR * gaps
+    typical = torch.stack([across[labels == c].median(0).values for c in range(count)])
+    fits = (typical <= NEAR * gaps) | (typical <= CLOSER * typical.diagonal()[:, None])
     both = (turned >= AGREED) & (told_apart >= AGREED) & fits
     return [(a, b) for a, b in (both & both.T).nonzero().tolist() if a < b]
 

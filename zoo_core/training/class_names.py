@@ -115,7 +115,7 @@ def fit_trained_head(model: ZooModel, pictures: Pictures, name: str | Path) -> s
     """
     ours, theirs = model.labels or None, pictures.classes or None
     if theirs is None and ours is not None and are_numbers(ours):
-        theirs = tuple(map(str, range(max(len(ours), pictures.num_classes))))
+        theirs = tuple(map(str, range(pictures.num_classes)))
     if ours is None and model.num_outputs != pictures.num_classes:
         outputs = model.num_outputs
         model.reset_head(pictures.num_classes, labels=theirs)

@@ -73,7 +73,6 @@ def prepared(
             refuse_other_scores(model, request.config)
         if settings.schedule is None and settings.phases()[0].what:
             apply(model, settings.phases()[0].what)
-        say = Console(reading["progress"]).say
         settings = mirrors_settled(settings, model, train_set, processes, say)
         precision = Precision(settings.precision, processes.device)
         say_other_kind(train_set, model)

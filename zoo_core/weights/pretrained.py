@@ -51,7 +51,7 @@ def chosen_checkpoint(
     try:
         return of_weights(catalogue().weights(info, text))
     except UnknownName as error:
-        if not Path(text).is_dir():
+        if not text or not Path(text).is_dir():
             raise
         raise UnknownName(error.message, hint=f'For the folder here: "./{text}".') from error
 
