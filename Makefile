@@ -3,19 +3,23 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help demo test lint bench docs
+.PHONY: help demo test test-all lint bench docs
 
 help:
-	@echo "make demo    LeNet-5 from MNIST to scanned digits: what transfer learning buys, in two minutes"
-	@echo "make test    all tests"
-	@echo "make lint    ruff, mypy, import-linter"
-	@echo "make bench   zoo against its peers, into docs/benchmarks.md"
-	@echo "make docs    run every code block and example of the documentation"
+	@echo "make demo      LeNet-5 from MNIST to scanned digits: what transfer learning buys, in two minutes"
+	@echo "make test      the tests, but those that are slow and rare"
+	@echo "make test-all  these too: packages in new environments, compiled models"
+	@echo "make lint      ruff, mypy, import-linter"
+	@echo "make bench     zoo against its peers, into docs/benchmarks.md"
+	@echo "make docs      run every code block and example of the documentation"
 
 demo: .venv/.installed
 	$(BIN)/zoo demo
 
 test: .venv/.installed
+	$(BIN)/python -m pytest -n auto --dist worksteal -m "not slow"
+
+test-all: .venv/.installed
 	$(BIN)/python -m pytest -n auto --dist worksteal
 
 lint: .venv/.installed
