@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from zoo_core.errors import RecipeError
+from zoo_core.humanize import dotted, natural
 from zoo_core.runs.recipe import BEST, METRICS, RECIPE, read_history, read_recipe
 
 LARGER_IS_BETTER = {"val_accuracy"}
@@ -71,15 +71,10 @@ def is_run(folder: Path) -> bool:
 
 def _sub_folders(folder: Path) -> list[Path]:
     try:
-        return sorted((path for path in folder.iterdir() if path.is_dir()), key=natural)
+        folders = [path for path in folder.iterdir() if path.is_dir()]
     except PermissionError:
         return []
-
-
-def natural(path: Path) -> list[str | int]:
-    """A key that sorts `run-2` before `run-10`."""
-    parts = re.split(r"(\d+)", str(path))  # every second one is a number
-    return [int(part) if i % 2 else part for i, part in enumerate(parts)]
+    return sorted(folders, key=lambda path: natural(str(path)))
 
 
 def read_summary(folder: Path) -> RunSummary:
@@ -175,7 +170,7 @@ def in_order(runs: Iterable[RunSummary], key: str) -> list[RunSummary]:
     def place(run: RunSummary) -> tuple[bool, Any]:
         value = getattr(run, key)
         if key == "path":
-            return False, natural(value)
+            return False, natural(str(value))
         missing = value is None or not run.recipe
         return missing, 0 if missing else -value if key in LARGER_IS_BETTER else value
 
@@ -192,17 +187,9 @@ def differences(recipes: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
     """
     came_out = ("result.", "cost.")
     flat = [
-        {k: v for k, v in flattened(recipe) if not k.startswith(came_out)} for recipe in recipes
+        {k: v for k, v in dotted(recipe).items() if not k.startswith(came_out)}
+        for recipe in recipes
     ]
     keys = dict.fromkeys(key for one in flat for key in one)
     values = {key: [one.get(key) for one in flat] for key in keys}
     return {key: own for key, own in values.items() if any(value != own[0] for value in own)}
-
-
-def flattened(value: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
-    """Tables within tables as dotted keys with their values."""
-    for key, item in value.items():
-        if isinstance(item, Mapping):
-            yield from flattened(item, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", item

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo_core.errors import RecipeError, UnknownName, did_you_mean
-from zoo_core.runs.comparison import flattened
+from zoo_core.humanize import dotted
 
 
 class Tracker:
@@ -45,7 +45,7 @@ class Tracker:
 
             config = {  # plain values, as trackers want them
                 key: value if isinstance(value, int | float | str) else str(value)
-                for key, value in flattened(recipe)
+                for key, value in dotted(recipe).items()
             }
             accelerator = Accelerator(log_with=self.name, project_dir=str(self.folder))
             accelerator.init_trackers("zoo", config=config)
