@@ -1,12 +1,65 @@
-"""Files that are whole or not there, and folders that are given where a name may be."""
+"""Files that are whole or not there, that are files and nothing else, and names of folders."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
+
+_KINDS = {
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFDIR: "a folder",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFSOCK: "a socket",
+}
+
+
+class NoRegularFile(OSError):
+    """Raised where a file is expected and something else is there, which might never end."""
+
+
+def opened(path: Path | str) -> BinaryIO:
+    """Open a file to read its bytes: a regular file, and nothing that could wait or never end.
+
+    A name says nothing: `cat.png` may be a pipe that nobody writes to, or a link to a device.
+    So it is opened without waiting, and what was opened is looked at.
+
+    Raises NoRegularFile (an OSError, as are a file that is not there and one that may not be read).
+    """
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | getattr(os, "O_BINARY", 0))
+    try:
+        mode = os.fstat(handle).st_mode
+        if not stat.S_ISREG(mode):
+            raise NoRegularFile(f"is {_KINDS.get(stat.S_IFMT(mode), 'something else')}, no file")
+        return os.fdopen(handle, "rb")
+    except BaseException:
+        os.close(handle)
+        raise
+
+
+def content(path: Path | str, most: int | None = None) -> bytes:
+    """The bytes of a regular file: as many as its size says, so that it ends (/proc has size 0).
+
+    Raises NoRegularFile, also where it has more than `most` bytes; OSError where it cannot be read.
+    """
+    with opened(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        if most is not None and size > most:
+            raise NoRegularFile(f"has {size:,} bytes, more than the {most:,} of such a file")
+        return file.read(size)
+
+
+def text(path: Path | str, most: int | None = None, encoding: str = "utf-8") -> str:
+    """The text of a regular file, line ends as they are: see `content`.
+
+    Raises UnicodeDecodeError where it is none.
+    """
+    return content(path, most).decode(encoding)
 
 
 @contextlib.contextmanager

@@ -64,13 +64,38 @@ def printable(name: object) -> str:
     return str(name).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
-def readable_name(name: object) -> str:
-    """A printable name on one line, for a message.
+# C0 and C1 (line ends, escape sequences), the two Unicode line ends, and what turns the direction
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
-    >>> readable_name("two\\nlines.png")
-    'two\\\\nlines.png'
+
+def readable_name(name: object) -> str:
+    """A printable name on one line, for a message: control characters are shown, not obeyed.
+
+    >>> readable_name("two\\nlines.png"), readable_name("\\x1b]0;title\\x07")
+    ('two\\\\nlines.png', '\\\\x1b]0;title\\\\x07')
     """
-    return re.sub(r"[\x00-\x1f\x7f\x85\u2028\u2029]", _escaped, printable(name))
+    return _CONTROLS.sub(_escaped, printable(name))
+
+
+def without_credentials(text: object) -> str:
+    """Any text without the passwords and tokens that stand in its addresses.
+
+    Of a URL what comes before `@` goes, and what comes after `?`; all else stays.
+
+    >>> without_credentials("see https://me:secret@host/a.bin?token=x#part for more")
+    'see https://host/a.bin#part for more'
+    """
+    return _ADDRESS.sub(_plain_address, str(text))
+
+
+_ADDRESS = re.compile(r"\b([a-zA-Z][a-zA-Z0-9+.-]*://)([^\s\"'<>`]*)")
+
+
+def _plain_address(found: re.Match[str]) -> str:
+    scheme, rest = found.groups()
+    rest = re.sub(r"\?[^#]*", "", rest, count=1)
+    host, slash, path = rest.partition("/")
+    return scheme + host.rpartition("@")[2] + slash + path
 
 
 def _escaped(control: re.Match[str]) -> str:

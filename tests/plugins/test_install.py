@@ -48,7 +48,14 @@ def plugins(shell: Shell) -> dict[str, dict]:
 
 
 @pytest.mark.slow
-def test_four_commands_lead_to_a_tuned_model(shell: Shell) -> None:
+def test_from_nothing_to_a_published_model(shell: Shell) -> None:
+    """One story, and so one test: each part needs what the one before it installed."""
+    four_commands_lead_to_a_tuned_model(shell)
+    it_is_pushed_and_fetched_and_the_other_kinds_work(shell)
+    they_are_uninstalled(shell)
+
+
+def four_commands_lead_to_a_tuned_model(shell: Shell) -> None:
     """One is typed from memory, and each of the others is what zoo prints."""
     said = shell.type("zoo plugins new mynet")
     typed = ["zoo plugins new mynet", *said.partition("Next:\n")[2].split("\n")[:-1]]
@@ -87,8 +94,7 @@ def test_what_was_pushed_comes_back() -> None:
 """
 
 
-@pytest.mark.slow
-def test_it_is_pushed_and_fetched_and_the_other_kinds_work(shell: Shell) -> None:
+def it_is_pushed_and_fetched_and_the_other_kinds_work(shell: Shell) -> None:
     names = {"regularizer": "reg", "weights": "weigh", "command": "small"}
     for kind in names:
         shell.type(f"zoo plugins new {names[kind]} --kind {kind}")
@@ -107,7 +113,7 @@ def test_it_is_pushed_and_fetched_and_the_other_kinds_work(shell: Shell) -> None
     assert " passed" in said
 
 
-def test_they_are_uninstalled(shell: Shell) -> None:
+def they_are_uninstalled(shell: Shell) -> None:
     """By the name of the plugin, of the distribution, and without what all begin with."""
     said = shell.type("zoo plugins uninstall mynet zoo_reg zoo-weigh small --yes")
     assert "Successfully uninstalled zoo-mynet-0.1.0" in said
