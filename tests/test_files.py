@@ -27,23 +27,20 @@ def parent(path: Path) -> None:
     path.symlink_to("..")
 
 
-def listening(path: Path) -> None:
-    socket.socket(socket.AF_UNIX).bind(str(path))
-
-
 @pytest.mark.parametrize("kind", [pipe, device, folder, parent])
 def test_what_is_no_file_is_not_read(tmp_path: Path, kind) -> None:
     place = tmp_path / "cat.png"
     kind(place)
-    with pytest.raises(NoRegularFile, match="^is a (pipe|device|folder), no file$"):
+    with pytest.raises(NoRegularFile, match=r"^is a (pipe|device|folder), no file$"):
         content(place)
 
 
 def test_a_socket_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)  # the path of a socket must be short
-    listening(Path("cat.png"))
-    with pytest.raises(OSError):
-        content("cat.png")
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind("cat.png")
+        with pytest.raises(OSError):
+            content("cat.png")
 
 
 def test_a_file_is_read_as_far_as_its_size_says(tmp_path: Path) -> None:
