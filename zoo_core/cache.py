@@ -59,7 +59,7 @@ def locked(what: str) -> Iterator[None]:
     """
     from filelock import FileLock
 
-    name = hashlib.blake2b(what.encode(), digest_size=16).hexdigest()
+    name = hashlib.blake2b(what.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
     path = cache_folder() / "locks" / f"{name}.lock"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

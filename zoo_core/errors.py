@@ -31,7 +31,7 @@ class ZooError(Exception):
     def __init__(self, message: str, *, hint: str = "") -> None:
         self.message = _readable(message)
         super().__init__(self.message)
-        self.hint = _readable(hint)
+        self.hint = readable_name(one_line(hint))
 
     def __str__(self) -> str:
         return f"{self.message} {self.hint}".strip()
@@ -45,8 +45,8 @@ def _rebuild(error: type[ZooError], message: str, hint: str) -> ZooError:
 
 
 def _readable(text: str) -> str:
-    """On one line: a library's own error may have several."""
-    return readable_name(re.sub(r"[ \t\r]*\n\s*", " ", text.strip()))
+    """On one line. A library's own error may have several, indented; other line ends are shown."""
+    return readable_name(re.sub(r"[ \t\r]*\n[ \t]+", " ", text.strip()))
 
 
 class UnknownName(ZooError):
