@@ -20,15 +20,13 @@ FILES = [
 DOORS = {
     "zoo_core/terminal/lines.py": {"print", "logging.getLogger"},
     "zoo_core/terminal/streams.py": set(),
-    "zoo_core/cli/output.py": {"click.echo", "Console"},
+    "zoo_core/cli/output.py": {"click.echo", "Console", "console.print"},
     "zoo_core/cli/plugins/report.py": {"Console", "console.print"},
     "zoo_core/cli/plugins/uninstall.py": {"click.confirm"},
     "zoo_core/progress.py": {"Console", "Progress", "self._progress.console.print"},
     "zoo_core/testing.py": {"warnings.warn"},
     "zoo_core/conformance/probe.py": {"print"},  # one line of JSON, for the process that asks
 }
-DOORS["zoo_core/cli/output.py"] |= {"console.print"}
-
 # what the makers of zoo run by hand, over files of zoo itself
 BY_HAND = {
     "zoo_core/plugins/known.py",
@@ -37,22 +35,23 @@ BY_HAND = {
     "plugins/zoo_timm/generate.py",
 }
 
-PRINTING = {"print", "Console", "Progress", "pprint", "getLogger", "warn", "warn_explicit"}
+PRINTING = {"print", "pprint", "input", "getLogger", "warn", "warn_explicit"}
+OF_RICH = {"Console", "Progress"}
 OF_CLICK = {"echo", "secho", "confirm", "prompt", "echo_via_pager", "clear", "pause"}
 OF_TRACEBACK = {"print_exc", "print_exception", "print_stack", "print_tb", "print_last"}
 
 
 def printing(path: Path) -> Iterator[tuple[str, int]]:
     """The calls in a file by which something is printed, and their lines."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    text = path.read_text(encoding="utf-8")
+    names = PRINTING | OF_TRACEBACK | (OF_RICH if "from rich" in text else set())
+    for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Call):
             called = ast.unparse(node.func)
             *owner, name = called.split(".")
-            if name in PRINTING | OF_TRACEBACK or (name in OF_CLICK and owner == ["click"]):
+            if name in names or (name in OF_CLICK and owner == ["click"]):
                 yield called, node.lineno
             if name in ("write", "writelines") and owner[:1] == ["sys"]:
-                yield called, node.lineno
-            if name == "error" and owner == ["warnings"]:
                 yield called, node.lineno
 
 
