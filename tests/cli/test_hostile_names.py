@@ -119,6 +119,20 @@ def test_errors(words: list[str], terminal: bool) -> None:
         assert "Traceback" in typed("--debug", "show", HOSTILE, terminal=terminal).stderr
 
 
+def test_a_path_that_is_no_text(tmp_path: Path) -> None:
+    """Its bytes are shown, also in the recipe; nothing is lost after the work."""
+    for name in ("a", "b"):
+        (tmp_path / "p\udc80" / name).mkdir(parents=True)
+        for shade in range(5):
+            picture = Image.new("L", (28, 28), 50 * shade + 9 * (name == "b"))
+            picture.save(tmp_path / "p\udc80" / name / f"{shade}.png")
+    words = ["--data", f"folder:{tmp_path}/p\udc80", "--out", tmp_path / "run", "--epochs", "1"]
+    done = typed("finetune", "lenet5", "--freeze-until", "head", *words)
+    assert done.returncode == 0, done.stderr
+    assert rf"folder:{tmp_path}/p\x80" in typed("runs", tmp_path).stdout
+    assert typed("predict", tmp_path / "run", tmp_path / "p\udc80").returncode == 0
+
+
 def test_a_real_terminal(place: Path) -> None:
     """Colours are all that it is told."""
     ours, theirs = pty.openpty()

@@ -6,6 +6,7 @@ import contextlib
 import io
 import logging
 import sys
+import warnings
 
 import click
 import pytest
@@ -83,6 +84,15 @@ def test_all_ways_by_which_others_print(kind: type[io.StringIO]) -> None:
     for text in (out.getvalue(), err.getvalue()):
         assert "title" in text and "\x07" not in text and "\x9b" not in text and "\x1b]" not in text
     assert sys.stdout is not out
+
+
+def test_warnings_draw_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    err, written = Terminal(), warnings.formatwarning
+    monkeypatch.setattr("sys.stderr", err)
+    with shown_streams():
+        said = warnings.formatwarning("\x1b[31mred", UserWarning, "\x1b[1mfile.py", 3, "")
+    assert said == "\\x1b[1mfile.py:3: UserWarning: \\x1b[31mred\n"
+    assert warnings.formatwarning is written
 
 
 def test_what_a_plugin_prints_goes_to_stderr_as_plain_text(

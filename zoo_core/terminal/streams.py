@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import re
 import sys
+import warnings
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -51,7 +52,17 @@ def shown_streams() -> Iterator[None]:
         ):
             if stream is not None and not stream.closed:
                 stack.enter_context(redirect(Shown(stream, draws=stream.isatty())))
+        stack.enter_context(_plain_warnings())
         yield
+
+
+@contextlib.contextmanager
+def _plain_warnings() -> Iterator[None]:
+    """A warning draws nothing: libraries name files in theirs."""
+    written = warnings.formatwarning
+    warnings.formatwarning = lambda *args, **given: readable_text(written(*args, **given))
+    yield
+    warnings.formatwarning = written
 
 
 @contextlib.contextmanager
