@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from support.hostile import HOSTILE, OBEYED, SHOWN, Terminal
 
 from zoo_core.progress import Bar, field_text, fitting
 
@@ -136,3 +137,16 @@ def test_fields_of_all_kinds() -> None:
     assert field_text("loss", torch.tensor(0.25)) == "loss 0.250"
     assert field_text("loss", float("nan")) == "loss nan"
     assert field_text("val_accuracy", lambda: 0.5) == "val accuracy 50.0%"
+
+
+def test_names_in_a_bar_and_its_lines_are_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    err = Terminal()
+    monkeypatch.setattr("sys.stderr", err)
+    with Bar(HOSTILE, total=2, unit="bytes") as bar:
+        bar.line(HOSTILE)
+        bar.title = f"2{HOSTILE}"
+        bar.step(HOSTILE, **{HOSTILE: 0.5})
+    said = re.sub(r"\x1b\[([0-9;]*[mAK]|\?25[hl])|\r", "", err.getvalue())
+    assert not OBEYED.search(said), ascii(said)
+    said = said.replace("\n", "")  # where a line has no room it folds; a title is cut
+    assert f"{SHOWN}[link=http:e]l[/link]:smile:" in said and f"2{SHOWN[:60]}" in said

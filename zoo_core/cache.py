@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import logging
 import os
 from collections.abc import Iterator
 from contextvars import ContextVar
@@ -15,10 +14,11 @@ import msgspec
 
 from zoo_core.errors import WeightsError
 from zoo_core.files import written
+from zoo_core.terminal.lines import logger
 
 Fact = TypeVar("Fact")
 
-log = logging.getLogger(__name__)
+log = logger(__name__)
 
 OFFLINE = ("ZOO_OFFLINE", "HF_HUB_OFFLINE")
 
@@ -59,7 +59,7 @@ def locked(what: str) -> Iterator[None]:
     """
     from filelock import FileLock
 
-    name = hashlib.blake2b(what.encode(), digest_size=16).hexdigest()
+    name = hashlib.blake2b(what.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
     path = cache_folder() / "locks" / f"{name}.lock"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -14,22 +14,24 @@
     └── PublishError       a push that must not or cannot happen
 
 A message says what, where, the closest right thing, and what to do next. `hint` is that last part;
-the command line prints it on a line of its own.
+the command line prints it on a line of its own. Names in both are other people's: a message is one
+line, and control characters are shown.
 """
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping
 
-from zoo_core.humanize import one_line
+from zoo_core.humanize import one_line, readable_name
 
 
 class ZooError(Exception):
     """Base of all errors that zoo raises on purpose."""
 
     def __init__(self, message: str, *, hint: str = "") -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
+        self.message = _readable(message)
+        super().__init__(self.message)
+        self.hint = readable_name(one_line(hint))
 
     def __str__(self) -> str:
         return f"{self.message} {self.hint}".strip()
@@ -40,6 +42,11 @@ class ZooError(Exception):
 
 def _rebuild(error: type[ZooError], message: str, hint: str) -> ZooError:
     return error(message, hint=hint)
+
+
+def _readable(text: str) -> str:
+    """On one line. A library's own error may have several, indented; other line ends are shown."""
+    return readable_name(re.sub(r"[ \t\r]*\n[ \t]+", " ", text.strip()))
 
 
 class UnknownName(ZooError):

@@ -47,12 +47,16 @@ def one_line(text: object) -> str:
 
 
 def some(names: Sequence[str], most: int = 5) -> str:
-    """The first of some names, and whether there are more.
+    """The first of some names, readable, and whether there are more.
 
     >>> some(["cat", "dog"]), some("abcdef", most=2)
     ('cat, dog', 'a, b, …')
     """
-    return ", ".join(names[:most]) + (", …" if len(names) > most else "")
+    return ", ".join(map(readable_name, names[:most])) + (", …" if len(names) > most else "")
+
+
+# Half characters that stand for no byte: JSON may hold them, and no encoding takes them.
+_HALVES = re.compile("[\ud800-\udc7f\udd00-\udfff]")
 
 
 def printable(name: object) -> str:
@@ -61,11 +65,16 @@ def printable(name: object) -> str:
     >>> printable(b"caf\\xe9.png".decode("utf-8", "surrogateescape"))
     'caf\\\\xe9.png'
     """
-    return str(name).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    text = _HALVES.sub(_escaped, str(name))
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
-# C0 and C1 (line ends, escape sequences), the two Unicode line ends, and what turns the direction
-_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+# C0 and C1 (line ends, escape sequences), the two Unicode line ends, what turns the direction, and
+# marks of the text's own structure, which nothing shows
+_HIDDEN = "\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u206f\ufeff\ufff9-\ufffb\U000e0001"
+_CONTROLS = re.compile(f"[\x00-\x1f{_HIDDEN}]")
+_CONTROLS_IN_LINES = re.compile(f"[\x00-\x08\x0b-\x1f{_HIDDEN}]")
+_NOT_IN_JSON = re.compile(f"[\ud800-\udfff{_HIDDEN}]")
 
 
 def readable_name(name: object) -> str:
@@ -74,7 +83,31 @@ def readable_name(name: object) -> str:
     >>> readable_name("two\\nlines.png"), readable_name("\\x1b]0;title\\x07")
     ('two\\\\nlines.png', '\\\\x1b]0;title\\\\x07')
     """
-    return _CONTROLS.sub(_escaped, printable(name))
+    text = str(name)
+    return text if text.isprintable() else _CONTROLS.sub(_escaped, printable(text))
+
+
+def readable_text(text: object) -> str:
+    """The same for text of several lines: line breaks and tabs stay.
+
+    >>> readable_text("one\\n\\x1b[2Jtwo")
+    'one\\n\\\\x1b[2Jtwo'
+    """
+    return _CONTROLS_IN_LINES.sub(_escaped, printable(text))
+
+
+def readable_json(value: Any, *, ascii_only: bool = False, default: Any = None) -> str:
+    r"""JSON that can be printed: what is no plain text is escaped as JSON has it, so all is true.
+
+    >>> print(readable_json(["caf\xe9 \x9b2J \u202egpj"], ascii_only=False))
+    [
+      "café \u009b2J \u202egpj"
+    ]
+    """
+    import json
+
+    text = json.dumps(value, indent=2, ensure_ascii=ascii_only, default=default)
+    return _NOT_IN_JSON.sub(lambda found: json.dumps(found[0])[1:-1], text)
 
 
 def without_credentials(text: object) -> str:
@@ -99,7 +132,7 @@ def _plain_address(found: re.Match[str]) -> str:
 
 
 def _escaped(control: re.Match[str]) -> str:
-    return control[0].encode("unicode_escape").decode()
+    return control[0].encode("unicode_escape", "surrogatepass").decode()
 
 
 def natural(name: str) -> tuple[list[tuple[int, str]], str]:

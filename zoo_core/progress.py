@@ -11,7 +11,8 @@ from time import perf_counter
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
-from zoo_core.humanize import byte_size
+from zoo_core.humanize import byte_size, readable_name
+from zoo_core.terminal.lines import say
 
 if TYPE_CHECKING:
     from rich.progress import ProgressColumn
@@ -53,7 +54,9 @@ class Bar:
                 *_columns(self.unit), console=Console(stderr=True), auto_refresh=False
             )
             self._progress.start()
-            self._task = self._progress.add_task(self.title, total=self.total, details="")
+            self._task = self._progress.add_task(
+                readable_name(self.title), total=self.total, details=""
+            )
             self._draw()
         return self
 
@@ -93,22 +96,25 @@ class Bar:
     def line(self, text: str) -> None:
         """A line that stays: above the bar on a terminal, as it is elsewhere."""
         if self.live:
-            self._progress.console.print(text, highlight=False, markup=False)
+            from rich.text import Text
+
+            self._progress.console.print(Text(readable_name(text)))
         elif self.shown:
-            print(text, file=sys.stderr, flush=True)
+            say(text)
 
     def _draw(self) -> None:
+        title = readable_name(self.title)
         self._progress.update(
             self._task,
-            description=self.title,
+            description=title,
             completed=self._done,
             total=self.total,
-            details=self._details(),
+            details=self._details(len(title)),
         )
         self._progress.refresh()
         self._due = perf_counter() + INTERVAL
 
-    def _details(self) -> str:
+    def _details(self, taken: int) -> str:
         """As many of the numbers as the line has room for, the first ones first."""
         fields = dict(self._fields)
         memory = fields.pop("memory", None)
@@ -119,7 +125,8 @@ class Bar:
         parts = [field_text(name, value) for name, value in fields.items()]
         if self._note:
             parts.append(self._note)
-        before = len(self.title) + BAR_WIDTH + COUNTED.get(self.unit, 1 + 2 * len(str(self.total)))
+        parts = [readable_name(part) for part in parts]
+        before = taken + BAR_WIDTH + COUNTED.get(self.unit, 1 + 2 * len(str(self.total)))
         return fitting(parts, self._progress.console.width - before - len("    00:00"))
 
 

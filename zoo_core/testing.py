@@ -29,6 +29,7 @@ from zoo_core.conformance.plugin import examinations, specimen_cases
 from zoo_core.conformance.regularizers import check_regularizer as check_regularizer
 from zoo_core.conformance.specimen import Specimen
 from zoo_core.errors import ZooError
+from zoo_core.humanize import readable_text
 from zoo_core.model.arguments import checked_config
 from zoo_core.plugins.catalogue import catalogue
 from zoo_core.plugins.entry_points import installed_entries
@@ -87,7 +88,7 @@ def as_outcome(result: Result) -> None:
     """A result as pytest knows them: passed, failed, skipped, or passed with a warning."""
     import pytest
 
-    message = f"{result.subject}, {result.check}: {result.found}"
+    message = readable_text(f"{result.subject}, {result.check}: {result.found}")
     if result.status == "fail":
         pytest.fail(message, pytrace=False)
     if result.status == "skip":

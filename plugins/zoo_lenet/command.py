@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from zoo_core.cli.output import print_json, print_table
+from zoo_core.cli.output import echo, print_json, print_table
 
 
 @click.command("demo")
@@ -27,10 +27,10 @@ def demo(out: Path | None, as_json: bool) -> None:
         print_json(outcome.rows)
         return
     print_table(*_table(outcome.rows))
-    click.echo("\nRight of 797 test pictures in %, mean ± standard deviation of 3 seeds.")
-    click.echo(f"{outcome.sentence}\n")
-    click.echo(f"Picture: {outcome.folder / 'accuracy.png'}")
-    click.echo(f"A run:   {outcome.folder / 'run'}")
+    echo("\nRight of 797 test pictures in %, mean ± standard deviation of 3 seeds.")
+    echo(f"{outcome.sentence}\n")
+    echo(f"Picture: {outcome.folder / 'accuracy.png'}")
+    echo(f"A run:   {outcome.folder / 'run'}")
 
 
 def _table(rows: list[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:

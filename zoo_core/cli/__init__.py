@@ -12,9 +12,11 @@ from importlib import import_module
 
 import click
 
+from zoo_core.cli.output import echo_lines, known, note
 from zoo_core.cli.streams import make_writable
 from zoo_core.errors import PluginError, ZooError
-from zoo_core.humanize import one_line
+from zoo_core.humanize import one_line, readable_name
+from zoo_core.terminal.streams import shown_streams
 from zoo_core.version import __version__
 
 # name -> the module that holds it as `command`, and its line of help, so that help imports none
@@ -82,6 +84,7 @@ class Zoo(click.Group):
         rows = [(name, line) for name, (_, line) in COMMANDS.items()]
         added = sorted(self.commands.items())
         rows += [(name, command.get_short_help_str(200)) for name, command in added]
+        rows = [(readable_name(name), readable_name(line)) for name, line in rows]
         with formatter.section("Commands"):
             formatter.write_dl(rows)
 
@@ -95,14 +98,13 @@ class Zoo(click.Group):
         lines = {name: line for name, (_, line) in COMMANDS.items()}
         added = sorted(self.commands.items())
         lines |= {name: command.get_short_help_str() for name, command in added}
-        fitting = [name for name in lines if name.startswith(incomplete)]
-        names = [CompletionItem(name, help=lines[name]) for name in fitting]
+        fitting = [name for name in lines if name.startswith(incomplete) and name.isprintable()]
+        names = [CompletionItem(name, help=readable_name(lines[name])) for name in fitting]
         return names + click.Command.shell_complete(self, ctx, incomplete)
 
     def _ask_plugins(self) -> None:
         if not self._asked_plugins:
             self._asked_plugins = True
-            from zoo_core.cli.output import known
             from zoo_core.plugins.contributions import add_commands
 
             for _ in add_commands(known().plugins, self):
@@ -139,6 +141,7 @@ def zoo() -> None:
     """Vision models for transfer learning: keep early layers, retrain the rest on your pictures."""
 
 
+@shown_streams()
 def main(args: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code; an error is one line and a hint on stderr."""
     make_writable()
@@ -156,11 +159,9 @@ def main(args: Sequence[str] | None = None) -> int:
     except click.NoSuchOption as error:
         from zoo_core.cli.guesses import explained
 
-        explained(error).show()
-        return error.exit_code
+        return _misused(explained(error))
     except click.ClickException as error:
-        error.show()
-        return error.exit_code
+        return _misused(error)
     except Exception as error:
         return _failed(error, debug)
     return code if isinstance(code, int) else 0
@@ -172,15 +173,21 @@ def _closed_pipe() -> int:
     return 0
 
 
+def _misused(error: click.ClickException) -> int:
+    error.message = readable_name(error.message)  # type: ignore[misc]  # names that were typed
+    error.show()
+    return error.exit_code
+
+
 def _failed(error: Exception, debug: bool) -> int:
     if debug:
         import traceback
 
-        traceback.print_exception(error)
+        echo_lines("".join(traceback.format_exception(error)), err=True)
     message, hint = _explained(error, debug)
-    click.echo(f"Error: {message}", err=True)
+    note(f"Error: {message}")
     if hint:
-        click.echo(hint, err=True)
+        note(hint)
     return 1
 
 

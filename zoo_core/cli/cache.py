@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from zoo_core.cli.arguments import json_option
-from zoo_core.cli.output import print_json, print_table
+from zoo_core.cli.output import echo, print_json, print_table
 
 HEAD = ("model", "enters", "pictures", "views", "size", "last used", "data")
 
@@ -30,7 +30,7 @@ def command(clear: bool, as_json: bool) -> None:
         if as_json:
             print_json({"freed": freed})
         else:
-            click.echo(f"Freed {byte_size(freed)}.")
+            echo(f"Freed {byte_size(freed)}.")
         return
     kept = disk.entries()
     if as_json:
@@ -54,7 +54,7 @@ def command(clear: bool, as_json: bool) -> None:
         print_table(HEAD, rows, right=("pictures", "views", "size"))
     total = sum(entry.bytes for entry in kept)
     folder = disk.place()
-    click.echo(f"{byte_size(total)} of {byte_size(disk.limit())} in {folder}")
+    echo(f"{byte_size(total)} of {byte_size(disk.limit())} in {folder}")
 
 
 def _views(facts: Mapping[str, Any]) -> str:

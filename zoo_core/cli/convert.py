@@ -8,7 +8,7 @@ import click
 
 from zoo_core.cli.arguments import json_option
 from zoo_core.cli.names import MODEL
-from zoo_core.cli.output import note, print_json
+from zoo_core.cli.output import echo_lines, note, print_json
 
 
 class Pair(click.ParamType):
@@ -57,4 +57,4 @@ def command(file: str, model: str, as_json: bool, **options: Any) -> None:
         return
     for line in done.lines():
         note(line)
-    click.echo(done.manifest, nl=False)
+    echo_lines(done.manifest)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from zoo_core.cli.output import known, print_json
+from zoo_core.cli.output import echo, known, print_json
 
 
 @click.command("doctor")
@@ -21,7 +21,7 @@ def command(ctx: click.Context, as_json: bool) -> None:
     else:
         wide = max(len(check.name) for check in checks)
         for check in checks:
-            click.echo(f"{'ok   ' if check.ok else 'WRONG'}  {check.name:<{wide}}  {check.found}")
+            echo(f"{'ok   ' if check.ok else 'WRONG'}  {check.name:<{wide}}  {check.found}")
             if check.mend:
-                click.echo(f"{'':<{wide + 9}}{check.mend}")
+                echo(f"{'':<{wide + 9}}{check.mend}")
     ctx.exit(0 if all(check.ok for check in checks) else 1)

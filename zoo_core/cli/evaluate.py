@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from zoo_core.cli.arguments import json_option, model_argument
-from zoo_core.cli.output import note, print_json, print_table
+from zoo_core.cli.output import echo, note, print_json, print_table
 from zoo_core.cli.saving import OutFile, csv_text, save
 from zoo_core.files import name_or_path
 
@@ -57,7 +57,7 @@ def command(
         print_json(figures)
         return
     print_table((*FIGURES, "class"), map(_row, figures["table"].items()), right=FIGURES)
-    click.echo(_summary(figures))
+    echo(_summary(figures))
 
 
 def _row(item: tuple[str, ClassMetrics]) -> tuple[str, ...]:

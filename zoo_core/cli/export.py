@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from zoo_core.cli.arguments import json_option, model_argument
-from zoo_core.cli.output import print_json
+from zoo_core.cli.output import echo, print_json
 from zoo_core.files import name_or_path
 
 
@@ -51,11 +51,11 @@ def command(
     if as_json:
         print_json(done)
         return
-    click.echo(f"Written to {done.path}: {done.size:,} bytes.")
+    echo(f"Written to {done.path}: {done.size:,} bytes.")
     if done.difference is None:
-        click.echo("It was not compared with the model.")
+        echo("It was not compared with the model.")
         return
-    click.echo(
+    echo(
         f"On {done.pictures} pictures its scores are the model's, to {done.difference:.0e}"
         " of the largest."
     )

@@ -8,7 +8,7 @@ import click
 
 from zoo_core.cli.arguments import json_option
 from zoo_core.cli.names import MODEL
-from zoo_core.cli.output import print_json, print_table
+from zoo_core.cli.output import echo, print_json, print_table
 
 
 @click.command("fetch")
@@ -29,7 +29,8 @@ def command(names: tuple[str, ...], to: Path | None, as_json: bool) -> None:
     rows = [(file.name, megabytes(file.path), file.sha256[:12], str(file.path)) for file in files]
     print_table(("name", "MB", "sha256", "file"), dict.fromkeys(rows), right=("MB",))
     if to is not None:
-        click.echo(f"\nOn the other machine: ZOO_CACHE={to} zoo …, or pretrained={str(to)!r}.")
+        echo()
+        echo(f"On the other machine: ZOO_CACHE={to} zoo …, or pretrained={str(to)!r}.")
 
 
 def megabytes(path: Path) -> str:

@@ -8,7 +8,7 @@ import click
 
 from zoo_core.cli.arguments import as_config, json_option
 from zoo_core.cli.names import MODEL
-from zoo_core.cli.output import print_json
+from zoo_core.cli.output import echo, print_json
 from zoo_core.files import name_or_path
 
 if TYPE_CHECKING:
@@ -154,9 +154,9 @@ def command(
     if run.accuracy is not None:
         epoch = run.best["epoch"]
         when = f"after epoch {epoch}" if epoch else "with the solved head"
-        click.echo(f"{run.accuracy:.1%} on validation {when}. ", nl=False)
-    click.echo(f"The run is in {run.path}.")
-    click.echo(f"Look at {run.path}/report.html. Next: zoo predict {run.path} PICTURE...")
+        echo(f"{run.accuracy:.1%} on validation {when}. ", nl=False)
+    echo(f"The run is in {run.path}.")
+    echo(f"Look at {run.path}/report.html. Next: zoo predict {run.path} PICTURE...")
 
 
 def _trained(

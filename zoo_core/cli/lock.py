@@ -8,7 +8,7 @@ import click
 
 from zoo_core.cli.arguments import json_option
 from zoo_core.cli.names import MODEL
-from zoo_core.cli.output import print_json, print_table
+from zoo_core.cli.output import echo, print_json, print_table
 
 
 @click.command("lock")
@@ -30,4 +30,5 @@ def command(names: tuple[str, ...], file: Path, as_json: bool) -> None:
         return
     rows = [(pin.sha256[:12], pin.pinned) for pin in pins.values()]
     print_table(("sha256", "pinned"), rows)
-    click.echo(f"\nWritten to {file}.")
+    echo()
+    echo(f"Written to {file}.")

@@ -6,6 +6,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from zoo_core.cli.output import known
+from zoo_core.humanize import readable_name
 
 
 class ModelName(click.ParamType):
@@ -24,7 +25,7 @@ class ModelName(click.ParamType):
             references = [f"{base}.{tag}" for tag in names[base].weights]
             return [CompletionItem(text) for text in references if text.startswith(incomplete)]
         fitting = [name for name in names if name.startswith(incomplete)]
-        return [CompletionItem(name, help=names[name].summary) for name in fitting]
+        return [CompletionItem(name, help=readable_name(names[name].summary)) for name in fitting]
 
 
 MODEL = ModelName()

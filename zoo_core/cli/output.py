@@ -1,5 +1,6 @@
-"""What commands share: tables and JSON.
+"""What commands share: lines, tables and JSON, the only ways by which one prints.
 
+Whatever stands in them is somebody's data: control characters are shown, and a line stays one.
 Plain aligned lines where stdout is no terminal; nothing is ever cut off.
 """
 
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from zoo_core.cli.streams import takes_any_text
+from zoo_core.humanize import readable_json, readable_name, readable_text
 
 if TYPE_CHECKING:
     from zoo_core.plugins.catalogue import Catalogue
@@ -26,33 +28,42 @@ def known() -> Catalogue:
     return catalogue()
 
 
+def echo(text: object = "", *, nl: bool = True, err: bool = False) -> None:
+    """One line, on stdout."""
+    click.echo(readable_name(text), nl=nl, err=err)
+
+
+def echo_lines(text: str, *, err: bool = False) -> None:
+    """Text that has lines of its own, such as a card, a manifest or a traceback."""
+    click.echo(readable_text(text.rstrip("\n")), err=err)
+
+
 def print_json(value: Any) -> None:
     """JSON and nothing else, on stdout. Records and mappings become objects."""
-    import json
-
-    ascii_only = not takes_any_text()
-    click.echo(json.dumps(value, indent=2, ensure_ascii=ascii_only, default=_plain))
+    click.echo(readable_json(value, ascii_only=not takes_any_text(), default=_plain))
 
 
 def print_table(
     header: Sequence[str], rows: Iterable[Sequence[str]], *, right: Iterable[str] = ()
 ) -> None:
     """A table of text; the columns named in `right` are aligned to the right."""
-    listed = [[str(cell) for cell in row] for row in rows]
+    listed = [[readable_name(cell) for cell in row] for row in rows]
+    header, right = [*map(readable_name, header)], [*map(readable_name, right)]
     at_right = set(right)
     if sys.stdout.isatty():
         _print_rich(header, listed, at_right)
     else:
         for line in aligned([list(header), *listed], [name in at_right for name in header]):
-            click.echo(line)
+            echo(line)
 
 
 def aligned(rows: Sequence[Sequence[str]], right: Sequence[bool]) -> list[str]:
-    """Rows as lines with columns two spaces apart.
+    """Rows as lines with columns two spaces apart, a line each.
 
     >>> aligned([["name", "params"], ["lenet5", "61,706"]], [False, True])
     ['name    params', 'lenet5  61,706']
     """
+    rows = [[readable_name(cell) for cell in row] for row in rows]
     wide = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
     return [
         "  ".join(
@@ -86,7 +97,7 @@ def size(shape: Sequence[int]) -> str:
 
 def note(text: str) -> None:
     """A remark on stderr, where it is in nobody's way."""
-    click.echo(text, err=True)
+    echo(text, err=True)
 
 
 def note_broken() -> None:
@@ -108,7 +119,7 @@ def _print_rich(header: Sequence[str], rows: list[list[str]], right: set[str]) -
     last = len(header) - 1
     for number, name in enumerate(header):
         table.add_column(
-            name,
+            Text(name),
             style="" if number else "cyan",
             justify="right" if name in right else "left",
             no_wrap=number < last,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from zoo_core.cli.arguments import json_option, model_argument
-from zoo_core.cli.output import note, print_table
+from zoo_core.cli.output import echo_lines, note, print_table
 from zoo_core.cli.saving import OutFile, csv_text, json_text, save
 from zoo_core.cli.streams import takes_any_text
 from zoo_core.files import name_or_path
@@ -67,7 +67,7 @@ def command(
         save(out, text)
         note(f"{len(predictions)} predictions are in {out}.")
     elif as_csv or as_json:
-        click.echo(text, nl=False)
+        echo_lines(text)
     else:
         several = "labels" in predictions[0]
         rows = [(one["picture"], *_said(one), _ranked(one)) for one in predictions]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from zoo_core.cli.arguments import json_option, model_argument
-from zoo_core.cli.output import aligned, print_json
+from zoo_core.cli.output import aligned, echo, echo_lines, print_json
 from zoo_core.files import name_or_path
 
 
@@ -49,16 +49,19 @@ def command(
         print_json(done)
         return
     if dry_run:
-        click.echo(f"{done.card}\n")
+        echo_lines(done.card)
+        echo()
     rows = [[name, f"{size:,} bytes"] for name, size in done.sizes.items()]
     rows.append(["in all", f"{sum(done.sizes.values()):,} bytes"])
     for line in aligned(rows, [False, True]):
-        click.echo(line)
+        echo(line)
     if dry_run:
-        click.echo(f"\nNothing was pushed. Without --dry-run this goes to {done.url}.")
+        echo()
+        echo(f"Nothing was pushed. Without --dry-run this goes to {done.url}.")
         return
-    click.echo(f"\nPushed to {done.pull_request or done.url}, commit {done.commit}")
+    echo()
+    echo(f"Pushed to {done.pull_request or done.url}, commit {done.commit}")
     for name, digest in done.sha256.items():
-        click.echo(f"{name} has sha256 {digest}")
+        echo(f"{name} has sha256 {digest}")
     name, revision = repository.removeprefix("hf://"), done.tag or done.commit
-    click.echo(f'Next: zoo.create("hf://{name}@{revision}")')
+    echo(f'Next: zoo.create("hf://{name}@{revision}")')

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from zoo_core.cli.arguments import json_option
-from zoo_core.cli.output import print_json, print_table
+from zoo_core.cli.output import echo, echo_lines, print_json, print_table
 from zoo_core.plugins.catalogue import catalogue
 from zoo_core.types import WHEN, WHERE, Option, RegularizerSpec
 
@@ -28,7 +28,8 @@ def command(name: str | None, as_json: bool) -> None:
     elif name is None:
         rows = [(s.name, s.acts, _own_options(s), s.paper) for s in chosen]
         print_table(("regularizer", "acts", "options", "paper"), rows)
-        click.echo("\nWhat one does, and what its options mean: zoo regularizers NAME")
+        echo()
+        echo("What one does, and what its options mean: zoo regularizers NAME")
     else:
         _show(chosen[0])
 
@@ -48,15 +49,19 @@ def _own_options(spec: RegularizerSpec) -> str:
 
 def _show(spec: RegularizerSpec) -> None:
     """A card: how to write it, what the options mean, what it does exactly, where it is from."""
-    click.echo(f"{spec.name}: {spec.summary} ({spec.acts})\n")
-    click.echo(f"  {_example(spec)}\n")
+    echo(f"{spec.name}: {spec.summary} ({spec.acts})")
+    echo()
+    echo(f"  {_example(spec)}")
+    echo()
     rows = [(option.name, _default(option), option.meaning) for option in spec.options]
     print_table(("option", "default", "meaning"), rows)
     details = _details(spec)
     if details:
-        click.echo(f"\n{details}")
+        echo()
+        echo_lines(details)
     if spec.paper:
-        click.echo(f"\nPaper: {spec.paper}")
+        echo()
+        echo(f"Paper: {spec.paper}")
 
 
 def _example(spec: RegularizerSpec) -> str:

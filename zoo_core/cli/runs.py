@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
-from zoo_core.cli.output import note, print_json, print_table
+from zoo_core.cli.output import echo_lines, note, print_json, print_table
+from zoo_core.cli.saving import csv_text
 from zoo_core.humanize import duration
 from zoo_core.runs.comparison import RunSummary, differences, in_order, is_run, list_runs
 
@@ -64,9 +63,7 @@ def record(run: RunSummary) -> dict[str, Any]:
 def _print_csv(runs: list[RunSummary]) -> None:
     rows = [record(run) | {"regularizers": " ".join(run.regularizers)} for run in runs]
     names = list(rows[0]) if rows else list(record(RunSummary(Path())))
-    writer = csv.DictWriter(sys.stdout, names, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
+    echo_lines(csv_text(names, [row.values() for row in rows]))
 
 
 def _print_list(runs: list[RunSummary]) -> None:

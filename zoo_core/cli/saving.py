@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
+
+from zoo_core.humanize import readable_json, readable_name
 
 
 class OutFile(click.ParamType):
@@ -26,21 +27,25 @@ class OutFile(click.ParamType):
         return path
 
 
-def csv_text(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    r"""Rows as CSV, with a header.
+def csv_text(header: Sequence[str], rows: Iterable[Iterable[Any]]) -> str:
+    r"""Rows as CSV, with a header, a line each: control characters are shown, as in every table.
 
     >>> csv_text(("picture", "label"), [("a.png", "tench, Tinca tinca")])
     'picture,label\na.png,"tench, Tinca tinca"\n'
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
+    for row in (header, *rows):
+        writer.writerow([cell if isinstance(cell, int | float) else _text(cell) for cell in row])
     return text.getvalue()
 
 
+def _text(cell: Any) -> str:
+    return "" if cell is None else readable_name(cell)
+
+
 def json_text(value: Any, *, ascii_only: bool = False) -> str:
-    return f"{json.dumps(value, indent=2, ensure_ascii=ascii_only)}\n"
+    return f"{readable_json(value, ascii_only=ascii_only)}\n"
 
 
 def save(path: Path, text: str) -> None:

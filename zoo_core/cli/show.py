@@ -9,7 +9,7 @@ import click
 
 from zoo_core.cli.listing import top1
 from zoo_core.cli.names import MODEL
-from zoo_core.cli.output import aligned, count, gmacs, known, print_json, print_table, size
+from zoo_core.cli.output import aligned, count, echo, gmacs, known, print_json, print_table, size
 from zoo_core.errors import PluginError
 from zoo_core.humanize import one_line
 from zoo_core.types import Architecture, ModelInfo, WeightsInfo
@@ -30,19 +30,19 @@ def command(name: str, as_json: bool) -> None:
         print_json(_record(model, only))
         return
     bare = known().bare(model)
-    click.echo(f"{bare}: {model.summary}" if model.summary else bare)
-    click.echo()
+    echo(f"{bare}: {model.summary}" if model.summary else bare)
+    echo()
     _print_facts([*_facts(model), *(_weights_facts(only) if only else [])])
     if only is None:
-        click.echo()
+        echo()
         _print_weights(model)
-    click.echo()
-    click.echo(f"Next: zoo stages {bare}")
+    echo()
+    echo(f"Next: zoo stages {bare}")
 
 
 def _print_facts(facts: list[tuple[str, str]]) -> None:
     for line in aligned([fact for fact in facts if fact[1]], [False, False]):
-        click.echo(line)
+        echo(line)
 
 
 def _facts(model: ModelInfo) -> list[tuple[str, str]]:
@@ -80,7 +80,7 @@ def _weights_facts(weights: WeightsInfo) -> list[tuple[str, str]]:
 
 def _print_weights(model: ModelInfo) -> None:
     if not model.weights:
-        click.echo("It has no pretrained weights.")
+        echo("It has no pretrained weights.")
         return
     header = ("weights", "default", "top-1", "on", "input", "licence", "source")
     ordered = sorted(model.weights.values(), key=lambda weights: not weights.default)

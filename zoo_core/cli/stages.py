@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from zoo_core.cli.names import MODEL
-from zoo_core.cli.output import print_json
+from zoo_core.cli.output import echo_lines, print_json
 from zoo_core.files import name_or_path
 
 
@@ -32,4 +32,4 @@ def command(name: str, freeze_until: str | None, as_json: bool) -> None:
     if as_json:
         print_json(stage_rows(model))
     else:
-        click.echo(model.summary())
+        echo_lines(model.summary())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from zoo_core.cli.arguments import json_option
-from zoo_core.cli.output import print_json
+from zoo_core.cli.output import echo, print_json
 
 
 @click.command("verify")
@@ -22,15 +22,15 @@ def command(ctx: click.Context, as_json: bool) -> None:
     for finding in verify():
         findings.append(finding)
         if not as_json:
-            click.echo(f"{'ok     ' if finding.ok else 'DAMAGED'}  {finding.path}")
+            echo(f"{'ok     ' if finding.ok else 'DAMAGED'}  {finding.path}")
             if not finding.ok:
-                click.echo(f"         has sha256 {finding.found}, had {finding.expected}")
+                echo(f"         has sha256 {finding.found}, had {finding.expected}")
     bad = [finding for finding in findings if not finding.ok]
     if as_json:
         print_json(findings)
     elif bad:
         advice = "Remove them; they are fetched again when needed."
-        click.echo(f"{len(bad)} of {len(findings)} damaged. {advice}")
+        echo(f"{len(bad)} of {len(findings)} damaged. {advice}")
     else:
-        click.echo(f"{len(findings)} files, all as they were.")
+        echo(f"{len(findings)} files, all as they were.")
     ctx.exit(1 if bad else 0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +13,11 @@ from zoo_core.errors import DataError
 from zoo_core.humanize import some
 from zoo_core.model.run import Run
 from zoo_core.model.zoo_model import ZooModel
+from zoo_core.terminal.lines import logger
 from zoo_core.transfer.eval_twin import in_eval_mode
 from zoo_core.transfer.wrappers import unwrapped
 
-log = logging.getLogger(__name__)
+log = logger(__name__)
 
 
 def as_model(model: ZooModel | Run | nn.Module | str | Path) -> ZooModel:

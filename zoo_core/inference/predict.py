@@ -94,7 +94,9 @@ def predict(
             bar.line(note)
         if faults:
             bar.step(count=len(faults))
-            bar.line("\n  ".join([f"Skipped {len(faults)} that cannot be read:", *faults]))
+            bar.line(f"Skipped {len(faults)} that cannot be read:")
+            for fault in faults:
+                bar.line(f"  {fault}")
     if faults and not answers:
         raise DataError(f"None of the {len(faults)} pictures can be read.", hint=faults[0])
     return answers

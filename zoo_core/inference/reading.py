@@ -16,7 +16,7 @@ from torch import Tensor
 
 from zoo_core.data.decoding import read_picture
 from zoo_core.errors import DataError
-from zoo_core.humanize import readable_name
+from zoo_core.humanize import printable
 from zoo_core.inference.inputs import Picture
 from zoo_core.model.zoo_model import ZooModel
 
@@ -67,7 +67,7 @@ def _transformed(
     """The pictures in order, with `ahead` of them under way at once."""
     waiting: deque[tuple[str, Future[Tensor | DataError]]] = deque()
     for index, picture in enumerate(pictures):
-        name = readable_name(picture) if isinstance(picture, Path) else str(index)
+        name = printable(picture) if isinstance(picture, Path) else str(index)
         waiting.append((name, pool.submit(_read, picture, transform, bits)))
         if len(waiting) > ahead:
             yield _result(*waiting.popleft())

@@ -9,7 +9,6 @@ result is the same.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from traceback import walk_tb
@@ -22,12 +21,13 @@ from torch.utils._pytree import tree_leaves
 from zoo_core.chain import make_chain
 from zoo_core.errors import PluginError, WeightsError, ZooError, did_you_mean
 from zoo_core.model.head import replace_head
+from zoo_core.terminal.lines import logger
 from zoo_core.types import Architecture, Stage
 
 if TYPE_CHECKING:
     from zoo_core.plugins.manager import Plugin
 
-log = logging.getLogger(__name__)
+log = logger(__name__)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo_core.data.pictures import Pictures
+from zoo_core.humanize import readable_name
 from zoo_core.model.zoo_model import ZooModel
 
 
@@ -33,4 +34,4 @@ class Run:
     def __repr__(self) -> str:
         reference, epoch = self.recipe["model"]["reference"], self.best.get("epoch", 0)
         accuracy = "" if self.accuracy is None else f", {self.accuracy:.1%} on validation"
-        return f"Run({reference}, epoch {epoch}{accuracy}, {self.path})"
+        return readable_name(f"Run({reference}, epoch {epoch}{accuracy}, {self.path})")

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from zoo_core.chain import run_stages
+from zoo_core.humanize import readable_name
 
 
 def render_rows(rows: list[dict[str, Any]]) -> str:
@@ -13,7 +14,7 @@ def render_rows(rows: list[dict[str, Any]]) -> str:
     lines = [("stage", "output", "params", "trains")]
     for row in rows:
         shape = "x".join(str(n) for n in row["output"])
-        lines.append((row["stage"], shape, f"{row['params']:,}", _trains(row)))
+        lines.append((readable_name(row["stage"]), shape, f"{row['params']:,}", _trains(row)))
     total, trained = (sum(row[key] for row in rows) for key in ("params", "trainable"))
     lines.append(("total", "", f"{total:,}", f"{trained:,}"))
     wide = [max(len(line[i]) for line in lines) for i in range(4)]

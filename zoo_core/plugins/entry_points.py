@@ -6,7 +6,6 @@ their distribution, always load. `ZOO_STRICT=1` raises the first failure instead
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import sys
@@ -17,6 +16,7 @@ from types import FunctionType, ModuleType
 
 from zoo_core.errors import described, did_you_mean
 from zoo_core.plugins.manager import BUILT_IN, Plugin, Plugins
+from zoo_core.terminal.streams import aside
 
 GROUP = "zoo_core"
 
@@ -69,7 +69,7 @@ def _load(plugins: Plugins, entry: EntryPoint) -> None:
     before = set(sys.modules)
     start = time.perf_counter()
     try:
-        with contextlib.redirect_stdout(sys.stderr):  # what it prints is no part of any output
+        with aside():  # what it prints is no part of any output
             module = entry.load()
     except KeyboardInterrupt:
         raise

@@ -5,7 +5,6 @@ Which plugins there are is not decided here, but by whoever registers them: see 
 
 from __future__ import annotations
 
-import contextlib
 import sys
 import traceback
 from collections.abc import Iterable, Iterator
@@ -19,6 +18,7 @@ from zoo_core.errors import PluginError, described
 from zoo_core.plugins.hook_checks import HOOKS as HOOKS
 from zoo_core.plugins.hook_checks import unknown_arguments, without_effect
 from zoo_core.plugins.record_checks import wrong_field
+from zoo_core.terminal.streams import aside
 from zoo_core.types import ModelInfo
 
 BUILT_IN = "zoo-core"
@@ -151,7 +151,7 @@ class Plugins:
             light = "torch" not in sys.modules
             try:
                 wanted = [arguments[name] for name in implementation.argnames]
-                with contextlib.redirect_stdout(sys.stderr):
+                with aside():
                     returned = implementation.function(*wanted)
                     if isinstance(returned, Iterator):  # a generator fails here, not at its reader
                         returned = list(returned)

@@ -6,27 +6,25 @@ anew, and so are the keys of the metadata that are facts about the weights.
 
 from __future__ import annotations
 
-import re
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from zoo_core.errors import PublishError
-from zoo_core.humanize import one_line
+from zoo_core.humanize import one_line, readable_name
+from zoo_core.publish.markdown import check_marks, code, own_part, plain, with_own_part
 from zoo_core.types import ModelInfo
 from zoo_core.weights.published import Saved
-
-BEGIN = "<!-- zoo: what stands between this mark and the next is written anew by each push -->"
-END = "<!-- /zoo -->"
-_OWN = re.compile(rf"{re.escape(BEGIN)}.*?{re.escape(END)}\n?", re.DOTALL)
 
 
 def merged_card(old: str | None, metadata: Mapping[str, Any], text: str, title: str) -> str:
     """The new README from the one that is there (or None). Raises PublishError for a broken one."""
     from huggingface_hub import ModelCard
 
-    own = f"{BEGIN}\n\n{text.strip()}\n\n{END}\n"
+    own = own_part(text)
     if old is None:
-        old = f"# {title}\n\n{own}"
+        old = f"# {plain(title)}\n\n{own}"
+    check_marks(old)
     if not old.lstrip().startswith("---"):
         old = f"---\n{{}}\n---\n{old}"
     try:
@@ -37,8 +35,7 @@ def merged_card(old: str | None, metadata: Mapping[str, Any], text: str, title: 
             hint="Mend or remove it on the page of the repository, and push again.",
         ) from error
     card.data = _merged_data(card.data.to_dict(), metadata)
-    body = _OWN.sub("", card.text).rstrip() + f"\n\n{own}" if not _OWN.search(card.text) else ""
-    card.text = body or _OWN.sub(lambda _: own, card.text, count=1)
+    card.text = with_own_part(card.text, own)
     return str(card)
 
 
@@ -89,7 +86,7 @@ def metadata(
 ) -> dict[str, Any]:
     """The part of the card that machines read. `parent`: the repository that it was tuned from."""
     facts: dict[str, Any] = {
-        "license": saved.license,
+        "license": readable_name(saved.license) if saved.license else None,
         "library_name": "timm" if timm and saved.format == "whole" else "zoo",
         "pipeline_tag": "image-classification",
         "tags": ["zoo", "image-classification", "transfer-learning"],
@@ -105,9 +102,9 @@ def metadata(
     ]
     if metrics:
         task = {"type": "image-classification", "name": "Image Classification"}
-        dataset = {"type": "image-classification", "name": f"{data} (validation)"}
+        dataset = {"type": "image-classification", "name": readable_name(f"{data} (validation)")}
         results = [{"task": task, "dataset": dataset, "metrics": metrics}]
-        facts["model-index"] = [{"name": title, "results": results}]
+        facts["model-index"] = [{"name": readable_name(title), "results": results}]
     return {key: value for key, value in facts.items() if value is not None}
 
 
@@ -124,51 +121,53 @@ def text(
     if recipe is not None:
         parts += [_results(recipe), _training(recipe)]
     if saved.labels:
-        shown = ", ".join(saved.labels[:100]) + (", …" if len(saved.labels) > 100 else "")
+        shown = ", ".join(map(plain, saved.labels[:100])) + (
+            ", …" if len(saved.labels) > 100 else ""
+        )
         parts.append(f"## Classes\n\n{len(saved.labels)}, in this order: {shown}")
     parts.append(_files(saved))
     return "\n\n".join(part for part in parts if part)
 
 
 def _what(saved: Saved, info: ModelInfo) -> str:
-    about = f"`{saved.model}`" + (f" ({info.summary})" if info.summary else "")
+    about = code(saved.model) + (f" ({plain(info.summary)})" if info.summary else "")
     several = ", any number of them in a picture" if saved.multilabel else ""
     size = f"{saved.num_classes} classes{several}, input {'x'.join(map(str, saved.input.size))}"
     if saved.base is None:
         return f"{about}, {size}."
     same = (
-        f" Its licence, {saved.license}, is that of the weights it was tuned from."
+        f" Its licence, {plain(saved.license)}, is that of the weights it was tuned from."
         if saved.license
         else ""
     )
-    return f"{about}, {size}, fine-tuned from `{saved.base.name}`.{same}"
+    return f"{about}, {size}, fine-tuned from {code(saved.base.name)}.{same}"
 
 
 def _load(saved: Saved, reference: str, timm: bool) -> str:
     lines = [
         "import zoo_core as zoo  # pip install zoo-core",
         "",
-        f'model = zoo.create("{reference}")',
+        f"model = zoo.create({readable_name(json.dumps(reference, ensure_ascii=False))})",
         'zoo.predict(model, "picture.jpg")',
     ]
     if saved.distribution != "zoo-core":
-        lines[0] = f"import zoo_core as zoo  # pip install {saved.distribution}"
-    code = "## Use\n\n```python\n" + "\n".join(lines) + "\n```"
+        lines[0] = f"import zoo_core as zoo  # pip install {readable_name(saved.distribution)}"
+    use = "## Use\n\n```python\n" + "\n".join(lines) + "\n```"
     scheme, _, repository = reference.partition("://")
     if timm and saved.format == "whole" and scheme == "hf":
-        code += f'\n\nIn timm: `timm.create_model("hf-hub:{repository}", pretrained=True)`.'
+        use += f'\n\nIn timm: `timm.create_model("hf-hub:{repository}", pretrained=True)`.'
     if saved.format == "delta" and saved.base is not None:
-        code += (
-            f"\n\nThis repository holds only what differs from `{saved.base.name}`. "
+        use += (
+            f"\n\nThis repository holds only what differs from {code(saved.base.name)}. "
             "zoo fetches those weights too, and checks that they are the same."
         )
-    return code
+    return use
 
 
 def _stages(saved: Saved, stages: Sequence[tuple[str, int, bool]]) -> str:
     head = "| stage | parameters |" + (" |\n|---|--:|---|\n" if saved.base else "\n|---|--:|\n")
     rows = [
-        f"| {name} | {count:,} |"
+        f"| {plain(name)} | {count:,} |"
         + (f" {'changed' if moved else 'as it was'} |" if saved.base else "")
         for name, count, moved in stages
     ]
@@ -185,7 +184,7 @@ def _results(recipe: Mapping[str, Any]) -> str:
         f"{result['val_accuracy']:.2%}{answers} right and a log-loss of {result['val_loss']:.4f}"
     )
     return (
-        f"## Results\n\n{scores} on {data.get('val_count')} pictures that were kept "
+        f"## Results\n\n{scores} on {plain(data.get('val_count'))} pictures that were kept "
         "for validation, and that chose the epoch."
     )
 
@@ -199,12 +198,16 @@ def _training(recipe: Mapping[str, Any]) -> str:
         "best epoch": recipe.get("result", {}).get("epoch"),
         "versions": ", ".join(f"{k} {v}" for k, v in recipe.get("versions", {}).items()),
     }
-    rows = [f"| {key} | {value} |" for key, value in facts.items() if value is not None]
+    rows = [
+        f"| {plain(key)} | {plain(value)} |" for key, value in facts.items() if value is not None
+    ]
     return (
         "## Training\n\n| | |\n|---|---|\n" + "\n".join(rows) + "\n\n`recipe.toml` has all of it."
     )
 
 
 def _files(saved: Saved) -> str:
-    base = f" Base: `{saved.base.name}`, sha256 `{saved.base.sha256}`." if saved.base else ""
-    return f"## Files\n\n`{saved.file}`, sha256 `{saved.sha256}`.{base}"
+    base = (
+        f" Base: {code(saved.base.name)}, sha256 {code(saved.base.sha256)}." if saved.base else ""
+    )
+    return f"## Files\n\n{code(saved.file)}, sha256 {code(saved.sha256)}.{base}"

@@ -5,7 +5,6 @@ What does not come back bit for bit is an error here, before anything of it leav
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -21,6 +20,7 @@ from torch import Tensor
 
 from zoo_core.chain import owner
 from zoo_core.errors import PublishError, WeightsError
+from zoo_core.humanize import readable_json
 from zoo_core.model.base import Below, base_here, base_of, difference, equal
 from zoo_core.model.head import is_quantised
 from zoo_core.model.zoo_model import ZooModel
@@ -184,7 +184,7 @@ def _write_config(model: ZooModel, saved: Saved, timm: str | None, path: Path) -
         config["problem_type"] = MULTILABEL
     config["zoo"] = msgspec.to_builtins(saved)
     shown = {key: value for key, value in config.items() if value is not None}
-    path.write_text(json.dumps(shown, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    path.write_text(readable_json(shown) + "\n", encoding="utf-8")
 
 
 def _check_round_trip(model: ZooModel, state: Mapping[str, Tensor], folder: Path) -> None:

@@ -26,6 +26,7 @@ from torch import Tensor
 
 from zoo_core.errors import RecipeError
 from zoo_core.files import written
+from zoo_core.humanize import printable
 from zoo_core.runs.recipe import BEST, METRICS, RECIPE
 
 
@@ -115,7 +116,10 @@ def _unwritten(path: Path, error: Exception) -> RecipeError:
 
 
 def without_none(value: Any) -> Any:
-    """The same without what is None, which TOML cannot say."""
+    """The same without what TOML cannot say: None goes, and bytes of a path that are no text are
+    shown."""
+    if isinstance(value, str):
+        return printable(value)
     if isinstance(value, Mapping):
         return {key: without_none(item) for key, item in value.items() if item is not None}
     return [without_none(item) for item in value] if isinstance(value, list | tuple) else value

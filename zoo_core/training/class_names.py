@@ -6,7 +6,6 @@ unnoticed.
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 
 from zoo_core.data.pictures import Pictures
@@ -14,8 +13,9 @@ from zoo_core.errors import DataError, RecipeError
 from zoo_core.humanize import some
 from zoo_core.inference.matching import are_numbers
 from zoo_core.model.zoo_model import ZooModel
+from zoo_core.terminal.lines import logger
 
-log = logging.getLogger(__name__)
+log = logger(__name__)
 
 Names = tuple[str, ...]
 

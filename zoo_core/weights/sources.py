@@ -7,13 +7,13 @@ the first fetch is compared with what the source itself states, and noted in the
 from __future__ import annotations
 
 import contextlib
-import logging
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from zoo_core.cache import cache_folder, is_offline
 from zoo_core.errors import HashMismatch, NotCached, SourceError, UnknownName, WeightsError
 from zoo_core.plugins.catalogue import catalogue
+from zoo_core.terminal.lines import logger
 from zoo_core.types import Fetched, WeightsInfo
 from zoo_core.weights.hashes import sha256_of
 from zoo_core.weights.lock import Pin, add_pins, lock_in_use, pin_of
@@ -21,7 +21,7 @@ from zoo_core.weights.pickles import PICKLES, conversion_of, converted, is_pickl
 
 MODEL_FILE = "model.safetensors"
 
-log = logging.getLogger(__name__)
+log = logger(__name__)
 
 
 def split_reference(reference: str) -> tuple[str, str]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from zoo_core.cli.output import known, print_json, print_table
+from zoo_core.cli.output import echo, echo_lines, known, print_json, print_table
 from zoo_core.cli.plugins import install, new, uninstall
 from zoo_core.cli.plugins.check import command as check_command
 from zoo_core.plugins.manager import Plugin
@@ -44,14 +44,16 @@ def _list(ctx: click.Context, as_json: bool) -> None:
     print_table(header, [_row(*pair) for pair in everything], right=("seconds",))
     for plugin, _ in everything:
         for fault in plugin.faults:
-            click.echo(f"{plugin.title()} {fault}")
+            echo(f"{plugin.title()} {fault}")
         if plugin.slow:
             advice = f'Listing the zoo waits for it; "zoo plugins check {plugin.name}" says where.'
-            click.echo(f"{plugin.title()} {plugin.slow}. {advice}")
+            echo(f"{plugin.title()} {plugin.slow}. {advice}")
     if (ctx.find_root().obj or {}).get("debug"):
         for plugin, _ in everything:
             if plugin.traceback:
-                click.echo(f"\n{plugin.title()}\n{plugin.traceback}".rstrip())
+                echo()
+                echo(plugin.title())
+                echo_lines(plugin.traceback)
 
 
 def _row(plugin: Plugin, offered: Offers) -> tuple[str, ...]:

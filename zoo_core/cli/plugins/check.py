@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from zoo_core.cli.arguments import json_option
-from zoo_core.cli.output import print_json
+from zoo_core.cli.output import echo, print_json
+from zoo_core.terminal.streams import aside
 
 if TYPE_CHECKING:
     from zoo_core.conformance.cases import Result
@@ -46,7 +46,8 @@ def _in_folder(folder: Path, as_json: bool, debug: bool) -> int:
     words = [sys.executable, "-m", "zoo_core", "plugins", "check", package.name]
     words += ["--json"] * as_json + ["--debug"] * debug
     if not as_json:
-        click.echo(f"{folder} is not installed: checked as it is, its packaging is not.\n")
+        echo(f"{folder} is not installed: checked as it is, its packaging is not.")
+        echo()
     sys.stdout.flush()
     with as_if_installed(package) as environment:
         return subprocess.run(words, env=environment, check=False).returncode
@@ -57,18 +58,20 @@ def _report(name: str, path: Path, as_json: bool, debug: bool) -> int:
     from zoo_core.conformance.plugin import examinations, manifest_examination
 
     rows: list[tuple[Examination, Result]] = []
-    with contextlib.redirect_stdout(sys.stderr):  # what a plugin prints is no part of the report
+    with aside():  # what a plugin prints is no part of the report
         examined = [manifest_examination(path)] if path.is_file() else examinations(name)
         if as_json:
             rows = [(one, case.run()) for one in examined for case in one.cases]
     for examination in () if as_json else examined:
         for result in reported(examination.title, examination.cases, debug):
             rows.append((examination, result))
-        click.echo(f"{examination.note}\n".lstrip())
+        if examination.note:
+            echo(examination.note)
+        echo()
     if as_json:
         print_json(_record(rows))
     else:
-        click.echo(summary([result for _, result in rows]))
+        echo(summary([result for _, result in rows]))
     return 1 if any(result.status == "fail" for _, result in rows) else 0
 
 

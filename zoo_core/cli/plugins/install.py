@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from zoo_core.cli.output import echo
+
 
 @click.command("install")
 @click.argument("packages", metavar="PACKAGE...", nargs=-1, required=True)
@@ -19,9 +21,9 @@ def command(packages: tuple[str, ...], editable: bool, upgrade: bool) -> None:
     from zoo_core.plugins.install import install
 
     installed = install(packages, editable=editable, upgrade=upgrade)
-    click.echo()
+    echo()
     for plugin in installed:
-        click.echo(f"{plugin.title()} is installed: {plugin.health}.")
+        echo(f"{plugin.title()} is installed: {plugin.health}.")
     broken = [plugin for plugin in installed if plugin.faults]
     if broken:
         names = ", ".join(plugin.name for plugin in broken)
@@ -29,4 +31,4 @@ def command(packages: tuple[str, ...], editable: bool, upgrade: bool) -> None:
             f"{broken[0].title()} {broken[0].faults[0]}",
             hint=f'It is installed all the same. "zoo plugins" tells more about {names}.',
         )
-    click.echo(f"Next: zoo plugins check {installed[0].name.removeprefix('zoo_')}")
+    echo(f"Next: zoo plugins check {installed[0].name.removeprefix('zoo_')}")

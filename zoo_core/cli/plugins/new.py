@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from zoo_core.cli.output import echo
 from zoo_core.plugins.scaffold import KINDS, new_plugin
 
 
@@ -34,9 +35,10 @@ def command(ctx: click.Context, name: str, kind: str, to: Path) -> None:
     root = ctx.find_root()
     taken = root.command.list_commands(root) if isinstance(root.command, click.Group) else ()
     made = new_plugin(name, kind=kind, to=to, commands=taken)
-    click.echo(f"{made.folder} adds {made.adds}:")
+    echo(f"{made.folder} adds {made.adds}:")
     for path in made.files:
-        click.echo(f"  {path}")
-    click.echo("\nNext:")
+        echo(f"  {path}")
+    echo()
+    echo("Next:")
     for line in made.commands:
-        click.echo(f"  {line}")
+        echo(f"  {line}")

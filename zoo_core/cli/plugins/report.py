@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-import click
-
+from zoo_core.cli.output import echo, echo_lines
 from zoo_core.conformance.cases import Case, Result
+from zoo_core.humanize import readable_name
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -29,11 +29,11 @@ def reported(title: str, cases: Sequence[Case], debug: bool) -> Iterator[Result]
     for result in _fancy(title, cases) if sys.stdout.isatty() else _plain(title, cases):
         yield result
         if debug and result.traceback:
-            click.echo(result.traceback)
+            echo_lines(result.traceback)
         left[result.line] += _follows(result)
     for reason, count in left.items():
         if count:
-            click.echo(f"{count} more {reason}")
+            echo(f"{count} more {reason}")
 
 
 def _follows(result: Result) -> bool:
@@ -56,13 +56,13 @@ def summary(results: Sequence[Result]) -> str:
 
 def _plain(title: str, cases: Sequence[Case]) -> Iterator[Result]:
     """One whole line for each."""
-    click.echo(title)
+    echo(title)
     wide = max((len(case.subject) for case in cases), default=0)
     for case in cases:
         result = case.run()
         words = f"{WORDS[result.status]:<4}  {result.subject:<{wide}}  {result.check:<{CHECK}}"
         if not _follows(result):
-            click.echo(f"{words}  {result.line}".rstrip())
+            echo(f"{words}  {result.line}".rstrip())
         sys.stdout.flush()
         yield result
 
@@ -73,12 +73,12 @@ def _fancy(title: str, cases: Sequence[Case]) -> Iterator[Result]:
     from rich.text import Text
 
     console, last = Console(), ""
-    console.print(Text(title, style="bold"))
+    console.print(Text(readable_name(title), style="bold"))
     for case in cases:
         if case.subject != last:
-            console.print(Text(f"  {case.subject}", style="cyan"))
+            console.print(Text(f"  {readable_name(case.subject)}", style="cyan"))
             last = case.subject
-        with console.status(f"{case.subject}: {case.check}"):
+        with console.status(Text(readable_name(f"{case.subject}: {case.check}"))):
             result = case.run()
         if not _follows(result):
             _print_row(console, result)
@@ -93,5 +93,7 @@ def _print_row(console: Console, result: Result) -> None:
     row.add_column(width=5, justify="right", style=COLOURS[result.status])
     row.add_column(width=CHECK)
     row.add_column(overflow="fold")
-    row.add_row(MARKS[result.status], result.check, Text(result.line))
+    row.add_row(
+        MARKS[result.status], Text(readable_name(result.check)), Text(readable_name(result.line))
+    )
     console.print(row)

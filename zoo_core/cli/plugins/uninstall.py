@@ -8,6 +8,9 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
+from zoo_core.cli.output import echo
+from zoo_core.humanize import readable_name
+
 
 class InstalledPlugin(click.ParamType):
     """The name of a plugin or its distribution; completes those of third parties."""
@@ -38,8 +41,9 @@ def command(names: tuple[Any, ...], yes: bool) -> None:
     if not yes:
         if not sys.stdin.isatty():
             raise click.UsageError("Nobody is there to ask: say --yes.")
-        if not click.confirm(f"Uninstall {listed}?"):
-            click.echo("Nothing was uninstalled.")
+        if not click.confirm(f"Uninstall {readable_name(listed)}?"):
+            echo("Nothing was uninstalled.")
             return
     uninstall(distributions)
-    click.echo(f"\nUninstalled {listed}.")
+    echo()
+    echo(f"Uninstalled {listed}.")

@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 
+from zoo_core.humanize import readable_name
+
 WIDTH, HEIGHT = 400, 210
 LEFT, RIGHT, TOP, BOTTOM = 54, 14, 30, 34  # margins; steps are named in the upper one
 COLORS = 6
@@ -90,7 +92,7 @@ def chart(
         parts.append(_curve(style, points, across, up))
         parts += _spots(style, name, points, across, up, percent, marks.best)
     inside = "\n".join(parts)
-    head = f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(title)}">'
+    head = f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{_text(title)}">'
     return Chart(title, list(drawn), f"{head}\n{inside}\n</svg>")
 
 
@@ -163,7 +165,7 @@ def _spots(
         at = f'cx="{across(epoch)}" cy="{up(value)}"'
         if epoch == best or len(points) == 1:
             yield f'<circle class="dot {style}" {at} r="4"/>'
-        said = escape(f"{name}, epoch {epoch}: {_number(value, percent)}")
+        said = _text(f"{name}, epoch {epoch}: {_number(value, percent)}")
         yield f'<circle class="spot" {at} r="6"><title>{said}</title></circle>'
 
 
@@ -172,7 +174,11 @@ def _upright(style: str, x: float) -> str:
 
 
 def _word(style: str, x: float, y: float, word: str, anchor: str) -> str:
-    return f'<text class="{style}" x="{x}" y="{y}" text-anchor="{anchor}">{escape(word)}</text>'
+    return f'<text class="{style}" x="{x}" y="{y}" text-anchor="{anchor}">{_text(word)}</text>'
+
+
+def _text(words: str) -> str:
+    return escape(readable_name(words))
 
 
 def _number(value: float, percent: bool) -> str:

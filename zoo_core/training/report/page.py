@@ -13,11 +13,12 @@ import statistics
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import tomli_w
 
 from zoo_core.files import written
-from zoo_core.humanize import duration
+from zoo_core.humanize import duration, readable_text
 from zoo_core.inference.metrics import Metrics, measured
 from zoo_core.model.run import Run
 from zoo_core.runs.comparison import RunSummary, summary
@@ -41,7 +42,7 @@ def render(run: Run, findings: Findings) -> str:
 
     look = Path(__file__).with_suffix(".html").read_text(encoding="utf-8")
     strict = {"autoescape": True, "undefined": StrictUndefined, "trim_blocks": True}
-    environment = Environment(**strict, lstrip_blocks=True)  # type: ignore[arg-type]
+    environment = Environment(**strict, finalize=_shown, lstrip_blocks=True)  # type: ignore[arg-type]
     whole = summary(run.path or Path(), run.recipe | {"result": run.best}, run.history)
     metrics = _metrics(findings)
     return environment.from_string(look).render(
@@ -60,6 +61,12 @@ def render(run: Run, findings: Findings) -> str:
         recipe=tomli_w.dumps(without_none(run.recipe)),
         commands=_commands(run),
     )
+
+
+def _shown(value: Any) -> Any:
+    """Names hold what HTML has no escape for: marks that turn its text around, and worse."""
+    is_text = isinstance(value, str) and not hasattr(value, "__html__")
+    return readable_text(value) if is_text else value
 
 
 def _metrics(findings: Findings) -> Metrics | None:

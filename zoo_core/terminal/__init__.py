@@ -1,0 +1,1 @@
+"""What reaches a terminal: the few doors that all text goes through, and what they let pass."""

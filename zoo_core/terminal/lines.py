@@ -1,0 +1,31 @@
+"""Lines for people on stderr, and messages of loggers: names in them are shown, never obeyed."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+
+from zoo_core.humanize import readable_name
+
+
+def say(text: object) -> None:
+    """One line on stderr, whatever stands in it."""
+    if sys.stderr is not None:
+        print(readable_name(text), file=sys.stderr, flush=True)
+
+
+def logger(name: str) -> logging.Logger:
+    """The logger of that name, whose records hold readable names."""
+    log = logging.getLogger(name)
+    log.addFilter(_readable)  # the same function again changes nothing
+    return log
+
+
+def _readable(record: logging.LogRecord) -> bool:
+    if isinstance(record.args, tuple):
+        record.args = tuple(
+            readable_name(value) if isinstance(value, str | Path | BaseException) else value
+            for value in record.args
+        )
+    return True
