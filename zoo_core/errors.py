@@ -20,16 +20,15 @@ the command line prints it on a line of its own.
 import difflib
 from collections.abc import Iterable, Mapping
 
-from zoo_core.humanize import one_line
+from zoo_core.humanize import one_line, without_credentials
 
 
 class ZooError(Exception):
-    """Base of all errors that zoo raises on purpose."""
+    """Base of all errors that zoo raises on purpose; no password in an address gets into one."""
 
     def __init__(self, message: str, *, hint: str = "") -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
+        self.message, self.hint = without_credentials(message), without_credentials(hint)
+        super().__init__(self.message)
 
     def __str__(self) -> str:
         return f"{self.message} {self.hint}".strip()
