@@ -61,8 +61,11 @@ def printable(name: object) -> str:
     >>> printable(b"caf\\xe9.png".decode("utf-8", "surrogateescape"))
     'caf\\\\xe9.png'
     """
-    return str(name).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    plain = _SURROGATES.sub(_escaped, str(name))
+    return plain.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
+
+_SURROGATES = re.compile("[\ud800-\udc7f\udd00-\udfff]")  # all that stand for no byte
 
 # C0 and C1 (line ends, escape sequences), the two Unicode line ends, and what turns the direction
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]")

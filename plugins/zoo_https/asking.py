@@ -34,8 +34,8 @@ class NoAnswer(Exception):
 
 
 def shown(url: str) -> str:
-    """An address for a message: no password, no control character."""
-    return readable_name(public(url))
+    """An address for a message: no password, no control character, and not of any length."""
+    return readable_name(public(url))[:500]
 
 
 def parsed(url: str) -> httpx.URL:

@@ -127,8 +127,9 @@ def verified_file(
 def fetched_file(reference: str, filename: str, *, progress: bool = True) -> Fetched:
     """A file as its source gives it, not verified; what `zoo fetch --to` wrote comes first."""
     kept = shelf(reference, filename)
-    if kept.is_file():
-        return Fetched(kept, pinned=None if is_private(reference) else reference)
+    with contextlib.suppress(OSError):  # a name that is too long
+        if kept.is_file():
+            return Fetched(kept, pinned=None if is_private(reference) else reference)
     scheme, rest = split_reference(reference)
     try:
         source = catalogue().source(scheme)
