@@ -95,7 +95,7 @@ def without_credentials(text: object) -> str:
 
 # what comes before `@` may hold any character; files have no passwords, and `?` in their names
 _ADDRESS = re.compile(
-    r"\b(?!file:|pkg:)([a-zA-Z][a-zA-Z0-9+.-]*://)"
+    r"\b(?!file:|pkg:)(https?:/(?=[^/])|[a-zA-Z][a-zA-Z0-9+.-]*://)"  # a Path has one slash
     r"(?:[^\s/]*@|[^\s/@:\[]*:(?![0-9]*[/?#\s]|[0-9]+$)[^\s@]*@)?([^\s\"'<>`]*)"
 )
 

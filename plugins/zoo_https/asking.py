@@ -121,18 +121,22 @@ def _login(address: httpx.URL) -> httpx.Auth | None:
 
 @contextlib.contextmanager
 def _untold_in_logs() -> Iterator[None]:
-    """The client logs each address that it asks."""
+    """The client logs each address that it asks, and each that it is sent to."""
 
     def cleaned(record: logging.LogRecord) -> bool:
         record.msg, record.args = without_credentials(record.getMessage()), ()
         return True
 
-    log = logging.getLogger(httpx.__name__)
-    log.addFilter(cleaned)
+    version = httpx.__name__.removeprefix("httpx")
+    names = (httpx.__name__, f"httpcore{version}.http11")
+    logs = [logging.getLogger(name) for name in names]
+    for log in logs:
+        log.addFilter(cleaned)
     try:
         yield
     finally:
-        log.removeFilter(cleaned)
+        for log in logs:
+            log.removeFilter(cleaned)
 
 
 class _Deadline:

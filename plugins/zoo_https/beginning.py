@@ -53,7 +53,9 @@ class Beginning:
         try:
             table = msgspec.json.decode(head[8 : 8 + length], type=dict[str, msgspec.Raw])
             table.pop("__metadata__", None)
-            ends = [msgspec.json.decode(raw, type=_Tensor).data_offsets[1] for raw in table.values()]
+            ends = [
+                msgspec.json.decode(raw, type=_Tensor).data_offsets[1] for raw in table.values()
+            ]
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise NoFile("damaged at its beginning") from error
         self.size, self._head = 8 + length + max(ends, default=0), None

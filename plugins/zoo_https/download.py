@@ -28,9 +28,7 @@ ATTEMPTS = 5
 WORTH_ANOTHER = 1_000_000  # bytes; what stood still before them stands still again
 
 
-def fetch(
-    url: str, filename: str | None, *, cache: Path, offline: bool, progress: bool
-) -> Fetched:
+def fetch(url: str, filename: str | None, *, cache: Path, offline: bool, progress: bool) -> Fetched:
     """The file of weights at `url`, from the cache or from its server.
 
     Raises NotCached when offline, SourceError where the server does not give it, WeightsError where

@@ -28,7 +28,10 @@ SLOWEST = 1000  # bytes a second
 WINDOW = 30.0  # seconds over which that is measured
 
 _ETAG = re.compile(r'"[\x21\x23-\x7e]{0,200}"')  # a strong one, that can be sent as it came
-_LOGIN = "Write https://NAME:PASSWORD@HOST/PATH, or both into ~/.netrc; zoo writes neither down."
+_LOGIN = (
+    "Fetch it once with the whole address, NAME:PASSWORD@ or ?TOKEN too (zoo fetch ADDRESS), or "
+    "put name and password into ~/.netrc. zoo writes none of them down."
+)
 
 
 class Interrupted(Exception):
@@ -127,7 +130,7 @@ def _refuse(url: str, response: httpx.Response, have: int, part: Part) -> None:
         raise SourceError(f"{shown(url)} is no file: the server answers {status} and sends none.")
     if coding.lower() not in ("identity", ""):
         raise SourceError(
-            f"{shown(url)} comes compressed ({readable_name(coding)}), and zoo asked for it as it is.",
+            f"{shown(url)} comes compressed ({readable_name(coding)}), which nobody asked for.",
             hint="Fetch it yourself, unpack it, and pass its path.",
         )
 
@@ -166,7 +169,7 @@ def _checked(
             part.drop()
             raise SourceError(
                 f"{shown(url)} does not end: more than {byte_size(most)} came.",
-                hint="Its server does not say how long it is: fetch it yourself, and pass its path.",
+                hint="Its server does not say how long it is: fetch it by hand, and pass its path.",
             )
         yield chunk
 

@@ -114,7 +114,7 @@ def test_a_strange_time_to_wait_is_none(monkeypatch: pytest.MonkeyPatch, after: 
     assert waits == [0.25, 0.5, 1, 2]
 
 
-@pytest.mark.parametrize("etag", ['"caf\xe9"', "W/\"x\"", '"a" "b"', "x" * 5000, '"\x01"'])
+@pytest.mark.parametrize("etag", ['"caf\xe9"', 'W/"x"', '"a" "b"', "x" * 5000, '"\x01"'])
 def test_a_strange_etag_only_means_that_the_part_is_not_resumed(
     own_places: Path, monkeypatch: pytest.MonkeyPatch, etag: str
 ) -> None:

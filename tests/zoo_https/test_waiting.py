@@ -21,7 +21,12 @@ BODY = safetensors(lenet())
 @pytest.fixture(autouse=True)
 def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same limits, in fractions of a second."""
-    for name, seconds in {"CONNECTING": 0.5, "ANSWERING": 1.0, "SILENCE": 0.8, "PATIENCE": 0.2}.items():
+    for name, seconds in {
+        "CONNECTING": 0.5,
+        "ANSWERING": 1.0,
+        "SILENCE": 0.8,
+        "PATIENCE": 0.2,
+    }.items():
         monkeypatch.setattr(f"zoo_https.asking.{name}", seconds)
     monkeypatch.setattr("zoo_https.transfer.WINDOW", 0.8)
 

@@ -14,7 +14,7 @@ import click
 
 from zoo_core.cli.streams import make_writable
 from zoo_core.errors import PluginError, ZooError
-from zoo_core.humanize import one_line
+from zoo_core.humanize import one_line, without_credentials
 from zoo_core.version import __version__
 
 # name -> the module that holds it as `command`, and its line of help, so that help imports none
@@ -159,6 +159,7 @@ def main(args: Sequence[str] | None = None) -> int:
         explained(error).show()
         return error.exit_code
     except click.ClickException as error:
+        error.message = without_credentials(error.message)  # type: ignore[misc]
         error.show()
         return error.exit_code
     except Exception as error:

@@ -113,7 +113,9 @@ def verified_file(
         actual = _digest(fetched.path, reference)
         wanted = expected or fetched.sha256
         if wanted is None or actual == wanted:
-            return replace(fetched, sha256=actual, pinned=_pinned(reference, fetched.pinned, actual))
+            return replace(
+                fetched, sha256=actual, pinned=_pinned(reference, fetched.pinned, actual)
+            )
         kept = not fetched.disposable or is_offline()
         if not kept:
             _remove(fetched.path)
@@ -193,7 +195,9 @@ def _read(fetched: Fetched, reference: str) -> Fetched:
     except NoWeights as error:
         _remove(fetched.path)
         text = error.message.replace(str(fetched.path), f"What came from {public(reference)}")
-        raise NoWeights(text, hint="It is not kept. Try again; is this the right address?") from error
+        raise NoWeights(
+            text, hint="It is not kept. Try again; is this the right address?"
+        ) from error
 
 
 def _remove(path: Path) -> None:
