@@ -12,6 +12,7 @@ import netrc
 import os
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -80,7 +81,8 @@ def answered(
                 response = _after_redirects(client, request, _login(address), shown(url))
         except httpx.TransportError as error:
             if deadline.over or isinstance(error, httpx.TimeoutException):
-                raise NoAnswer(f"{address.host} does not answer") from error
+                waited = f"{deadline.waited:.0f} seconds"
+                raise NoAnswer(f"{address.host} does not answer ({waited})") from error
             raise
         with contextlib.closing(response):
             yield response
@@ -146,13 +148,17 @@ class _Deadline:
     """
 
     def __init__(self, host: str, waiting: Callable[[str], None]) -> None:
-        self.over = False
+        self.over, self._begin = False, time.monotonic()
         self._connection: socket.socket | None = None
         told = f"Waiting for {readable_name(host)} to answer, for up to {ANSWERING:.0f} seconds"
         self._timers = (
             threading.Timer(PATIENCE, waiting, (told,)),
             threading.Timer(ANSWERING, self._end),
         )
+
+    @property
+    def waited(self) -> float:
+        return time.monotonic() - self._begin
 
     def trace(self, event: str, facts: Mapping[str, Any]) -> None:
         """Called by the client: notes each connection that it makes."""

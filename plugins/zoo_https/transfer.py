@@ -157,14 +157,17 @@ def _checked(
 ) -> Iterator[bytes]:
     """The chunks, as long as they are weights from the first on, and not more than there can be."""
     beginning = Beginning(part.whole.name) if not have else None
-    size = have
+    folder, size = part.path.parent, have
+    most = total or min(LARGEST_UNTOLD, shutil.disk_usage(folder).free // 2)
     for chunk in chunks:
         if beginning is not None:
             beginning.take(chunk)
-            if total and beginning.size and beginning.size != total:
-                raise Interrupted(f"it is said to have {total} bytes, and has {beginning.size}")
+            if beginning.size is not None:
+                if total and beginning.size != total:
+                    raise Interrupted(f"{total} bytes are promised, and it has {beginning.size}")
+                _check_room(url, folder, beginning.size, have)
+                most, beginning = beginning.size, None
         size += len(chunk)
-        most = total or (beginning and beginning.size) or LARGEST_UNTOLD
         if size > most:
             part.drop()
             raise SourceError(

@@ -49,7 +49,7 @@ def absolute(reference: str) -> str:
 def names_file(reference: str) -> bool:
     """Whether a reference means a file of weights; otherwise it means a published model.
 
-    >>> names_file("https://me:secret@host/x.pth?token=1"), names_file("hf://me/digits@v1.pt")
+    >>> names_file("https://me:secret@host/x.pth?token=1"), names_file("hf://me/digits@v1")
     (True, False)
     """
     scheme, address = split_reference(reference)[0], reference
