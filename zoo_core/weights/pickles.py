@@ -20,7 +20,6 @@ from zoo_core.cache import cache_folder, locked, recall, remember, unwritable
 from zoo_core.errors import WeightsError
 from zoo_core.files import written
 from zoo_core.weights.hashes import sha256_of
-from zoo_core.weights.tensors import NoWeights
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -51,7 +50,7 @@ def load_pickle(path: Path) -> Any:
             if unsafe
             else "is no checkpoint that torch reads without running code"
         )
-        raise (WeightsError if unsafe else NoWeights)(
+        raise WeightsError(
             f"{path} {fault}.",
             hint="zoo runs none. Ask for safetensors or, where you trust the file, save its "
             "tensors alone: torch.save(model.state_dict(), PATH).",
@@ -67,7 +66,7 @@ def _is_script(path: Path) -> bool:
         with zipfile.ZipFile(path) as archive:
             return any(name.endswith("/constants.pkl") for name in archive.namelist())
     except (zipfile.BadZipFile, OSError, ValueError) as error:
-        raise NoWeights(
+        raise WeightsError(
             f"{path} is damaged or cut short.", hint="Copy or download it again."
         ) from error
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import zipfile
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
@@ -21,7 +22,7 @@ from zoo_core.weights.addresses import is_private, known_as, pinned_as, public, 
 from zoo_core.weights.hashes import sha256_of
 from zoo_core.weights.lock import Pin, add_pins, lock_in_use, pin_of
 from zoo_core.weights.pickles import PICKLES, conversion_of, converted, is_pickle
-from zoo_core.weights.tensors import NoWeights, read_tensors
+from zoo_core.weights.tensors import read_tensors
 
 MODEL_FILE = "model.safetensors"
 
@@ -192,12 +193,13 @@ def _read(fetched: Fetched, reference: str) -> Fetched:
             return _as_safetensors(fetched, reference)
         read_tensors(fetched.path)
         return fetched
-    except NoWeights as error:
+    except WeightsError as error:
+        if is_pickle(fetched.path) and zipfile.is_zipfile(fetched.path):
+            raise  # it is whole, and "zoo convert" may know what to do with it
         _remove(fetched.path)
         text = error.message.replace(str(fetched.path), f"What came from {public(reference)}")
-        raise NoWeights(
-            text, hint="It is not kept. Try again; is this the right address?"
-        ) from error
+        hint = "It is not kept. Try again; is this the right address?"
+        raise WeightsError(text, hint=hint) from error
 
 
 def _remove(path: Path) -> None:

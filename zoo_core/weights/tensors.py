@@ -21,10 +21,6 @@ WRAPPERS = ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module", "
 COUNTER = "num_batches_tracked"  # torch fills it in, for checkpoints from before it existed
 
 
-class NoWeights(WeightsError):
-    """Raised for a file that is no file of weights, or not the whole of one."""
-
-
 def read_tensors(path: Path, device: str = "cpu") -> dict[str, Tensor]:
     """All tensors of a safetensors file; on CPU mapped, so that writing to them leaves it intact.
 
@@ -32,7 +28,7 @@ def read_tensors(path: Path, device: str = "cpu") -> dict[str, Tensor]:
     last bits than with weights that torch placed itself, so theirs are read instead of mapped; and
     those of convolutions that do the same on pooled maps, by their shape and their bias.
 
-    Raises NoWeights, a WeightsError, for anything that is not a whole safetensors file.
+    Raises WeightsError for anything that is not a whole safetensors file.
     """
     try:
         with path.open("rb") as file:
@@ -47,12 +43,12 @@ def read_tensors(path: Path, device: str = "cpu") -> dict[str, Tensor]:
     except (SafetensorError, ValueError, KeyError, TypeError) as error:
         # only now: the length of a whole file's header may begin with the same bytes
         if start == b"PK" or start[:1] == b"\x80":
-            raise NoWeights(
+            raise WeightsError(
                 f"{path} is a pickle file (.pth, .pt, .bin), and loading one can run any code.",
                 hint="zoo reads safetensors only: save the state dict with safetensors' save_file.",
             ) from error
         text = one_line(error)
-        raise NoWeights(
+        raise WeightsError(
             f"{path} is not a whole safetensors file: {text}.",
             hint="It is damaged, cut short, or something else: fetch it again.",
         ) from error
