@@ -30,7 +30,7 @@ class Beginning:
     def __init__(self, name: str) -> None:
         self.size: int | None = None
         self._head: bytearray | None = bytearray()
-        self._pickle = PurePosixPath(name).suffix.lower() in PICKLES
+        self._ending = PurePosixPath(name).suffix.lower()
 
     def take(self, chunk: bytes) -> None:
         """Look at some more. Raises NoFile."""
@@ -39,7 +39,10 @@ class Beginning:
         self._head += chunk
         if self._head[:64].lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
             raise NoFile("a web page")
-        if self._pickle or self._head[:1] == b"\x80" or self._head[:2] == b"PK":
+        pickle = self._head[:1] == b"\x80" or self._head[:2] == b"PK"
+        if pickle and self._ending == ".safetensors":
+            raise NoFile("a pickle file, which may hold code")
+        if pickle or self._ending in PICKLES:
             self._head = None  # of those only the end tells
         elif len(self._head) > 8:
             self._safetensors(self._head)

@@ -25,7 +25,7 @@ from zoo_https.beginning import Beginning, NoFile
 LARGEST = 100_000_000_000  # bytes
 LARGEST_UNTOLD = 2_000_000_000  # bytes, where neither the server nor the file says how many
 SLOWEST = 1000  # bytes a second
-WINDOW = 30.0  # seconds over which that is measured
+WINDOW = 20.0  # seconds over which that is measured
 
 _ETAG = re.compile(r'"[\x21\x23-\x7e]{0,200}"')  # a strong one, that can be sent as it came
 _LOGIN = (

@@ -33,7 +33,7 @@ NOTHING = (
     ("cut at the header", whole(BODY[:50], length=False), "not a whole safetensors file"),
     ("more", whole(BODY + b"x" * 9, length=False), "does not end"),
     ("compressed", whole(gzip.compress(BODY), "Content-Encoding: gzip"), "comes compressed .gzip"),
-    ("a pickle", whole(pickled(lenet())), "is a pickle file"),
+    ("a pickle", whole(pickled(lenet())), "it is a pickle file"),
     ("401", whole(b"", status="401 No"), "is not for everybody .401.*netrc"),
 )
 
