@@ -22,16 +22,16 @@ import difflib
 import re
 from collections.abc import Iterable, Mapping
 
-from zoo_core.humanize import one_line, readable_name
+from zoo_core.humanize import one_line, readable_name, without_credentials
 
 
 class ZooError(Exception):
-    """Base of all errors that zoo raises on purpose."""
+    """Base of all errors that zoo raises on purpose; no password in an address gets into one."""
 
     def __init__(self, message: str, *, hint: str = "") -> None:
-        self.message = _readable(message)
+        self.message = _readable(without_credentials(message))
         super().__init__(self.message)
-        self.hint = readable_name(one_line(hint))
+        self.hint = readable_name(one_line(without_credentials(hint)))
 
     def __str__(self) -> str:
         return f"{self.message} {self.hint}".strip()

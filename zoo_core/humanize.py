@@ -117,18 +117,22 @@ def without_credentials(text: object) -> str:
 
     >>> without_credentials("see https://me:secret@host/a.bin?token=x#part for more")
     'see https://host/a.bin#part for more'
+    >>> without_credentials("https://me:it's/a?secret@host/a.bin")
+    'https://host/a.bin'
     """
     return _ADDRESS.sub(_plain_address, str(text))
 
 
-_ADDRESS = re.compile(r"\b([a-zA-Z][a-zA-Z0-9+.-]*://)([^\s\"'<>`]*)")
+# what comes before `@` may hold any character; files have no passwords, and `?` in their names
+_ADDRESS = re.compile(
+    r"\b(?!file:|pkg:)(https?:/(?=[^/])|[a-zA-Z][a-zA-Z0-9+.-]*://)"  # a Path has one slash
+    r"(?:[^\s/]*@|[^\s/@:\[]*:(?![0-9]*[/?#\s]|[0-9]+$)[^\s@]*@)?([^\s\"'<>`]*)"
+)
 
 
 def _plain_address(found: re.Match[str]) -> str:
     scheme, rest = found.groups()
-    rest = re.sub(r"\?[^#]*", "", rest, count=1)
-    host, slash, path = rest.partition("/")
-    return scheme + host.rpartition("@")[2] + slash + path
+    return scheme + re.sub(r"\?[^#]*", "", rest, count=1)
 
 
 def _escaped(control: re.Match[str]) -> str:

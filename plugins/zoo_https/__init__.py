@@ -22,7 +22,7 @@ def fetch_https(
 ) -> Fetched:
     from zoo_https.download import fetch
 
-    return fetch(f"https://{reference}", cache=cache, offline=offline, progress=progress)
+    return fetch(f"https://{reference}", filename, cache=cache, offline=offline, progress=progress)
 
 
 def fetch_http(
@@ -30,4 +30,4 @@ def fetch_http(
 ) -> Fetched:
     from zoo_https.download import fetch
 
-    return fetch(f"http://{reference}", cache=cache, offline=offline, progress=progress)
+    return fetch(f"http://{reference}", filename, cache=cache, offline=offline, progress=progress)

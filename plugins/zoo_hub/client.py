@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from huggingface_hub import HfApi
+import os
+from urllib.parse import urlsplit
+from urllib.request import getproxies
+
+from huggingface_hub import HfApi, close_session
 from huggingface_hub.constants import ENDPOINT
 
 from zoo_core import __version__
 from zoo_core.errors import SourceError
-from zoo_core.weights.transport import is_safe
+from zoo_core.weights.transport import LOOPBACK, is_safe
 
 
 def api() -> HfApi:
@@ -19,4 +23,19 @@ def api() -> HfApi:
         raise SourceError(
             f"HF_ENDPOINT is {ENDPOINT}, which is not encrypted.", hint="Use an https:// address."
         )
+    if urlsplit(ENDPOINT).hostname in LOOPBACK:
+        _keep_from_proxies()
     return HfApi(library_name="zoo", library_version=__version__)
+
+
+def _keep_from_proxies() -> None:
+    """What goes to this machine goes to no proxy: with it would go the token, in the clear.
+
+    It is said in NO_PROXY, since the part of the client that is not Python reads that too.
+    """
+    proxies = getproxies()
+    said = [host.strip() for host in proxies.pop("no", "").split(",") if host.strip()]
+    missing = [host for host in LOOPBACK if host not in said]
+    if proxies and missing and "*" not in said:
+        os.environ["NO_PROXY"] = os.environ["no_proxy"] = ",".join([*said, *missing])
+        close_session()  # it may have been opened with the proxy

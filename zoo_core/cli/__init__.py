@@ -15,7 +15,7 @@ import click
 from zoo_core.cli.output import echo_lines, known, note
 from zoo_core.cli.streams import make_writable
 from zoo_core.errors import PluginError, ZooError
-from zoo_core.humanize import one_line, readable_name
+from zoo_core.humanize import one_line, readable_name, without_credentials
 from zoo_core.terminal.streams import shown_streams
 from zoo_core.version import __version__
 
@@ -161,6 +161,7 @@ def main(args: Sequence[str] | None = None) -> int:
 
         return _misused(explained(error))
     except click.ClickException as error:
+        error.message = without_credentials(error.message)  # type: ignore[misc]
         return _misused(error)
     except Exception as error:
         return _failed(error, debug)

@@ -18,6 +18,7 @@ from zoo_core.cli.output import (
     size,
 )
 from zoo_core.errors import did_you_mean
+from zoo_core.humanize import without_credentials
 from zoo_core.types import ModelInfo, WeightsInfo
 
 
@@ -38,7 +39,8 @@ def command(pattern: str | None, as_json: bool) -> None:
         _print(models)
     else:
         names = [catalogue.bare(model) for model in catalogue.models()]
-        note(f'No model matches "{pattern}". {did_you_mean(pattern or "", names)}'.strip())
+        near = did_you_mean(pattern or "", names)
+        note(f'No model matches "{without_credentials(pattern)}". {near}'.strip())
     catalogue.examine_models(models)
     note_broken()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from dataclasses import replace
 from typing import Any
 
 import click
@@ -13,6 +14,7 @@ from zoo_core.cli.output import aligned, count, echo, gmacs, known, print_json, 
 from zoo_core.errors import PluginError
 from zoo_core.humanize import one_line
 from zoo_core.types import Architecture, ModelInfo, WeightsInfo
+from zoo_core.weights.addresses import public
 
 
 @click.command("show")
@@ -67,7 +69,7 @@ def _weights_facts(weights: WeightsInfo) -> list[tuple[str, str]]:
     labels = weights.labels if isinstance(weights.labels, str) else " ".join(weights.labels or ())
     return [
         ("weights", weights.tag + (" (the default)" if weights.default else "")),
-        ("source", weights.source),
+        ("source", public(weights.source)),
         ("sha256", weights.sha256 or "not pinned"),
         ("licence", weights.license or "not known"),
         ("labels", labels),
@@ -89,7 +91,8 @@ def _print_weights(model: ModelInfo) -> None:
 
 def _weights_row(weights: WeightsInfo) -> tuple[str, ...]:
     default, licence = "yes" if weights.default else "", weights.license or "not known"
-    return weights.tag, default, *top1(weights), size(weights.input.size), licence, weights.source
+    source = public(weights.source)
+    return weights.tag, default, *top1(weights), size(weights.input.size), licence, source
 
 
 def build_options(architecture: Architecture, model: ModelInfo) -> list[dict[str, Any]]:
@@ -124,10 +127,11 @@ def _numbers(values: tuple[float, ...]) -> str:
 
 def _record(model: ModelInfo, only: WeightsInfo | None) -> dict[str, Any]:
     architecture = _architecture(model)
+    shown = {only.tag: only} if only else model.weights
     return {
         **vars(model),
         "name": known().bare(model),
         "options": build_options(architecture, model) if architecture else [],
         "default_weights": model.default_weights.tag if model.default_weights else None,
-        "weights": {only.tag: only} if only else model.weights,
+        "weights": {tag: replace(w, source=public(w.source)) for tag, w in shown.items()},
     }

@@ -10,6 +10,8 @@ from torch import Tensor
 
 from zoo_core.errors import PublishError
 from zoo_core.model.base import Below
+from zoo_core.plugins.catalogue import catalogue
+from zoo_core.weights.sources import split_reference
 
 # Below this share of the whole, what differs is worth a delta that needs its base to load.
 WORTHWHILE = 0.5
@@ -23,7 +25,7 @@ def decided(
 ) -> bool:
     if delta is False:
         return False
-    if below is None:
+    if below is None or not _may_be_named(below.name):
         if delta is True:
             raise PublishError(
                 "There is nothing that a delta could stand on: "
@@ -32,6 +34,11 @@ def decided(
             )
         return False
     return delta is True or share_of(state, moved) < WORTHWHILE
+
+
+def _may_be_named(base: str) -> bool:
+    """Whether a config.json may lead there: to the registry, and to where models are published."""
+    return "://" not in base or catalogue().publisher(split_reference(base)[0]) is not None
 
 
 def share_of(state: Mapping[str, Tensor], names: list[str]) -> float:

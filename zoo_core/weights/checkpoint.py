@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zoo_core.types import Architecture, InputSpec, WeightsInfo
+from zoo_core.weights.addresses import public
 from zoo_core.weights.labels import label_names
 from zoo_core.weights.sources import absolute, local_file, split_reference
 from zoo_core.weights.tensors import read_tensors, without_wrappers
@@ -90,7 +91,7 @@ def of_weights(weights: WeightsInfo) -> Checkpoint:
     own_file = weights.sha256 is None and split_reference(weights.source)[0] == "file"
     names = label_names(weights.labels, None)
     return Checkpoint(
-        reference=weights.tag or fetched.pinned or weights.source,
+        reference=weights.tag or fetched.pinned or public(weights.source),
         path=fetched.path,
         sha256=None if own_file else fetched.sha256,  # a file of one's own may change at any time
         input=weights.input,

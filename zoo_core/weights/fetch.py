@@ -12,6 +12,7 @@ from zoo_core.errors import UnknownName, WeightsError
 from zoo_core.files import written
 from zoo_core.plugins.catalogue import catalogue
 from zoo_core.types import Fetched, WeightsInfo
+from zoo_core.weights.addresses import known_as, public
 from zoo_core.weights.hashes import Stamp, all_stamps, read_sha256
 from zoo_core.weights.lock import NAME, Pin, add_pins
 from zoo_core.weights.published import CONFIG
@@ -65,7 +66,8 @@ def lock(names: Iterable[str], path: Path) -> dict[str, Pin]:
         if weights is not None and weights.sha256 is None:
             fetched = verified_file(weights.source, MODEL_FILE)
             assert fetched.sha256 is not None
-            pins[weights.source] = Pin(fetched.sha256, fetched.pinned or weights.source)
+            source = known_as(weights.source)
+            pins[source] = Pin(fetched.sha256, fetched.pinned or source)
         else:
             asked = {file.pinned: file for file in reversed([*_files(name)]) if _is_weights(file)}
             pins |= {file.reference: file.pin for file in asked.values()}
@@ -119,9 +121,10 @@ def _published(name: str) -> Iterator[LocalFile]:
 def _local(name: str, reference: str, filename: str, fetched: Fetched) -> Iterator[LocalFile]:
     """A file under the reference that was asked for, and under the one that pins it."""
     assert fetched.sha256 is not None
+    reference = known_as(reference)
     pinned = fetched.pinned or reference
     for known in dict.fromkeys((reference, pinned)):
-        yield LocalFile(name, known, filename, fetched.path, fetched.sha256, pinned)
+        yield LocalFile(public(name), known, filename, fetched.path, fetched.sha256, pinned)
 
 
 def _weights(name: str) -> WeightsInfo:

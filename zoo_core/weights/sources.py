@@ -1,23 +1,28 @@
 """A reference -> its source -> a local file that has the bytes it should have.
 
 Where a sha256 is known, from the manifest or from `zoo.lock`, the file must have it. Where none is,
-the first fetch is compared with what the source itself states, and noted in the lock.
+the first fetch is compared with what the source itself states, read, and noted in the lock. A
+password in a reference goes to the source and nowhere else (`addresses.py`).
 """
 
 from __future__ import annotations
 
 import contextlib
+import zipfile
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from zoo_core.cache import cache_folder, is_offline
 from zoo_core.errors import HashMismatch, NotCached, SourceError, UnknownName, WeightsError
+from zoo_core.humanize import readable_name
 from zoo_core.plugins.catalogue import catalogue
 from zoo_core.terminal.lines import logger
 from zoo_core.types import Fetched, WeightsInfo
+from zoo_core.weights.addresses import is_private, known_as, pinned_as, public, stated_sha256
 from zoo_core.weights.hashes import sha256_of
 from zoo_core.weights.lock import Pin, add_pins, lock_in_use, pin_of
 from zoo_core.weights.pickles import PICKLES, conversion_of, converted, is_pickle
+from zoo_core.weights.tensors import read_tensors
 
 MODEL_FILE = "model.safetensors"
 
@@ -43,9 +48,18 @@ def absolute(reference: str) -> str:
 
 
 def names_file(reference: str) -> bool:
-    """Whether a reference means a file of weights; otherwise it means a published model."""
-    suffix = PurePosixPath(reference.partition("@")[2].partition("/")[2] or reference).suffix
-    return suffix.lower() in (".safetensors", *PICKLES)
+    """Whether a reference means a file of weights; otherwise it means a published model.
+
+    >>> names_file("https://me:secret@host/x.pth?token=1"), names_file("hf://me/digits@v1")
+    (True, False)
+    """
+    scheme, address = split_reference(reference)[0], reference
+    if scheme != "file":
+        address = public(reference).partition("#")[0]
+        address = address.partition("@")[2].partition("/")[2] or address
+    suffixes = (PurePosixPath(address).suffix, PurePosixPath(reference).suffix)
+    endings = (".safetensors", *PICKLES)
+    return any(suffix.lower() in endings for suffix in suffixes[: 2 if "?" in reference else 1])
 
 
 def local_file(weights: WeightsInfo, *, progress: bool = True) -> Fetched:
@@ -65,20 +79,24 @@ def obtain(
     Raises SourceError where the source cannot give it, NotCached when offline, HashMismatch where
     its bytes are not the pinned ones, WeightsError for a file that is no checkpoint.
     """
-    pin = None if sha256 else pin_of(reference)
+    sha256 = sha256 or stated_sha256(reference)
+    pin = None if sha256 else pin_of(known_as(reference))
     pinned = pin.pinned if pin else reference
+    asked = reference if is_private(reference) else pinned
     if filename is not None:
-        return verified_file(pinned, filename, sha256, progress=progress)
+        return verified_file(asked, filename, sha256, progress=progress)
     expected = pin.sha256 if pin else sha256
     made = conversion_of(expected) if expected else None
-    if made is not None:
-        return Fetched(made, expected, pinned=pinned)
-    fetched = verified_file(pinned, MODEL_FILE, expected, progress=progress)
+    if expected is not None and made is not None:
+        return Fetched(made, expected, pinned=_pinned(asked, pinned, expected))
+    fetched = verified_file(asked, MODEL_FILE, expected, progress=progress)
+    if expected is not None or not fetched.disposable:
+        return _as_safetensors(fetched, reference) if is_pickle(fetched.path) else fetched
+    whole = _read(fetched, reference)
     assert fetched.sha256 is not None
-    if expected is None and fetched.disposable:
-        pin = Pin(fetched.sha256, fetched.pinned or reference)
-        add_pins(lock_in_use(), {reference: pin})
-    return _as_safetensors(fetched, reference) if is_pickle(fetched.path) else fetched
+    pin = Pin(fetched.sha256, fetched.pinned or reference)
+    add_pins(lock_in_use(), {known_as(reference): pin})
+    return whole
 
 
 # --- one step each -------------------------------------------------------------------------------
@@ -96,25 +114,31 @@ def verified_file(
         actual = _digest(fetched.path, reference)
         wanted = expected or fetched.sha256
         if wanted is None or actual == wanted:
-            return replace(fetched, sha256=actual)
-        if attempt == 2 or not fetched.disposable or is_offline():
-            raise _mismatch(fetched, actual, wanted, reference)
-        log.warning("%s came with sha256 %s, not %s: fetching it again", reference, actual, wanted)
-        _remove(fetched.path)
+            return replace(
+                fetched, sha256=actual, pinned=_pinned(reference, fetched.pinned, actual)
+            )
+        kept = not fetched.disposable or is_offline()
+        if not kept:
+            _remove(fetched.path)
+        if attempt == 2 or kept:
+            raise _mismatch(fetched, actual, wanted, public(reference))
+        name = readable_name(public(reference))
+        log.warning("%s came with sha256 %s, not %s: fetching it again", name, actual, wanted)
     raise AssertionError("the second attempt returns or raises")
 
 
 def fetched_file(reference: str, filename: str, *, progress: bool = True) -> Fetched:
     """A file as its source gives it, not verified; what `zoo fetch --to` wrote comes first."""
     kept = shelf(reference, filename)
-    if kept.is_file():
-        return Fetched(kept, pinned=reference)
+    with contextlib.suppress(OSError):  # a name that is too long
+        if kept.is_file():
+            return Fetched(kept, pinned=None if is_private(reference) else reference)
     scheme, rest = split_reference(reference)
     try:
         source = catalogue().source(scheme)
     except UnknownName as error:
         raise SourceError(
-            f"{reference} needs a source for {scheme}: {error.message}",
+            f"{public(reference)} needs a source for {scheme}: {error.message}",
             hint="Pass pretrained=PATH with a file that you have.",
         ) from error
     try:
@@ -124,14 +148,14 @@ def fetched_file(reference: str, filename: str, *, progress: bool = True) -> Fet
     except NotCached as error:
         raise NotCached(
             f"{error.message} Offline, zoo fetches nothing.",
-            hint=f'Where there is a network, run "zoo fetch {reference} --to DIR"; '
+            hint=f'Where there is a network, run "zoo fetch {public(reference)} --to DIR"; '
             "bring DIR here, and set ZOO_CACHE=DIR or pass pretrained=DIR.",
         ) from error
 
 
 def shelf(reference: str, filename: str) -> Path:
     """Where `zoo fetch --to` keeps a file in the cache: under its own reference."""
-    scheme, rest = split_reference(reference)
+    scheme, rest = split_reference(known_as(reference))
     parts = [part for part in PurePosixPath(rest).parts if part not in ("/", "..")]
     if parts and parts[-1] == filename:
         parts.pop()
@@ -140,7 +164,7 @@ def shelf(reference: str, filename: str) -> Path:
 
 def _digest(path: Path, reference: str) -> str:
     try:
-        return sha256_of(path, source=reference)
+        return sha256_of(path, source=public(reference))
     except OSError as error:
         raise WeightsError(f"{path} cannot be read: {error.strerror}.") from error
 
@@ -152,6 +176,30 @@ def _mismatch(fetched: Fetched, actual: str, wanted: str, reference: str) -> Has
         if fetched.disposable
         else "It is damaged, or is another file than the one that was measured: replace it.",
     )
+
+
+def _pinned(reference: str, pinned: str | None, sha256: str) -> str | None:
+    """What stands for the bytes that came, where it is written down."""
+    return pinned_as(reference, sha256) if is_private(reference) else pinned and public(pinned)
+
+
+def _read(fetched: Fetched, reference: str) -> Fetched:
+    """A file that nobody has vouched for, read as a whole; what is no file of weights is removed.
+
+    A page that a network shows to those who must log in would stay there otherwise, as the weights.
+    """
+    try:
+        if is_pickle(fetched.path):
+            return _as_safetensors(fetched, reference)
+        read_tensors(fetched.path)
+        return fetched
+    except WeightsError as error:
+        if is_pickle(fetched.path) and zipfile.is_zipfile(fetched.path):
+            raise  # it is whole, and "zoo convert" may know what to do with it
+        _remove(fetched.path)
+        text = error.message.replace(str(fetched.path), f"What came from {public(reference)}")
+        hint = "It is not kept. Try again; is this the right address?"
+        raise WeightsError(text, hint=hint) from error
 
 
 def _remove(path: Path) -> None:
@@ -166,7 +214,7 @@ def _remove(path: Path) -> None:
 
 def _as_safetensors(fetched: Fetched, source: str) -> Fetched:
     assert fetched.sha256 is not None
-    path = converted(fetched.path, fetched.sha256, source)
+    path = converted(fetched.path, fetched.sha256, public(source))
     if fetched.disposable:
         _remove(fetched.path)  # nothing reads the pickle again
     return replace(fetched, path=path, disposable=False)
