@@ -16,7 +16,7 @@ from zoo_core.errors import HashMismatch, NotCached, SourceError, UnknownName, W
 from zoo_core.plugins.catalogue import catalogue
 from zoo_core.types import Fetched, WeightsInfo
 from zoo_core.weights.hashes import sha256_of
-from zoo_core.weights.lock import Pin, add_pins, lock_in_use, pin_of
+from zoo_core.weights.lock import Pin, pin_if_possible, pin_of
 from zoo_core.weights.pickles import PICKLES, conversion_of, converted, is_pickle
 
 MODEL_FILE = "model.safetensors"
@@ -76,8 +76,7 @@ def obtain(
     fetched = verified_file(pinned, MODEL_FILE, expected, progress=progress)
     assert fetched.sha256 is not None
     if expected is None and fetched.disposable:
-        pin = Pin(fetched.sha256, fetched.pinned or reference)
-        add_pins(lock_in_use(), {reference: pin})
+        pin_if_possible(reference, Pin(fetched.sha256, fetched.pinned or reference))
     return _as_safetensors(fetched, reference) if is_pickle(fetched.path) else fetched
 
 
