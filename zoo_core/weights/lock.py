@@ -72,7 +72,7 @@ def user_lock() -> Path | None:
 
 def lock_in_use() -> Path | None:
     """The lock that a new pin is written to: the project's where there is one, else the user's."""
-    return project_lock() if os.path.exists(project_lock()) else user_lock()
+    return project_lock() if _is_there(project_lock()) else user_lock()
 
 
 def pin_of(source: str) -> Pin | None:
@@ -81,6 +81,14 @@ def pin_of(source: str) -> Pin | None:
     places = filter(None, (project_lock(), cache_folder() / NAME, user_lock()))
     pin = next((pin for place in places if (pin := read_lock(place).get(key))), None)
     return Pin(pin.sha256, source) if pin is not None and pin.pinned == key else pin
+
+
+def _is_there(path: Path) -> bool:
+    """Whether something is at a path; in a folder that may not be entered nothing is."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
 
 
 def read_lock(path: Path) -> dict[str, Pin]:
@@ -93,7 +101,7 @@ def read_lock(path: Path) -> dict[str, Pin]:
             raise WeightsError(f"{path} has version {shown}; this zoo reads {VERSION}.")
         lock = msgspec.convert(table, _Lock)
     except OSError as error:
-        if not os.path.exists(path):  # nor a folder on the way that may be entered
+        if not _is_there(path):
             return {}
         raise WeightsError(f"{path} cannot be read: {error.strerror or error}.") from error
     except RecursionError as error:
@@ -107,7 +115,7 @@ def add_pins(path: Path, pins: Mapping[str, Pin]) -> None:
     """Add pins to a lock file, or replace those of the same sources. Raises WeightsError."""
     import tomli_w
 
-    with locked(os.path.abspath(path)):
+    with locked(str(path.absolute())):
         merged = read_lock(path) | {_key(source): _told(source, pins[source]) for source in pins}
         tables = {source: msgspec.to_builtins(merged[source]) for source in sorted(merged)}
         try:
@@ -177,7 +185,7 @@ def _is_of(pinned: str, source: str) -> bool:
     """
     if pinned == source:
         return True
-    repository, at, rest = pinned.partition("@")
+    repository, _, rest = pinned.partition("@")
     revision, slash, file = rest.partition("/")
     if not _REPOSITORY.fullmatch(repository) or not revision or bool(slash) != bool(file):
         return False
