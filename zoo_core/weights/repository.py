@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zoo_core.errors import PluginError, UnknownName, WeightsError
+from zoo_core.humanize import readable_name
 from zoo_core.plugins.catalogue import catalogue
 from zoo_core.plugins.known import how_to_get
 from zoo_core.types import Architecture, ModelInfo, WeightsInfo
@@ -102,9 +103,11 @@ def published_model(saved: Saved, reference: str) -> ModelInfo:
         else:
             if model.official or not of_timm or name != saved.model:
                 return model
+    facts = (saved.model, saved.distribution, saved.version)
+    name, distribution, version = (readable_name(fact)[:100] for fact in facts)
     raise PluginError(
-        f'{reference} is a "{saved.model}" of {saved.distribution} {saved.version}, which is not '
-        "installed here.".replace("  ", " "),
+        f'{reference} is a "{name}" of {" ".join((distribution, version)).strip()}, '
+        "which is not installed here.",
         hint=how_to_get(saved.model, saved.distribution),
     ) from missing
 
