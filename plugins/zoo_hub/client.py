@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
-from huggingface_hub import HfApi
+import os
+from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+from huggingface_hub import HfApi, ModelInfo
 from huggingface_hub.constants import ENDPOINT
+from huggingface_hub.utils import close_session, get_session, httpx
 
 from zoo_core import __version__
 from zoo_core.errors import SourceError
-from zoo_core.weights.transport import is_safe
+from zoo_core.weights.transport import LOOPBACK, is_safe
+
+ANSWER = 10.0  # seconds that the Hub may take to say what a repository is
+LONGEST = 300.0  # and for all else, such as a commit of many files
+
+
+class _Hub(HfApi):
+    """The client waits for ever by itself."""
+
+    def model_info(self, *args: Any, timeout: float | None = None, **given: Any) -> ModelInfo:
+        return super().model_info(*args, timeout=timeout or ANSWER, **given)
 
 
 def api() -> HfApi:
@@ -19,4 +35,18 @@ def api() -> HfApi:
         raise SourceError(
             f"HF_ENDPOINT is {ENDPOINT}, which is not encrypted.", hint="Use an https:// address."
         )
-    return HfApi(library_name="zoo", library_version=__version__)
+    if urlsplit(ENDPOINT).hostname in LOOPBACK:
+        _keep_from_proxies()
+    session = get_session()
+    if session.timeout == httpx.Timeout(None):  # nobody has chosen one
+        session.timeout = httpx.Timeout(LONGEST, connect=ANSWER)
+    return _Hub(library_name="zoo", library_version=__version__)
+
+
+def _keep_from_proxies() -> None:
+    """What is on this machine is asked directly: a proxy would be given the token, in the clear."""
+    proxies = getproxies()
+    if proxies and not all(proxy_bypass(host) for host in LOOPBACK):
+        hosts = ",".join(filter(None, (proxies.get("no"), *LOOPBACK)))
+        os.environ["NO_PROXY"] = os.environ["no_proxy"] = hosts
+        close_session()  # it may have been made before

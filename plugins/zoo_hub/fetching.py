@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import logging
 import re
 import time
 from collections.abc import Callable
@@ -33,6 +34,9 @@ Result = TypeVar("Result")
 ATTEMPTS = 4
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _ETAG = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")  # git's sha1, or a large file's sha256
+
+
+log = logging.getLogger(__name__)
 
 
 class Silent(tqdm):
@@ -79,6 +83,8 @@ def persistently(call: Callable[[], Result]) -> Result:
         except Exception as error:
             if not is_passing(error):
                 raise
+            why = type(error.__cause__ or error).__name__
+            log.warning("The Hub fails (%s): attempt %d of %d.", why, attempt + 1, ATTEMPTS)
             time.sleep(2 ** (attempt - 1) / 2)
     return call()
 
