@@ -17,7 +17,7 @@ import msgspec
 
 from zoo_core.errors import WeightsError
 from zoo_core.files import NoRegularFile, text
-from zoo_core.humanize import one_line, readable_name
+from zoo_core.humanize import one_line, readable_name, without_credentials
 from zoo_core.plugins.manifest_schema import INTERPOLATIONS
 from zoo_core.weights.published import CONFIG, SCHEMA, Saved
 from zoo_core.weights.timm_layout import from_timm
@@ -34,6 +34,7 @@ LARGEST = 4 * 2**20  # bytes of a config.json; the longest label sets have a few
 
 def read_config(path: Path, reference: str) -> Saved:
     """The facts in a config.json. Raises WeightsError, with the `reference` that it came from."""
+    reference = readable_name(without_credentials(reference))
     try:
         data = _parsed(text(path, most=LARGEST, encoding="utf-8-sig"))
         if "zoo" not in data:
@@ -127,6 +128,6 @@ def _check_options(config: Mapping[str, Any], reference: str) -> None:
             if name in FORBIDDEN or (isinstance(part, str) and not PLAIN.fullmatch(part)):
                 shown = readable_name(f"{name} = {part!r}"[:120])
                 raise WeightsError(
-                    f"{reference}: {CONFIG} may not set the option {shown}.",
+                    f"{reference}: {CONFIG}: no option may say {shown}.",
                     hint="An option is a number or a plain word: no path, no address, no weights.",
                 )

@@ -13,7 +13,7 @@ from zoo_core.plugins.catalogue import catalogue
 from zoo_core.plugins.known import how_to_get
 from zoo_core.types import Architecture, ModelInfo, WeightsInfo
 from zoo_core.weights.checkpoint import Checkpoint, of_weights
-from zoo_core.weights.config_json import read_config
+from zoo_core.weights.config_json import LARGEST, read_config
 from zoo_core.weights.hashes import remembered_digest, tensor_digest
 from zoo_core.weights.local import found
 from zoo_core.weights.lock import pin_of
@@ -71,6 +71,7 @@ def of_repository(reference: str, depth: int = 0) -> PublishedCheckpoint:
 
     Raises WeightsError for a config.json that is none, and as `obtain` for each file.
     """
+    _refuse_large(reference)
     config = obtain(reference, CONFIG)
     saved = read_config(config.path, reference)
     pinned = config.pinned or reference
@@ -90,6 +91,15 @@ def of_repository(reference: str, depth: int = 0) -> PublishedCheckpoint:
         base=base,
         local=absolute(reference) if split_reference(reference)[0] == "file" else None,
     )
+
+
+def _refuse_large(reference: str) -> None:
+    """Raise WeightsError for a description on this machine that would only be hashed for long."""
+    scheme, _ = split_reference(reference)
+    path = Path(split_reference(absolute(reference))[1]) / CONFIG
+    if scheme == "file" and path.is_file() and path.stat().st_size > LARGEST:
+        size = path.stat().st_size
+        raise WeightsError(f"{path} has {size:,} bytes, more than any description of a model.")
 
 
 def published_model(saved: Saved, reference: str) -> ModelInfo:
