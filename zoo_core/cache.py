@@ -14,6 +14,7 @@ import msgspec
 
 from zoo_core.errors import WeightsError
 from zoo_core.files import written
+from zoo_core.humanize import duration, readable_name, without_credentials
 from zoo_core.terminal.lines import logger
 
 Fact = TypeVar("Fact")
@@ -51,20 +52,36 @@ def is_set(name: str) -> bool:
     return os.environ.get(name, "").lower() not in ("", "0", "false", "no")
 
 
+PATIENCE = 2.0  # seconds that another process may hold a lock before somebody is told
+LONGEST = 3600.0  # and before it is given up: a process that stands still holds it for ever
+
+
 @contextlib.contextmanager
 def locked(what: str) -> Iterator[None]:
     """Hold `what` for this process: others that want it wait. The system frees it when we die.
 
-    Raises WeightsError where the cache cannot be written.
+    Who waits is told for what and how long, on stderr. Raises WeightsError where the cache cannot
+    be written, and where another process has not let go after an hour.
     """
-    from filelock import FileLock
+    from filelock import FileLock, Timeout
 
     name = hashlib.blake2b(what.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
     path = cache_folder() / "locks" / f"{name}.lock"
+    shown = readable_name(without_credentials(what))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(path)
-        lock.acquire()
+        try:
+            lock.acquire(timeout=PATIENCE)
+        except Timeout:
+            most = duration(LONGEST)
+            log.warning("Another process works on %s: waiting for it, %s at most.", shown, most)
+            lock.acquire(timeout=LONGEST)
+    except Timeout as error:
+        raise WeightsError(
+            f"Another process has worked on {shown} for over {duration(LONGEST)}.",
+            hint=f'End it, if it stands still: "fuser {path}" says which it is.',
+        ) from error
     except OSError as error:
         raise unwritable(path.parent, error) from error
     try:

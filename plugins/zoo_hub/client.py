@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
-from huggingface_hub import HfApi, close_session
+from huggingface_hub import HfApi, ModelInfo
 from huggingface_hub.constants import ENDPOINT
+from huggingface_hub.utils import close_session, get_session, httpx
 
 from zoo_core import __version__
 from zoo_core.errors import SourceError
 from zoo_core.weights.transport import LOOPBACK, is_safe
+
+ANSWER = 10.0  # seconds that the Hub may take to say what a repository is
+LONGEST = 300.0  # and for all else, such as a commit of many files
+
+
+class _Hub(HfApi):
+    """The client waits for ever by itself."""
+
+    def model_info(self, *args: Any, timeout: float | None = None, **given: Any) -> ModelInfo:
+        return super().model_info(*args, timeout=timeout or ANSWER, **given)
 
 
 def api() -> HfApi:
@@ -25,7 +37,10 @@ def api() -> HfApi:
         )
     if urlsplit(ENDPOINT).hostname in LOOPBACK:
         _keep_from_proxies()
-    return HfApi(library_name="zoo", library_version=__version__)
+    session = get_session()
+    if session.timeout == httpx.Timeout(None):  # nobody has chosen one
+        session.timeout = httpx.Timeout(LONGEST, connect=ANSWER)
+    return _Hub(library_name="zoo", library_version=__version__)
 
 
 def _keep_from_proxies() -> None:

@@ -20,9 +20,13 @@ _FULL = (
 )
 
 
+class Damaged(OSError):
+    """Raised where a file did not arrive as the Hub has it."""
+
+
 @contextlib.contextmanager
 def explained(
-    repository: str, what: str, error_type: type[SourceError | PublishError]
+    repository: str, what: str, error_type: type[SourceError | PublishError], revision: str = ""
 ) -> Iterator[None]:
     """Turn every failure inside into `error_type` (or a closer error), naming the repository."""
     try:
@@ -30,14 +34,18 @@ def explained(
     except ZooError:
         raise
     except Exception as error:
-        closer = explain(error, repository, what, error_type)
+        closer = explain(error, repository, what, error_type, revision)
         if closer is None:
             raise
         raise closer from error
 
 
 def explain(
-    error: Exception, repository: str, what: str, error_type: type[SourceError | PublishError]
+    error: Exception,
+    repository: str,
+    what: str,
+    error_type: type[SourceError | PublishError],
+    revision: str = "",
 ) -> ZooError | None:
     """The error of zoo that stands for one of the client's, or None where it is a bug of ours."""
     address = f"hf://{repository}"
@@ -53,7 +61,8 @@ def explain(
         )
     if isinstance(error, errors.RevisionNotFoundError):
         return error_type(
-            f"{address} has no such revision: {what}.", hint="Leave @REVISION out for the newest."
+            f"{address.partition('@')[0]} has no such revision: {revision}.",
+            hint="Leave @REVISION out for the newest.",
         )
     if isinstance(error, errors.LocalEntryNotFoundError | errors.RevisionResolutionError):
         return _unreachable(error, address, what, error_type)
@@ -86,7 +95,7 @@ def is_passing(error: Exception) -> bool:
     if isinstance(error, errors.HfHubHTTPError):
         return error.response.status_code in (408, 429, 500, 502, 503, 504)
     cut = isinstance(error, OSError) and "Consistency check failed" in str(error)
-    return cut or isinstance(error, httpx.TransportError)
+    return cut or isinstance(error, Damaged | httpx.TransportError)
 
 
 def _unreachable(error: Exception, address: str, what: str, error_type: type[ZooError]) -> ZooError:

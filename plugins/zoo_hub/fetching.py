@@ -6,6 +6,8 @@ while somebody pushes, and a commit that is here needs no request at all.
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import re
 import time
 from collections.abc import Callable
@@ -13,20 +15,28 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from huggingface_hub import hf_hub_url, try_to_load_from_cache
+from huggingface_hub.errors import RevisionNotFoundError, RevisionResolutionError
 from huggingface_hub.utils import tqdm
 
-from zoo_core.cache import locked
+from zoo_core.cache import locked, recall, remember_if_possible
 from zoo_core.errors import NotCached, SourceError
+from zoo_core.humanize import readable_name
+from zoo_core.terminal.lines import logger
 from zoo_core.types import Fetched
+from zoo_core.weights.config_json import LARGEST
+from zoo_core.weights.published import CONFIG
 from zoo_hub.client import api
-from zoo_hub.failures import explained, is_passing
-from zoo_hub.reference import Place, parse
+from zoo_hub.failures import Damaged, explained, is_passing
+from zoo_hub.reference import COMMIT, Place, readings
 
 Result = TypeVar("Result")
 
 ATTEMPTS = 4
-_COMMIT = re.compile(r"[0-9a-f]{40}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 _ETAG = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")  # git's sha1, or a large file's sha256
+
+
+log = logger(__name__)
 
 
 class Silent(tqdm):
@@ -43,12 +53,14 @@ def fetch(
 
     Raises SourceError, NotCached when offline, WeightsError where the cache cannot be written.
     """
-    place = parse(reference)
-    name = place.file or filename
+    places = readings(reference)
+    name = places[0].file or filename
     if name is None:
         raise SourceError(f"hf://{reference} names no file.")
-    with explained(reference, name, SourceError):
-        commit = _commit(place, offline)
+    revisions = [place.revision or "main" for place in places]
+    with explained(readable_name(reference), name, SourceError, " or ".join(revisions)):
+        place, commit = _resolved(places, offline)
+        name = place.file or name
         path = _cached(place, name, commit)
         if path is None:
             if offline:
@@ -57,7 +69,10 @@ def fetch(
                 path = _cached(place, name, commit) or persistently(
                     lambda: _download(place, name, commit, progress)
                 )
-    return Fetched(path, _stated_sha256(path), commit, place.at(commit), disposable=True)
+        stated = _stated(path, place, name, commit, cache, offline)
+    sha256 = stated if stated and _SHA256.fullmatch(stated) else None
+    # what nobody states is taken, but neither pinned nor fetched again
+    return Fetched(path, sha256, commit, place.at(commit), disposable=stated is not None)
 
 
 def persistently(call: Callable[[], Result]) -> Result:
@@ -68,12 +83,22 @@ def persistently(call: Callable[[], Result]) -> Result:
         except Exception as error:
             if not is_passing(error):
                 raise
+            why = type(error.__cause__ or error).__name__
+            log.warning("The Hub fails (%s): attempt %d of %d.", why, attempt + 1, ATTEMPTS)
             time.sleep(2 ** (attempt - 1) / 2)
     return call()
 
 
+def _resolved(places: list[Place], offline: bool) -> tuple[Place, str]:
+    """The first of the places that there is, and its commit."""
+    for place in places[:-1]:
+        with contextlib.suppress(RevisionNotFoundError, RevisionResolutionError):
+            return place, _commit(place, offline)
+    return places[-1], _commit(places[-1], offline)
+
+
 def _commit(place: Place, offline: bool) -> str:
-    if place.revision and _COMMIT.fullmatch(place.revision):
+    if place.revision and COMMIT.fullmatch(place.revision):
         return place.revision
     hub = api()
     revision = persistently(
@@ -90,21 +115,57 @@ def _cached(place: Place, name: str, commit: str) -> Path | None:
 
 
 def _download(place: Place, name: str, commit: str, progress: bool) -> Path:
+    etag = _facts(place, name, commit)
+    bar = None if progress else Silent
+    path = Path(api().hf_hub_download(place.repository, name, revision=commit, tqdm_class=bar))
+    if not _SHA256.fullmatch(etag) and etag not in _sha1s(path):
+        path.resolve().unlink()
+        path.unlink(missing_ok=True)
+        raise Damaged(f"{name} did not arrive as the Hub has it")
+    return path
+
+
+def _facts(place: Place, name: str, commit: str) -> str:
+    """What the Hub says of a file: the hash of its bytes."""
     hub = api()
-    url = hf_hub_url(place.repository, name, revision=commit)
-    facts = hub.get_hf_file_metadata(url=url)
+    facts = hub.get_hf_file_metadata(url=hf_hub_url(place.repository, name, revision=commit))
     if facts.etag is None or not _ETAG.fullmatch(facts.etag):
         # the client would use it as a file name
         raise SourceError(
             f"hf://{place.repository}: the Hub calls {name} {facts.etag!r}, which is no hash.",
             hint=f"Is {hub.endpoint} really a Hub?",
         )
-    bar = None if progress else Silent
-    path = hub.hf_hub_download(place.repository, name, revision=commit, tqdm_class=bar)
-    return Path(path)
+    if name == CONFIG and (facts.size or 0) > LARGEST:
+        raise SourceError(
+            f"hf://{place.repository}: {name} has {facts.size:,} bytes, "
+            "more than any description of a model."
+        )
+    return facts.etag
 
 
-def _stated_sha256(path: Path) -> str | None:
-    """The Hub names its blobs by what it says of them: in large file storage, by their sha256."""
-    name = path.readlink().name if path.is_symlink() else ""
-    return name if re.fullmatch(r"[0-9a-f]{64}", name) else None
+def _stated(
+    path: Path, place: Place, name: str, commit: str, cache: Path, offline: bool
+) -> str | None:
+    """What the Hub says of a file that is here; None where nobody knows it offline.
+
+    The client names its blobs by it. Where it makes no links to them, as on Windows, zoo remembers.
+    """
+    if path.is_symlink():
+        return path.readlink().name
+    key = hashlib.blake2b(place.at(commit).encode() + name.encode(), digest_size=16).hexdigest()
+    memory = cache / "stated" / key
+    known = recall(memory, str)
+    if known is not None and _ETAG.fullmatch(known):
+        return known
+    if offline:
+        return None
+    stated = persistently(lambda: _facts(place, name, commit))
+    remember_if_possible(memory, stated)
+    return stated
+
+
+def _sha1s(path: Path) -> set[str]:
+    """The sha1 of a small file: as git computes it, and as mirrors of the Hub do."""
+    body = path.read_bytes()
+    header = f"blob {len(body)}\0".encode()
+    return {hashlib.sha1(part + body, usedforsecurity=False).hexdigest() for part in (header, b"")}

@@ -10,11 +10,14 @@ from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, RepositoryNotFoundError
 
 from zoo_core.errors import PublishError
+from zoo_core.files import NoRegularFile, text
+from zoo_core.humanize import one_line
 from zoo_core.types import Pushed, Upload
 from zoo_hub.client import api
 from zoo_hub.failures import explained
 
 CARD = "README.md"
+LARGEST = 8 * 2**20  # bytes of a card
 
 
 def push(
@@ -91,7 +94,13 @@ def _card(hub: HfApi, repository: str, head: str | None) -> str | None:
         return None
     with contextlib.suppress(EntryNotFoundError):
         path = hub.hf_hub_download(repository, CARD, revision=head)
-        return Path(path).read_text(encoding="utf-8")
+        try:
+            return text(path, most=LARGEST)
+        except (NoRegularFile, UnicodeDecodeError) as error:
+            raise PublishError(
+                f"The {CARD} of hf://{repository} is no text in UTF-8: {one_line(error)}.",
+                hint="Mend or remove it on the page of the repository, and push again.",
+            ) from error
     return None
 
 

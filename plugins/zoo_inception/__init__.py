@@ -73,11 +73,12 @@ def build_inception(
     drop_rate: float = 0.0,
 ) -> nn.Module:
     """`drop_rate`: dropout before the head, in [0, 1)."""
-    import timm
+    from zoo_timm.networks import network
 
-    return timm.create_model(
-        variant, num_classes=num_classes, in_chans=in_chans, drop_rate=drop_rate
-    )
+    model = network(variant, num_classes=num_classes, in_chans=in_chans, drop_rate=drop_rate)
+    if type(model).__name__ not in _INCEPTION:
+        raise ValueError(f"{variant} is no Inception network: create timm/{variant}")
+    return model
 
 
 def inception_stages(model: nn.Module) -> list[Stage]:

@@ -31,13 +31,18 @@ def build(
     drop_path_rate: float = 0.0,
 ) -> nn.Module:
     """`drop_rate`: dropout before the head; `drop_path_rate`: stochastic depth. Both in [0, 1)."""
-    import timm
+    from timm.models import ResNet
+
+    from zoo_timm.networks import network
 
     drop: dict[str, Any] = {"drop_rate": drop_rate, "drop_path_rate": drop_path_rate}
     for name, rate in drop.items():
         if not 0 <= rate < 1:
             raise ValueError(f"{name} must be in [0, 1): {rate}")
-    return timm.create_model(variant, num_classes=num_classes, in_chans=in_chans, **drop)
+    model = network(variant, num_classes=num_classes, in_chans=in_chans, **drop)
+    if not isinstance(model, ResNet):
+        raise ValueError(f"{variant} is no residual network: create timm/{variant}")
+    return model
 
 
 def stages(model: nn.Module) -> list[Stage]:

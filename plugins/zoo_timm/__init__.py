@@ -15,6 +15,8 @@ from zoo_core.types import Architecture, Stage
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+LARGEST = 4096  # pixels of a side: tables of positions grow with its square
+
 
 @hookimpl
 def zoo_architectures() -> list[Architecture]:
@@ -53,6 +55,8 @@ def build(
     sides = img_size if isinstance(img_size, list | tuple) else [img_size or 1]
     if len(sides) > 2 or not all(isinstance(side, int) and side > 0 for side in sides):
         raise ValueError(f"img_size must be one number, or height and width: {img_size!r}")
+    if max(sides, default=1) > LARGEST:
+        raise ValueError(f"img_size is {LARGEST:,} at most, not {max(sides):,}")
     how = {**drop, "img_size": img_size, "global_pool": global_pool}
     return network(variant, num_classes=num_classes, in_chans=in_chans, **how)
 

@@ -6,7 +6,8 @@ import functools
 import sys
 from typing import TYPE_CHECKING, Any
 
-from zoo_core.humanize import one_line
+from zoo_core.errors import did_you_mean
+from zoo_core.humanize import one_line, readable_name
 
 if TYPE_CHECKING:
     import torch
@@ -21,8 +22,7 @@ def network(variant: str, **arguments: Any) -> nn.Module:
     """
     import timm
 
-    if not timm.is_model(variant):
-        raise ValueError(f'timm {timm.__version__} has no "{variant}"')
+    refuse_unknown(variant)
     if variant.startswith("csatv2") and arguments.get("in_chans", 3) != 3:
         raise ValueError(
             f"{variant} takes pictures of 3 channels only: it begins with their colours"
@@ -40,6 +40,20 @@ def network(variant: str, **arguments: Any) -> nn.Module:
             fresh: Any = functools.partial(attention_biases, module)
             module.get_attention_biases = fresh
     return model
+
+
+def refuse_unknown(variant: str) -> None:
+    """Raise ValueError for all that is no plain name of timm's, with the closest that are.
+
+    timm would take `hf-hub:OWNER/NAME` for another's configuration, and fetch it to build what that
+    says; `local-dir:PATH` likewise; and a tag behind a dot for weights.
+    """
+    import timm
+
+    if not timm.is_model(variant) or "." in variant:
+        near = did_you_mean(variant[:100], timm.list_models())
+        shown = readable_name(variant)[:100]
+        raise ValueError(f'timm {timm.__version__} has no "{shown}". {near}'.strip())
 
 
 def _refuse_size(variant: str, given: dict[str, Any]) -> None:

@@ -77,7 +77,9 @@ def values(value: Any) -> list[str]:
 
 def facts(readme: File | None) -> dict[str, Any]:
     """The part of a model's facts that comes from its card."""
-    lines = block(readme.content.decode()) if readme and readme.sha256 is None else None
+    lines = (
+        block(readme.content.decode(errors="replace")) if readme and readme.sha256 is None else None
+    )
     found, _ = metadata(lines or [])
     plain = {key: value for key, value in found.items() if value and key != "model-index"}
     tags = values(plain.get("tags"))

@@ -60,7 +60,11 @@ def push(hub: HubServer, request: Request, repo: str, rev: str) -> Response:
 
 
 def refuse_bad_card(readme: File | None) -> None:
-    errors = card.check(readme.content.decode())[0] if readme and not readme.sha256 else []
+    errors = (
+        card.check(readme.content.decode(errors="replace"))[0]
+        if readme and not readme.sha256
+        else []
+    )
     if errors:
         raise Refusal(400, f"Invalid metadata in README.md: {'; '.join(errors)}")
 

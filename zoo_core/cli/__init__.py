@@ -161,7 +161,6 @@ def main(args: Sequence[str] | None = None) -> int:
 
         return _misused(explained(error))
     except click.ClickException as error:
-        error.message = without_credentials(error.message)  # type: ignore[misc]
         return _misused(error)
     except Exception as error:
         return _failed(error, debug)
@@ -175,7 +174,8 @@ def _closed_pipe() -> int:
 
 
 def _misused(error: click.ClickException) -> int:
-    error.message = readable_name(error.message)  # type: ignore[misc]  # names that were typed
+    # names and addresses that were typed
+    error.message = readable_name(without_credentials(error.message))  # type: ignore[misc]
     error.show()
     return error.exit_code
 

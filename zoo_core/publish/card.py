@@ -19,45 +19,36 @@ from zoo_core.weights.published import Saved
 
 def merged_card(old: str | None, metadata: Mapping[str, Any], text: str, title: str) -> str:
     """The new README from the one that is there (or None). Raises PublishError for a broken one."""
-    from huggingface_hub import ModelCard
+    from zoo_core.publish.front_matter import divided, joined
 
     own = own_part(text)
     if old is None:
         old = f"# {plain(title)}\n\n{own}"
     check_marks(old)
-    if not old.lstrip().startswith("---"):
-        old = f"---\n{{}}\n---\n{old}"
     try:
-        card = ModelCard(old, ignore_metadata_errors=False)
+        data, body = divided(old)
+        data = _merged_data(data, metadata)
     except Exception as error:  # YAML raises errors of many kinds
         raise PublishError(
             f"The README.md that is there has metadata that cannot be read: {one_line(error)}.",
             hint="Mend or remove it on the page of the repository, and push again.",
         ) from error
-    card.data = _merged_data(card.data.to_dict(), metadata)
-    card.text = with_own_part(card.text, own)
-    return str(card)
+    return joined(data, with_own_part(body, own))
 
 
-def _merged_data(old: Mapping[str, Any], new: Mapping[str, Any]) -> Any:
+def _merged_data(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
     """Facts about the weights are replaced; lists grow; whatever else somebody wrote stays."""
-    from huggingface_hub import ModelCardData
-
     merged = dict(old)
     for key, value in new.items():
         if key in ("tags", "datasets"):
             before = merged.get(key) or []
-            listed = [before] if isinstance(before, str) else list(before)
+            listed = list(before) if isinstance(before, list) else [before]
             merged[key] = [*listed, *(item for item in value if item not in listed)]
         elif key == "model-index":
             merged[key] = _merged_index(merged.get(key), value)
         else:
             merged[key] = value
-    index = merged.pop("model-index", None)
-    data = ModelCardData(**{k: v for k, v in merged.items() if v is not None})
-    if index:
-        data["model-index"] = index
-    return data
+    return {key: value for key, value in merged.items() if value is not None}
 
 
 def _merged_index(old: Any, new: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -24,19 +24,27 @@ FILES = {"whole": "model.safetensors", "delta": "delta.safetensors"}
 Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 
 
-Count = Annotated[int, Meta(ge=0, le=10_000_000)]
+Count = Annotated[int, Meta(ge=0, le=1_000_000)]  # of classes
 
 
-Few = Annotated[int, Meta(ge=1, le=100_000)]
+Channels = Annotated[int, Meta(ge=1, le=10_000)]
 
 
-Value = str | Annotated[int, Meta(ge=-100_000, le=100_000)] | float | bool
+Side = Annotated[int, Meta(ge=1, le=16_384)]  # of a picture, in pixels
+
+
+Value = (
+    Annotated[str, Meta(max_length=1_000)]
+    | Annotated[int, Meta(ge=-100_000, le=100_000)]
+    | Annotated[float, Meta(ge=-1e9, le=1e9)]
+    | bool
+)
 
 
 class Input(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """InputSpec, as it is written down."""
 
-    size: tuple[Few, Few, Few]
+    size: tuple[Channels, Side, Side]
     mean: tuple[float, ...]
     std: tuple[float, ...]
     interpolation: str
@@ -68,10 +76,10 @@ class Saved(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
     distribution: str
     version: str
     num_classes: Count
-    in_chans: Few
+    in_chans: Channels
     input: Input
     sha256: Sha256 | None = None
-    config: dict[str, Value | list[Value]] = {}
+    config: dict[str, Value | Annotated[list[Value], Meta(max_length=1_000)]] = {}
     dtype: Literal["float32", "float16", "bfloat16", "float64"] = "float32"
     labels: tuple[str, ...] | None = None
     multilabel: bool = False

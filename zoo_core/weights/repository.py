@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zoo_core.errors import PluginError, UnknownName, WeightsError
+from zoo_core.humanize import readable_name
 from zoo_core.plugins.catalogue import catalogue
 from zoo_core.plugins.known import how_to_get
 from zoo_core.types import Architecture, ModelInfo, WeightsInfo
 from zoo_core.weights.checkpoint import Checkpoint, of_weights
-from zoo_core.weights.config_json import read_config
+from zoo_core.weights.config_json import LARGEST, read_config
 from zoo_core.weights.hashes import remembered_digest, tensor_digest
 from zoo_core.weights.local import found
 from zoo_core.weights.lock import pin_of
@@ -70,6 +71,7 @@ def of_repository(reference: str, depth: int = 0) -> PublishedCheckpoint:
 
     Raises WeightsError for a config.json that is none, and as `obtain` for each file.
     """
+    _refuse_large(reference)
     config = obtain(reference, CONFIG)
     saved = read_config(config.path, reference)
     pinned = config.pinned or reference
@@ -91,6 +93,15 @@ def of_repository(reference: str, depth: int = 0) -> PublishedCheckpoint:
     )
 
 
+def _refuse_large(reference: str) -> None:
+    """Raise WeightsError for a description on this machine that would only be hashed for long."""
+    scheme, _ = split_reference(reference)
+    path = Path(split_reference(absolute(reference))[1]) / CONFIG
+    if scheme == "file" and path.is_file() and path.stat().st_size > LARGEST:
+        size = path.stat().st_size
+        raise WeightsError(f"{path} has {size:,} bytes, more than any description of a model.")
+
+
 def published_model(saved: Saved, reference: str) -> ModelInfo:
     """The installed model that a config.json names. Raises PluginError with what to install."""
     of_timm = saved.distribution == "timm"
@@ -102,9 +113,11 @@ def published_model(saved: Saved, reference: str) -> ModelInfo:
         else:
             if model.official or not of_timm or name != saved.model:
                 return model
+    facts = (saved.model, saved.distribution, saved.version)
+    name, distribution, version = (readable_name(fact)[:100] for fact in facts)
     raise PluginError(
-        f'{reference} is a "{saved.model}" of {saved.distribution} {saved.version}, which is not '
-        "installed here.".replace("  ", " "),
+        f'{reference} is a "{name}" of {" ".join((distribution, version)).strip()}, '
+        "which is not installed here.",
         hint=how_to_get(saved.model, saved.distribution),
     ) from missing
 

@@ -20,7 +20,7 @@ from zoo_core.terminal.lines import logger
 from zoo_core.types import Fetched, WeightsInfo
 from zoo_core.weights.addresses import is_private, known_as, pinned_as, public, stated_sha256
 from zoo_core.weights.hashes import sha256_of
-from zoo_core.weights.lock import Pin, add_pins, lock_in_use, pin_of
+from zoo_core.weights.lock import Pin, pin_if_possible, pin_of
 from zoo_core.weights.pickles import PICKLES, conversion_of, converted, is_pickle
 from zoo_core.weights.tensors import read_tensors
 
@@ -80,7 +80,7 @@ def obtain(
     its bytes are not the pinned ones, WeightsError for a file that is no checkpoint.
     """
     sha256 = sha256 or stated_sha256(reference)
-    pin = None if sha256 else pin_of(known_as(reference))
+    pin = None if sha256 else pin_of(reference)
     pinned = pin.pinned if pin else reference
     asked = reference if is_private(reference) else pinned
     if filename is not None:
@@ -94,8 +94,7 @@ def obtain(
         return _as_safetensors(fetched, reference) if is_pickle(fetched.path) else fetched
     whole = _read(fetched, reference)
     assert fetched.sha256 is not None
-    pin = Pin(fetched.sha256, fetched.pinned or reference)
-    add_pins(lock_in_use(), {known_as(reference): pin})
+    pin_if_possible(reference, Pin(fetched.sha256, fetched.pinned or reference))
     return whole
 
 
