@@ -13,6 +13,7 @@ from zoo_core.cli.output import (
     known,
     note,
     note_broken,
+    note_slow,
     print_json,
     print_table,
     size,
@@ -41,6 +42,7 @@ def command(pattern: str | None, as_json: bool) -> None:
         note(f'No model matches "{pattern}". {did_you_mean(pattern or "", names)}'.strip())
     catalogue.examine_models(models)
     note_broken()
+    note_slow()
 
 
 def _print(models: list[ModelInfo]) -> None:

@@ -58,7 +58,10 @@ class Catalogue:
 
     def examine_models(self, models: Iterable[ModelInfo]) -> None:
         """Record a fault of the plugin that has a model which nobody builds."""
+        one_each: dict[tuple[str, str], ModelInfo] = {}
         for model in models:
+            one_each.setdefault((model.distribution, model.architecture), model)
+        for model in one_each.values():
             try:
                 self.architecture(model)
             except PluginError as error:

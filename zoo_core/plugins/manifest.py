@@ -12,7 +12,8 @@ from pathlib import Path
 
 import msgspec
 
-from zoo_core.plugins.manifest_faults import check_model, converted
+from zoo_core.plugins.manifest_cache import place_of, recalled, remember
+from zoo_core.plugins.manifest_faults import check_model, converted, read_bytes
 from zoo_core.plugins.manifest_schema import (
     NAME,
     SHA256,
@@ -26,6 +27,9 @@ from zoo_core.plugins.manifest_schema import (
 from zoo_core.types import InputSpec, ModelInfo, WeightsInfo
 
 
+LONG = 200_000  # bytes of TOML that take a tenth of a second to read: worth remembering
+
+
 def read_manifest(path: Path) -> list[ModelInfo]:
     """All models of one manifest file, in its order.
 
@@ -37,11 +41,17 @@ def read_manifest(path: Path) -> list[ModelInfo]:
 
 def load_manifest(path: Path) -> Manifest:
     """The same without making the records; all of the file is checked."""
-    models = _decoded(path) if path.suffix == ".json" else None
+    body = read_bytes(path)
+    if path.suffix == ".json":
+        models = _decoded(body)
+        return Manifest(_by_table(path, body) if models is None else models)
+    place = place_of(path) if len(body) > LONG else None
+    known = recalled(place, body) if place else None
+    models = _decoded(known) if known is not None else None
     if models is None:
-        models = converted(path)
-        for name, raw in models.items():
-            check_model(path, name, raw)
+        models = _by_table(path, body)
+        if place:
+            remember(place, body, models)
     return Manifest(models)
 
 
@@ -60,11 +70,18 @@ class Manifest:
 # there is any, all is read again table by table, to tell which.
 
 
-def _decoded(path: Path) -> dict[str, Model] | None:
-    """The tables of a JSON file without a fault; None for any other."""
+def _by_table(path: Path, body: bytes) -> dict[str, Model]:
+    models = converted(path, body)
+    for name, raw in models.items():
+        check_model(path, name, raw)
+    return models
+
+
+def _decoded(body: bytes) -> dict[str, Model] | None:
+    """The tables of JSON without a fault; None for any other."""
     try:
-        models = msgspec.json.decode(path.read_bytes(), type=SoundManifest).models
-    except (OSError, msgspec.MsgspecError):
+        models = msgspec.json.decode(body, type=SoundManifest).models
+    except (msgspec.MsgspecError, ValueError, RecursionError):
         return None
     weights = [table for model in models.values() for table in model.weights.values()]
     several = any(sum(w.default for w in m.weights.values()) > 1 for m in models.values())

@@ -36,12 +36,12 @@ class ListedModels(Mapping[Key, ModelInfo]):
         """Add the models of a manifest; the names that the distribution has already stay as they
         are, and are returned."""
         origin = _Origin(manifest, plugin, official)
-        taken = [name for name in manifest.models if (distribution, name) in self._origins]
+        taken = {name: () for name in manifest.models if (distribution, name) in self._origins}
         for name in manifest.models:
             if name not in taken:
                 self._origins[distribution, name] = origin
                 self.owners.setdefault(name, []).append(distribution)
-        return taken
+        return list(taken)
 
     def __getitem__(self, key: Key) -> ModelInfo:
         if key not in self._records:
