@@ -38,8 +38,8 @@ def command(pattern: str | None, as_json: bool) -> None:
     elif models:
         _print(models)
     else:
-        names = [catalogue.bare(model) for model in catalogue.models()]
-        note(f'No model matches "{pattern}". {did_you_mean(pattern or "", names)}'.strip())
+        near = did_you_mean(pattern or "", catalogue.names())
+        note(f'No model matches "{pattern}". {near}'.strip())
     catalogue.examine_models(models)
     note_broken()
     note_slow()

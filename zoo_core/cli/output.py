@@ -104,7 +104,9 @@ def note_slow() -> None:
     for plugin in known().plugins.all:
         if plugin.waited > NOTICED and plugin.slow:
             where = f'"zoo plugins check {plugin.name}" says where'
-            note(f"Waited {plugin.waited:.1f} s for {plugin.title()}, which {plugin.slow}: {where}.")
+            note(
+                f"Waited {plugin.waited:.1f} s for {plugin.title()}, which {plugin.slow}: {where}."
+            )
 
 
 def _print_rich(header: Sequence[str], rows: list[list[str]], right: set[str]) -> None:

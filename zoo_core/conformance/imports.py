@@ -1,4 +1,4 @@
-"""Checks of a plugin's import: what it costs everybody, changes for everybody, and leaves behind."""
+"""Checks of a plugin's import: what it costs everybody, changes for them, and leaves behind."""
 
 from __future__ import annotations
 

@@ -99,8 +99,8 @@ def attempt(specimen: Specimen) -> Attempt:
             changes = plan.maker.changes if plan.maker else []
             known = len(changes)
             built = without_weights(plan, CLASSES, own.size[0])
-            fault = f"Building it changes {', '.join(changes[known:])}: put back what you set."
-            expect(len(changes) == known, fault)
+            told = f"Building it changes {', '.join(changes[known:])}: put back what you set."
+            expect(len(changes) == known, told)
             spec = _smallest(built.module, own) if specimen.small else own
             _is_one_tensor(takes_pictures(built.module, spec))
         except (Exception, SystemExit) as error:

@@ -1,4 +1,4 @@
-"""Around a plugin's code, whenever zoo runs it: what it may not print, ask, change or take long for.
+"""Around a plugin's code, whenever zoo runs it: what it prints, asks, changes and takes long for.
 
 Nothing here confines a plugin: it is code, and may do all that you may.
 """
@@ -12,12 +12,9 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from zoo_core.humanize import duration, some
-
-if TYPE_CHECKING:
-    from zoo_core.plugins.manager import Plugin
+from zoo_core.plugins.plugin import Plugin
 
 SLOW = 0.5  # seconds; a plugin that takes longer for one thing is called slow
 LONG = 5.0  # seconds, after which somebody who waits is told for whom

@@ -8,7 +8,6 @@ from __future__ import annotations
 import sys
 import traceback
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
 import pluggy
@@ -19,54 +18,14 @@ from zoo_core.humanize import readable_name
 from zoo_core.plugins.calling import running
 from zoo_core.plugins.hook_checks import HOOKS as HOOKS
 from zoo_core.plugins.hook_checks import unknown_arguments, without_effect
+from zoo_core.plugins.plugin import BUILT_IN as BUILT_IN
+from zoo_core.plugins.plugin import Plugin as Plugin
 from zoo_core.plugins.record_checks import wrong_field
 from zoo_core.types import ModelInfo
 
-BUILT_IN = "zoo-core"
 ITEMS = 10_000  # what one plugin may return from a hook
 LONGEST = 1_000  # characters of a fault
 FAULTS = 20  # of one plugin, that are told
-
-
-@dataclass
-class Plugin:
-    """One installed plugin, loaded or broken. `seconds`: the time that importing it took.
-
-    `module`: what its entry point names. `slow`: why whoever lists the zoo waits for it, such as
-    `imports torch`; `waited`: how many seconds in all. `changes`: what it has changed for all code
-    of the process, and zoo has put back. A slow or intrusive one works all the same.
-    """
-
-    name: str
-    distribution: str
-    version: str
-    module: str = ""
-    seconds: float = 0.0
-    hooks: tuple[str, ...] = ()
-    faults: list[str] = field(default_factory=list)
-    slow: str = ""
-    waited: float = 0.0
-    changes: list[str] = field(default_factory=list)
-    traceback: str = ""
-
-    @property
-    def built_in(self) -> bool:
-        return self.distribution == BUILT_IN
-
-    @property
-    def broken(self) -> bool:
-        return bool(self.faults)
-
-    @property
-    def health(self) -> str:
-        """`ok`, `slow`, `intrusive` or `broken`."""
-        if self.broken:
-            return "broken"
-        return "intrusive" if self.changes else "slow" if self.slow else "ok"
-
-    def title(self) -> str:
-        """`name (distribution version)`, as messages say it."""
-        return readable_name(f"{self.name} ({self.distribution} {self.version})")
 
 
 class Plugins:
@@ -184,7 +143,9 @@ def _sound_items(returned: Any, record: type, hook: str, faults: list[str]) -> I
         return
     for count, item in enumerate(returned):
         if count == ITEMS:
-            faults.append(f"returns more than {ITEMS:,} items from {hook}: the others are left out.")
+            faults.append(
+                f"returns more than {ITEMS:,} items from {hook}: the others are left out."
+            )
             return
         fault = _fault_of_item(item, record, hook)
         if not fault:
@@ -203,7 +164,7 @@ def _fault_of_item(item: object, record: type, hook: str) -> str:
 
 
 def shortened(text: str) -> str:
-    """A fault as it can be printed: what it quotes may be of any length, with control characters."""
+    """A fault as it can be printed: it may quote texts of any length, with control characters."""
     text = text.strip()
     return readable_name(text if len(text) <= LONGEST else f"{text[:LONGEST]} …")
 

@@ -7,8 +7,9 @@ and the closest valid key. It imports no torch.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -25,7 +26,6 @@ from zoo_core.plugins.manifest_schema import (
     Weights,
 )
 from zoo_core.types import InputSpec, ModelInfo, WeightsInfo
-
 
 LONG = 200_000  # bytes of TOML that take a tenth of a second to read: worth remembering
 
@@ -61,8 +61,9 @@ class Manifest:
     def __init__(self, models: dict[str, Model]) -> None:
         self.models = models
 
-    def record(self, name: str) -> ModelInfo:
-        return _record(name, self.models[name])
+    def record(self, name: str, **origin: Any) -> ModelInfo:
+        """`origin`: whose model it is, as in the fields of ModelInfo."""
+        return _record(name, self.models[name], origin)
 
 
 # --- all at once ---------------------------------------------------------------------------------
@@ -105,7 +106,7 @@ def _all(pattern: re.Pattern[str], texts: Iterable[str]) -> bool:
 # --- records -------------------------------------------------------------------------------------
 
 
-def _record(name: str, raw: Model) -> ModelInfo:
+def _record(name: str, raw: Model, origin: Mapping[str, Any]) -> ModelInfo:
     own = _spec(raw.input) if raw.input else None
     weights = {tag: _weights_record(tag, w, own) for tag, w in raw.weights.items()}
     if own is None:
@@ -123,6 +124,7 @@ def _record(name: str, raw: Model) -> ModelInfo:
         num_classes=raw.num_classes,
         input=own,
         weights=weights,
+        **origin,
     )
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
+import os
 import re
 import tomllib
 from collections.abc import Mapping
@@ -38,6 +40,8 @@ def read_bytes(path: Path) -> bytes:
         return content(path, most=MOST)
     except (OSError, ValueError) as error:  # ValueError: a name with a null byte
         reason = getattr(error, "strerror", None) or error
+        if path.is_dir():
+            reason = os.strerror(errno.EISDIR)
         raise ManifestError(f"{readable_name(path)}: cannot be read: {reason}.") from error
 
 
@@ -142,7 +146,9 @@ def _check_input(place: str, raw: Input) -> None:
         near = did_you_mean(raw.interpolation, INTERPOLATIONS) or valid
         raise ManifestError(f'{place}: interpolation is "{raw.interpolation}". {near}')
     if not 1 <= min(raw.size) <= max(raw.size) <= LONGEST_SIDE or not 0 < raw.crop <= 1:
-        raise ManifestError(f"{place}: input sizes must be in [1, {LONGEST_SIDE:,}] and crop in (0, 1].")
+        raise ManifestError(
+            f"{place}: input sizes must be positive, up to {LONGEST_SIDE:,}, and crop in (0, 1]."
+        )
     finite = all(map(math.isfinite, (*raw.mean, *raw.std)))
     if not finite or len(raw.mean) != channels or len(raw.std) != channels or min(raw.std) <= 0:
         needed = f"{channels} numbers in mean, and {channels} > 0 in std"

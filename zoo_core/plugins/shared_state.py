@@ -6,7 +6,6 @@ torch and numpy are looked at only where they are loaded.
 from __future__ import annotations
 
 import builtins
-import contextlib
 import gc
 import locale
 import logging
@@ -123,7 +122,7 @@ def _filters() -> list[Any]:
 
 
 def _same_filters(before: list[Any], now: list[Any]) -> bool:
-    """Whether no filter came or went that takes the warnings of everybody: numpy adds narrow ones."""
+    """Whether no filter came or went that is about all warnings: numpy adds narrow ones."""
     return [f for f in before if _is_broad(f)] == [f for f in now if _is_broad(f)]
 
 
@@ -138,7 +137,7 @@ def _set_filters(before: list[Any]) -> None:
         pass
 
 
-_NEW_LOGGER = (logging.NOTSET, False, True, [])
+_NEW_LOGGER: tuple[int, bool, bool, list[logging.Handler]] = (logging.NOTSET, False, True, [])
 
 
 def _logging() -> dict[str, Any]:

@@ -16,7 +16,6 @@ from typing import Any
 
 from zoo_core.plugins.shared_state import LATE, Loaded, Shared, everything
 
-
 Rows = Callable[[Loaded], Iterator[Shared]]
 
 
