@@ -7,19 +7,16 @@ from __future__ import annotations
 
 import contextlib
 import io
-import logging
 import sys
 import threading
 import time
 from collections.abc import Iterator
 
-from zoo_core.humanize import duration, some
+from zoo_core.humanize import duration, readable_name, some
 from zoo_core.plugins.plugin import Plugin
 
 SLOW = 0.5  # seconds; a plugin that takes longer for one thing is called slow
 LONG = 5.0  # seconds, after which somebody who waits is told for whom
-
-log = logging.getLogger(__name__)
 
 
 @contextlib.contextmanager
@@ -48,9 +45,9 @@ def note_changes(plugin: Plugin, changed: list[str], doing: str) -> None:
     new = [change for change in changed if change not in plugin.changes]
     plugin.changes += new
     if new:
-        words = "%s changes %s %s. zoo has put it back: a plugin sets nothing for others."
         when = {"to import": "when it is imported"}.get(doing, doing)
-        log.warning(words, plugin.title(), some(new, most=10), when)
+        told = f"{plugin.title()} changes {some(new, most=10)} {when}. zoo has put it back"
+        _warn(f"{told}: a plugin sets nothing for others.")
 
 
 @contextlib.contextmanager
@@ -74,13 +71,16 @@ def timed(plugin: Plugin, doing: str) -> Iterator[None]:
 
 
 def _tell(plugin: Plugin, doing: str) -> None:
-    log.warning(
-        "Waiting for the plugin %s, which takes more than %s %s. "
-        "ZOO_PLUGINS names those to load; empty, it leaves all but zoo's own out.",
-        plugin.title(),
-        duration(LONG),
-        doing,
-    )
+    seconds = duration(LONG)
+    told = f"Waiting for the plugin {plugin.title()}, which takes more than {seconds} {doing}."
+    advice = "ZOO_PLUGINS names those to load; empty, it leaves all but zoo's own out."
+    _warn(f"{told} {advice}")
+
+
+def _warn(text: str) -> None:
+    import logging  # rarely needed, and not free
+
+    logging.getLogger(__name__).warning("%s", readable_name(text))
 
 
 @contextlib.contextmanager

@@ -13,7 +13,6 @@ from typing import Any
 
 import msgspec
 
-from zoo_core.plugins.manifest_cache import place_of, recalled, remember
 from zoo_core.plugins.manifest_faults import check_model, converted, read_bytes
 from zoo_core.plugins.manifest_schema import (
     NAME,
@@ -45,14 +44,21 @@ def load_manifest(path: Path) -> Manifest:
     if path.suffix == ".json":
         models = _decoded(body)
         return Manifest(_by_table(path, body) if models is None else models)
-    place = place_of(path) if len(body) > LONG else None
+    return Manifest(_by_table(path, body) if len(body) <= LONG else _long(path, body))
+
+
+def _long(path: Path, body: bytes) -> dict[str, Model]:
+    """The tables of much TOML, as they are remembered, or else to be remembered."""
+    from zoo_core.plugins.manifest_cache import place_of, recalled, remember
+
+    place = place_of(path)
     known = recalled(place, body) if place else None
     models = _decoded(known) if known is not None else None
     if models is None:
         models = _by_table(path, body)
         if place:
             remember(place, body, models)
-    return Manifest(models)
+    return models
 
 
 class Manifest:
