@@ -12,6 +12,7 @@ from support.third_parties import FACTS
 
 from zoo_core import hookimpl
 from zoo_core.cache import using_cache
+from zoo_core.cli import main
 from zoo_core.errors import ManifestError, UnknownName
 from zoo_core.plugins import manifest_cache, manifest_schema
 from zoo_core.plugins.catalogue import Catalogue
@@ -206,3 +207,11 @@ def test_a_broken_manifest_on_its_own(tmp_path: Path) -> None:
     path.write_text(FACTS.format(name="net") + f"params = {'9' * 5_000}\n")
     with pytest.raises(ManifestError, match="not valid TOML"):
         load_manifest(path)
+
+
+def test_checking_a_pipe(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    os.mkfifo(tmp_path / "pipe.toml")
+    assert main(["plugins", "check", str(tmp_path / "pipe.toml")]) == 1
+    assert capsys.readouterr().err.startswith(
+        f"Error: {tmp_path / 'pipe.toml'}: cannot be read: is a pipe, no file."
+    )
