@@ -150,7 +150,9 @@ def _plugins() -> tuple[bool, str, str]:
     if broken:
         advice = "uninstall or upgrade it; zoo plugins --debug shows the traceback"
         return False, "; ".join(broken), advice
-    return True, f"{len(plugins)} loaded", ""
+    remarks = [f"{p.title()} {p.slow}" for p in plugins if p.slow]
+    remarks += [f"{p.title()} changes {', '.join(p.changes)}" for p in plugins if p.changes]
+    return True, "; ".join([f"{len(plugins)} loaded", *remarks]), ""
 
 
 def _bundled_weights() -> tuple[bool, str, str]:

@@ -24,7 +24,7 @@ from typing import Any
 
 from zoo_core.conformance.cases import Case, Result
 from zoo_core.conformance.contract import CONTRACT
-from zoo_core.conformance.package import imports_no_torch
+from zoo_core.conformance.imports import imports_no_torch
 from zoo_core.conformance.plugin import examinations, specimen_cases
 from zoo_core.conformance.regularizers import check_regularizer as check_regularizer
 from zoo_core.conformance.specimen import Specimen

@@ -131,7 +131,7 @@ def _untold_in_logs() -> Iterator[None]:
 
     version = httpx.__name__.removeprefix("httpx")
     names = (httpx.__name__, f"httpcore{version}.http11")
-    logs = [logger(name) for name in names]
+    logs = [logging.getLogger(name) for name in names]
     for log in logs:
         log.addFilter(cleaned)
     try:

@@ -13,6 +13,7 @@ from zoo_core.cli.output import (
     known,
     note,
     note_broken,
+    note_slow,
     print_json,
     print_table,
     size,
@@ -38,11 +39,11 @@ def command(pattern: str | None, as_json: bool) -> None:
     elif models:
         _print(models)
     else:
-        names = [catalogue.bare(model) for model in catalogue.models()]
-        near = did_you_mean(pattern or "", names)
+        near = did_you_mean(pattern or "", catalogue.names())
         note(f'No model matches "{without_credentials(pattern)}". {near}'.strip())
     catalogue.examine_models(models)
     note_broken()
+    note_slow()
 
 
 def _print(models: list[ModelInfo]) -> None:

@@ -18,6 +18,7 @@ from zoo_core.humanize import readable_json, readable_name, readable_text
 if TYPE_CHECKING:
     from zoo_core.plugins.catalogue import Catalogue
 
+NOTICED = 1.0  # seconds that somebody waits for one plugin
 LAST_COLUMN = 30  # what the last column gets at least, where it needs as much
 
 
@@ -107,6 +108,16 @@ def note_broken() -> None:
         names = ", ".join(plugin.title() for plugin in broken)
         plural = "s" if len(broken) > 1 else ""
         note(f'Broken plugin{plural}: {names}. Run "zoo plugins" to see what is wrong.')
+
+
+def note_slow() -> None:
+    """Say for which plugins whoever asked has waited, where it was long enough to notice."""
+    for plugin in known().plugins.all:
+        if plugin.waited > NOTICED and plugin.slow:
+            where = f'"zoo plugins check {plugin.name}" says where'
+            note(
+                f"Waited {plugin.waited:.1f} s for {plugin.title()}, which {plugin.slow}: {where}."
+            )
 
 
 def _print_rich(header: Sequence[str], rows: list[list[str]], right: set[str]) -> None:

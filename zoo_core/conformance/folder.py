@@ -18,9 +18,11 @@ from pathlib import Path
 from typing import Any
 
 from zoo_core.errors import PluginError
+from zoo_core.files import content, text
 from zoo_core.humanize import one_line
 from zoo_core.plugins.entry_points import GROUP
 
+MOST = 1_000_000  # bytes of a pyproject.toml or README
 _NAME = r"[A-Za-z0-9]([\w.-]*[A-Za-z0-9])?"  # of a distribution
 _VERSION = r"[\w.+!-]+"
 EXAMPLE = '[project.entry-points.zoo_core] with a line such as zoo_mynet = "zoo_mynet"'
@@ -41,14 +43,16 @@ def read_package(folder: Path) -> Package:
     """What a folder's pyproject.toml says. Raises PluginError where it has no plugin of zoo."""
     path = folder / "pyproject.toml"
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        data = tomllib.loads(text(path, most=MOST))
     except OSError as error:
         raise PluginError(
-            f"{path} cannot be read: {error.strerror}.",
+            f"{path} cannot be read: {error.strerror or error}.",
             hint="A plugin that is not installed is the folder with its pyproject.toml.",
         ) from error
     except ValueError as error:
         raise PluginError(f"{path} is not valid TOML: {error}.") from error
+    except RecursionError as error:
+        raise PluginError(f"{path} is not valid TOML: nested too deeply.") from error
     project = _table(data, "project", path)
     plugins = _table(_table(project, "entry-points", path), GROUP, path)
     for key, rule in (("name", _NAME), ("version", _VERSION)):
@@ -94,8 +98,8 @@ def as_if_installed(package: Package) -> Iterator[dict[str, str]]:
         info.mkdir()
         (info / "METADATA").write_text(_metadata(package), encoding="utf-8")
         lines = [f"{key} = {value}" for key, value in package.plugins.items()]
-        text = "\n".join([f"[{GROUP}]", *lines])
-        (info / "entry_points.txt").write_text(f"{text}\n", encoding="utf-8")
+        listed = "\n".join([f"[{GROUP}]", *lines])
+        (info / "entry_points.txt").write_text(f"{listed}\n", encoding="utf-8")
         before = [path for path in [os.environ.get("PYTHONPATH", "")] if path]
         path = os.pathsep.join([temporary, str(package.modules.absolute()), *before])
         yield {**os.environ, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"}
@@ -110,9 +114,9 @@ def _metadata(package: Package) -> str:
     project = package.project
     readme = project.get("readme")
     file = readme.get("file") if isinstance(readme, dict) else readme
-    text = ""
+    about = ""
     if isinstance(file, str) and (package.folder / file).is_file():
-        text = (package.folder / file).read_text(encoding="utf-8", errors="replace")
+        about = content(package.folder / file, most=MOST).decode("utf-8", "replace")
     licence = project.get("license")
     said = licence if isinstance(licence, str) else next(iter((licence or {}).values()), "")
     lines = ["Metadata-Version: 2.4", f"Name: {package.name}", f"Version: {_version(package)}"]
@@ -120,4 +124,4 @@ def _metadata(package: Package) -> str:
     lines += [f"License-Expression: {one_line(said)}"] if said else []
     lines += [f"Classifier: {line}" for line in project.get("classifiers", ())]
     lines += [f"Requires-Dist: {line}" for line in project.get("dependencies", ())]
-    return "\n".join([*lines, "", text])
+    return "\n".join([*lines, "", about])

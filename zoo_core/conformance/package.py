@@ -1,28 +1,22 @@
-"""Checks of a plugin as a package: it loads, imports no torch, is quick, and has its metadata."""
+"""Checks of a plugin as a package: it loads, its import is cheap and clean, it has its metadata."""
 
 from __future__ import annotations
 
-import functools
-import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, metadata, requires
 from typing import Any
 
 from zoo_core.conformance.cases import Case, NotHere, Wish
+from zoo_core.conformance.imports import import_cases
 from zoo_core.plugins.manager import Plugin
 from zoo_core.plugins.requirements import unmet
-
-LONG = 0.2  # seconds; twenty such plugins make everybody wait for four
 
 
 def package_cases(plugin: Plugin) -> Iterator[Case]:
     """The cases of a plugin itself. `plugin`: examined, so that its faults are known."""
     yield Case(plugin.name, "loads", lambda: loads(plugin))
     yield Case(plugin.name, "requirements", lambda: required(plugin.distribution))
-    yield Case(plugin.name, "imports no torch", lambda: imports_no_torch(plugin.module))
-    yield Case(plugin.name, "import time", lambda: import_time(plugin.module))
+    yield from import_cases(plugin)
     yield Case(plugin.name, "description", lambda: described(plugin.distribution))
     yield Case(plugin.name, "licence", lambda: licensed(plugin.distribution))
 
@@ -43,23 +37,6 @@ def required(distribution: str) -> None:
     wrong = [told for told in map(unmet, requires(distribution) or ()) if told]
     if wrong:
         raise AssertionError(f"{', '.join(wrong)}: pip install them, or mend dependencies.")
-
-
-def imports_no_torch(module: str) -> None:
-    """Neither importing it nor asking what it offers imports torch, so that listing is quick."""
-    place = _probed(module)["torch"]
-    if place:
-        raise AssertionError(f"{place} imports torch: import it inside functions.")
-
-
-def import_time(module: str) -> str:
-    """Importing it takes no time that people notice."""
-    seconds = _probed(module)["seconds"]
-    if seconds > LONG:  # perhaps the machine was busy, or the files were cold
-        seconds = min(seconds, _probe(module)["seconds"])
-    if seconds > LONG:
-        raise Wish(f"importing {module} takes {seconds:.2f} s: import inside functions.")
-    return f"{seconds:.3f} s"
 
 
 def described(distribution: str) -> None:
@@ -87,18 +64,3 @@ def _metadata(distribution: str) -> dict[str, Any]:
         return metadata(distribution).json
     except (PackageNotFoundError, ValueError) as error:
         raise NotHere(f"{distribution} is no installed distribution.") from error
-
-
-@functools.cache
-def _probed(module: str) -> dict[str, Any]:
-    return _probe(module)
-
-
-def _probe(module: str) -> dict[str, Any]:
-    if not module:
-        raise NotHere("no module to import.")
-    words = [sys.executable, "-m", "zoo_core.conformance.probe", module]
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise NotHere(f'{module} does not import: see "loads".')
-    return json.loads(done.stdout)

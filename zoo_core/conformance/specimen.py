@@ -91,12 +91,16 @@ class Attempt:
 @functools.lru_cache(maxsize=1)  # one model in memory at a time
 def attempt(specimen: Specimen) -> Attempt:
     """Build a specimen, once."""
-    own, name = specimen.own, specimen.architecture.name
+    own, name, plan = specimen.own, specimen.architecture.name, specimen.plan
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         try:
             checked_config(specimen.architecture, ModelInfo(name, name), specimen.config)
-            built = without_weights(specimen.plan, CLASSES, own.size[0])
+            changes = plan.maker.changes if plan.maker else []
+            known = len(changes)
+            built = without_weights(plan, CLASSES, own.size[0])
+            told = f"Building it changes {', '.join(changes[known:])}: put back what you set."
+            expect(len(changes) == known, told)
             spec = _smallest(built.module, own) if specimen.small else own
             _is_one_tensor(takes_pictures(built.module, spec))
         except (Exception, SystemExit) as error:

@@ -9,6 +9,7 @@ result is the same.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from traceback import walk_tb
@@ -84,7 +85,10 @@ def _plainly(plan: Plan, classes: int, in_chans: int) -> Built:
 def _build(plan: Plan, classes: int, in_chans: int) -> Built:
     architecture = plan.architecture
     try:
-        module = architecture.build(num_classes=max(classes, 1), in_chans=in_chans, **plan.config)
+        with _leaving_torch_alone(plan.maker):
+            module = architecture.build(
+                num_classes=max(classes, 1), in_chans=in_chans, **plan.config
+            )
         if not isinstance(module, nn.Module):
             raise ValueError(f"build() returns {_result(module)}, not a module")
         listed: Any = architecture.stages(module)
@@ -102,6 +106,24 @@ def _build(plan: Plan, classes: int, in_chans: int) -> Built:
     if classes == 0:
         replace_head(module, chain, 0)
     return Built(module, chain)
+
+
+@contextlib.contextmanager
+def _leaving_torch_alone(maker: Plugin | None) -> Iterator[None]:
+    """A third party's code imports its network in here: it must not change torch for all others."""
+    if maker is None:
+        yield
+        return
+    from zoo_core.plugins.calling import note_changes
+    from zoo_core.plugins.shared_state import settings_of_torch
+    from zoo_core.plugins.surroundings import kept
+
+    changed: list[str] = []
+    try:
+        with kept(changed, settings_of_torch):
+            yield
+    finally:
+        note_changes(maker, changed, "when it builds a model")
 
 
 def _result(returned: object) -> str:

@@ -43,9 +43,9 @@ class Architectures:
             )
         return self._architectures[others[0]]
 
-    def maker_for(self, model: ModelInfo) -> Plugin | None:
-        """The plugin of a model's own distribution that has its architecture."""
-        return self._makers.get((model.distribution, model.architecture))
+    def maker_of(self, key: Key) -> Plugin | None:
+        """The plugin of a distribution that has an architecture."""
+        return self._makers.get(key)
 
     def third_party(self, architecture: Architecture) -> Plugin | None:
         """Whose it is, where it is not zoo's own."""

@@ -53,12 +53,15 @@ class Catalogue:
         """
         self.regularizers()
         self.sources()
-        self.examine_models(self._models.values())
+        self.examine_models(self._models[key] for key in self._models.one_of_each_kind())
         return self.plugins.all
 
     def examine_models(self, models: Iterable[ModelInfo]) -> None:
         """Record a fault of the plugin that has a model which nobody builds."""
+        one_each: dict[tuple[str, str], ModelInfo] = {}
         for model in models:
+            one_each.setdefault((model.distribution, model.architecture), model)
+        for model in one_each.values():
             try:
                 self.architecture(model)
             except PluginError as error:
@@ -75,6 +78,10 @@ class Catalogue:
         """
         matching = [self._models[key] for key in self._models.matching(pattern)]
         return sorted(matching, key=lambda model: (not model.official, natural(self.bare(model))))
+
+    def names(self) -> list[str]:
+        """The names of all models without a prefix, in no order: quicker than their records."""
+        return [self._models.bare(key) for key in self._models.matching(None)]
 
     def bare(self, model: ModelInfo) -> str:
         """The shortest name that means this model and no other."""
@@ -108,7 +115,20 @@ class Catalogue:
         """The plugin whose manifest has a model, or that builds it where it is an official one."""
         if model.plugin:
             return self.plugins.named(model.plugin, model.distribution)
-        return self._architectures.maker_for(model)
+        return self._architectures.maker_of((model.distribution, model.architecture))
+
+    def names_by_plugin(self) -> Iterator[tuple[Plugin, str]]:
+        """Every model's name, with the plugin that lists or builds it."""
+        for key in self._models:
+            plugin = self._models.plugin(key)
+            architecture = (key[0], self._models.architecture(key))
+            found = (
+                self.plugins.named(plugin, key[0])
+                if plugin
+                else self._architectures.maker_of(architecture)
+            )
+            if found is not None:
+                yield found, self._models.bare(key)
 
     # --- architectures ---------------------------------------------------------------------------
 

@@ -5,10 +5,11 @@ Whoever offers a name that another has is told so as a fault; nobody silently wi
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
-from zoo_core.plugins.manager import BUILT_IN, Plugin, Plugins
+from zoo_core.plugins.manager import BUILT_IN, FAULTS, Plugin, Plugins
 from zoo_core.plugins.model_index import ListedModels
 
 Offer = TypeVar("Offer")
@@ -40,9 +41,11 @@ def by_name(
 def record_clashes(plugins: Plugins, models: ListedModels) -> None:
     """Record a fault of each plugin that lists a model of a name that another has."""
     several = {name: owners for name, owners in models.owners.items() if len(owners) > 1}
+    told = Counter[str]()
     for name, owners in sorted(several.items()):
         for distribution in owners:
-            if distribution != BUILT_IN:
+            told[distribution] += 1
+            if distribution != BUILT_IN and told[distribution] <= FAULTS + 1:
                 clash = f'offers the model "{name}", which {_others(owners, distribution)}'
                 fault = f'{clash} offers too: write "{distribution}:{name}".'
                 plugins.fault_of(models[distribution, name], fault)

@@ -54,10 +54,8 @@ def offers(known: Catalogue, group: click.Group) -> list[tuple[Plugin, Offers]]:
     by_plugin = {id(plugin): Offers([], [], [], [], []) for plugin in plugins.all}
     for architecture, plugin in known.makers():
         by_plugin[id(plugin)].architectures.append(architecture.name)
-    for model in known.models("*") + known.models("*/*"):
-        owner = known.offered_by(model)
-        if owner is not None:
-            by_plugin[id(owner)].models.append(known.bare(model))
+    for owner, name in known.names_by_plugin():
+        by_plugin[id(owner)].models.append(name)
     for plugin, spec in plugins.results("zoo_regularizers", RegularizerSpec):
         by_plugin[id(plugin)].regularizers.append(spec.name)
     for plugin, source in plugins.results("zoo_weight_sources", WeightSource):

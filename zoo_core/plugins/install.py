@@ -25,9 +25,12 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from zoo_core.errors import PluginError, UnknownName, did_you_mean
+from zoo_core.files import text
 from zoo_core.plugins.entry_points import GROUP, installed_entries, owner
 from zoo_core.plugins.manager import BUILT_IN
 
+LONGEST_WAIT = 120  # seconds for a plugin that never ends its import
+MOST = 1_000_000  # bytes of a pyproject.toml
 _NO_ENTRY = f"nothing there has an entry point in the group {GROUP}"
 
 
@@ -101,10 +104,12 @@ def _is_no_plugin(package: str) -> bool:
             inside = zipfile.Path(path).iterdir()
             metadata = [folder for folder in inside if folder.name.endswith("-info")]
             return not any(PathDistribution(m).entry_points.select(group=GROUP) for m in metadata)
-        project = tomllib.loads((path / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+        project = tomllib.loads(text(path / "pyproject.toml", most=MOST))["project"]
         entries, made_later = project.get("entry-points", {}), project.get("dynamic", ())
         return GROUP not in entries and "entry-points" not in made_later
-    except (OSError, ValueError, LookupError, AttributeError, TypeError, zipfile.BadZipFile):
+    except (OSError, ValueError, LookupError, AttributeError, TypeError, RecursionError):
+        return False
+    except zipfile.BadZipFile:
         return False  # what is wrong with it is pip's to say
 
 
@@ -137,7 +142,22 @@ def examined() -> list[Installed]:
     ignored = ("ZOO_PLUGINS", "ZOO_STRICT")
     clean = {key: value for key, value in os.environ.items() if key not in ignored}
     ask = [sys.executable, "-P", "-m", "zoo_core", "plugins", "--json"]
-    done = subprocess.run(ask, capture_output=True, text=True, env=clean, check=False)
+    try:
+        done = subprocess.run(
+            ask,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            env=clean,
+            timeout=LONGEST_WAIT,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise PluginError(
+            f"zoo does not list its plugins within {LONGEST_WAIT} s any more.",
+            hint="Uninstall what came last: zoo plugins uninstall NAME",
+        ) from error
     try:
         rows = json.loads(done.stdout)
     except ValueError as error:

@@ -8,56 +8,24 @@ from __future__ import annotations
 import sys
 import traceback
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
 import pluggy
 
 from zoo_core import hookspecs
 from zoo_core.errors import PluginError, described
+from zoo_core.humanize import readable_name
+from zoo_core.plugins.calling import running
 from zoo_core.plugins.hook_checks import HOOKS as HOOKS
 from zoo_core.plugins.hook_checks import unknown_arguments, without_effect
+from zoo_core.plugins.plugin import BUILT_IN as BUILT_IN
+from zoo_core.plugins.plugin import Plugin as Plugin
 from zoo_core.plugins.record_checks import wrong_field
-from zoo_core.terminal.streams import aside
 from zoo_core.types import ModelInfo
 
-BUILT_IN = "zoo-core"
-
-
-@dataclass
-class Plugin:
-    """One installed plugin, loaded or broken. `seconds`: the time that importing it took.
-
-    `module`: what its entry point names. `slow`: why whoever lists the zoo waits for it, such as
-    `imports torch`; it works all the same.
-    """
-
-    name: str
-    distribution: str
-    version: str
-    module: str = ""
-    seconds: float = 0.0
-    hooks: tuple[str, ...] = ()
-    faults: list[str] = field(default_factory=list)
-    slow: str = ""
-    traceback: str = ""
-
-    @property
-    def built_in(self) -> bool:
-        return self.distribution == BUILT_IN
-
-    @property
-    def broken(self) -> bool:
-        return bool(self.faults)
-
-    @property
-    def health(self) -> str:
-        """`ok`, `slow` or `broken`."""
-        return "broken" if self.broken else "slow" if self.slow else "ok"
-
-    def title(self) -> str:
-        """`name (distribution version)`, as messages say it."""
-        return f"{self.name} ({self.distribution} {self.version})"
+ITEMS = 10_000  # what one plugin may return from a hook
+LONGEST = 1_000  # characters of a fault
+FAULTS = 20  # of one plugin, that are told
 
 
 class Plugins:
@@ -104,8 +72,10 @@ class Plugins:
 
     def fault(self, plugin: Plugin, message: str, error: BaseException | None = None) -> None:
         """Record what is wrong with a plugin, or raise it where ZOO_STRICT asks for that."""
-        message = message.strip()
+        message = shortened(message)
         reason = "" if plugin.faults else _reason(plugin)
+        if len(plugin.faults) >= FAULTS:
+            message = "has more faults than these."
         if message not in plugin.faults:  # a hook that is called twice fails twice
             plugin.faults += [message, reason] if reason else [message]
         if error is not None and not plugin.traceback:
@@ -127,43 +97,61 @@ class Plugins:
 
         Items that are no `record` are faults.
         """
-        for plugin, returned in self._call(hook, arguments):
-            if not isinstance(returned, Iterable) or isinstance(returned, (str, bytes)):
-                got = "nothing" if returned is None else type(returned).__name__
-                self.fault(plugin, f"returns {got} from {hook}, not a list.")
-                continue
-            for item in returned:
-                fault = _fault_of_item(item, record, hook)
-                if fault:
-                    self.fault(plugin, fault)
-                else:
-                    yield plugin, item
+        for plugin, returned in self._call(hook, arguments, record):
+            yield from ((plugin, item) for item in returned)
 
     def run(self, hook: str, **arguments: Any) -> Iterator[Plugin]:
         """Call a hook that returns nothing: each plugin once it is through, also where it fails."""
-        for plugin, _ in self._call(hook, arguments):
+        for plugin, _ in self._call(hook, arguments, None):
             yield plugin
 
-    def _call(self, hook: str, arguments: dict[str, Any]) -> Iterator[tuple[Plugin, Any]]:
+    def _call(
+        self, hook: str, arguments: dict[str, Any], record: type | None
+    ) -> Iterator[tuple[Plugin, list[Any]]]:
+        """Each plugin with what it returns: only items that are a sound `record`.
+
+        Reading a list runs the plugin's code as well: it may be a generator, or anything.
+        """
         caller = getattr(self._manager.hook, hook)
         for implementation in sorted(caller.get_hookimpls(), key=lambda i: i.plugin_name):
             plugin = self._registered[implementation.plugin_name]
-            light = "torch" not in sys.modules
+            light, faults, sound = "torch" not in sys.modules, list[str](), list[Any]()
+            error: BaseException | None = None
             try:
                 wanted = [arguments[name] for name in implementation.argnames]
-                with aside():
+                with running(plugin, f"in {hook}"):
                     returned = implementation.function(*wanted)
-                    if isinstance(returned, Iterator):  # a generator fails here, not at its reader
-                        returned = list(returned)
+                    if record is not None:
+                        sound = list(_sound_items(returned, record, hook, faults))
             except KeyboardInterrupt:
                 raise
-            except BaseException as error:  # also a panic of a Rust extension
-                self.fault(plugin, f"fails in {hook}: {described(error)}", error)
-                returned = ()
-            finally:
-                if light and "torch" in sys.modules:
-                    plugin.slow = plugin.slow or f"imports torch in {hook}"
-            yield plugin, returned
+            except BaseException as raised:  # also a panic of a Rust extension
+                error = raised
+                faults.append(f"fails in {hook}: {described(raised)}")
+            if light and "torch" in sys.modules:
+                plugin.slow = plugin.slow or f"imports torch in {hook}"
+            for fault in faults:
+                self.fault(plugin, fault, error)
+            yield plugin, sound if error is None else []
+
+
+def _sound_items(returned: Any, record: type, hook: str, faults: list[str]) -> Iterator[Any]:
+    """The items that are a `record` with sound fields; `faults` gets what the others are."""
+    if not isinstance(returned, Iterable) or isinstance(returned, (str, bytes)):
+        got = "nothing" if returned is None else type(returned).__name__
+        faults.append(f"returns {got} from {hook}, not a list.")
+        return
+    for count, item in enumerate(returned):
+        if count == ITEMS:
+            faults.append(
+                f"returns more than {ITEMS:,} items from {hook}: the others are left out."
+            )
+            return
+        fault = _fault_of_item(item, record, hook)
+        if not fault:
+            yield item
+        elif fault not in faults:
+            faults.append(fault)
 
 
 def _fault_of_item(item: object, record: type, hook: str) -> str:
@@ -173,6 +161,12 @@ def _fault_of_item(item: object, record: type, hook: str) -> str:
         return f"returns a list with {got} from {hook}, not {wanted}."
     wrong = wrong_field(item)
     return f"returns {record.__name__} from {hook} {wrong}." if wrong else ""
+
+
+def shortened(text: str) -> str:
+    """A fault as it can be printed: it may quote texts of any length, with control characters."""
+    text = text.strip()
+    return readable_name(text if len(text) <= LONGEST else f"{text[:LONGEST]} …")
 
 
 def _reason(plugin: Plugin) -> str:

@@ -7,12 +7,13 @@ and the closest valid key. It imports no torch.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
-from zoo_core.plugins.manifest_faults import check_model, converted
+from zoo_core.plugins.manifest_faults import check_model, converted, read_bytes
 from zoo_core.plugins.manifest_schema import (
     NAME,
     SHA256,
@@ -24,6 +25,8 @@ from zoo_core.plugins.manifest_schema import (
     Weights,
 )
 from zoo_core.types import InputSpec, ModelInfo, WeightsInfo
+
+LONG = 200_000  # bytes of TOML that take a tenth of a second to read: worth remembering
 
 
 def read_manifest(path: Path) -> list[ModelInfo]:
@@ -37,12 +40,25 @@ def read_manifest(path: Path) -> list[ModelInfo]:
 
 def load_manifest(path: Path) -> Manifest:
     """The same without making the records; all of the file is checked."""
-    models = _decoded(path) if path.suffix == ".json" else None
+    body = read_bytes(path)
+    if path.suffix == ".json":
+        models = _decoded(body)
+        return Manifest(_by_table(path, body) if models is None else models)
+    return Manifest(_by_table(path, body) if len(body) <= LONG else _long(path, body))
+
+
+def _long(path: Path, body: bytes) -> dict[str, Model]:
+    """The tables of much TOML, as they are remembered, or else to be remembered."""
+    from zoo_core.plugins.manifest_cache import place_of, recalled, remember
+
+    place = place_of(path)
+    known = recalled(place, body) if place else None
+    models = _decoded(known) if known is not None else None
     if models is None:
-        models = converted(path)
-        for name, raw in models.items():
-            check_model(path, name, raw)
-    return Manifest(models)
+        models = _by_table(path, body)
+        if place:
+            remember(place, body, models)
+    return models
 
 
 class Manifest:
@@ -51,8 +67,9 @@ class Manifest:
     def __init__(self, models: dict[str, Model]) -> None:
         self.models = models
 
-    def record(self, name: str) -> ModelInfo:
-        return _record(name, self.models[name])
+    def record(self, name: str, **origin: Any) -> ModelInfo:
+        """`origin`: whose model it is, as in the fields of ModelInfo."""
+        return _record(name, self.models[name], origin)
 
 
 # --- all at once ---------------------------------------------------------------------------------
@@ -60,11 +77,18 @@ class Manifest:
 # there is any, all is read again table by table, to tell which.
 
 
-def _decoded(path: Path) -> dict[str, Model] | None:
-    """The tables of a JSON file without a fault; None for any other."""
+def _by_table(path: Path, body: bytes) -> dict[str, Model]:
+    models = converted(path, body)
+    for name, raw in models.items():
+        check_model(path, name, raw)
+    return models
+
+
+def _decoded(body: bytes) -> dict[str, Model] | None:
+    """The tables of JSON without a fault; None for any other."""
     try:
-        models = msgspec.json.decode(path.read_bytes(), type=SoundManifest).models
-    except (OSError, msgspec.MsgspecError):
+        models = msgspec.json.decode(body, type=SoundManifest).models
+    except (msgspec.MsgspecError, ValueError, RecursionError):
         return None
     weights = [table for model in models.values() for table in model.weights.values()]
     several = any(sum(w.default for w in m.weights.values()) > 1 for m in models.values())
@@ -88,7 +112,7 @@ def _all(pattern: re.Pattern[str], texts: Iterable[str]) -> bool:
 # --- records -------------------------------------------------------------------------------------
 
 
-def _record(name: str, raw: Model) -> ModelInfo:
+def _record(name: str, raw: Model, origin: Mapping[str, Any]) -> ModelInfo:
     own = _spec(raw.input) if raw.input else None
     weights = {tag: _weights_record(tag, w, own) for tag, w in raw.weights.items()}
     if own is None:
@@ -106,6 +130,7 @@ def _record(name: str, raw: Model) -> ModelInfo:
         num_classes=raw.num_classes,
         input=own,
         weights=weights,
+        **origin,
     )
 
 

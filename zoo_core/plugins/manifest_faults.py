@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import math
+import os
 import re
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from zoo_core.errors import ManifestError, did_you_mean
+from zoo_core.files import content
+from zoo_core.humanize import readable_name
 from zoo_core.plugins.manifest_schema import (
     INTERPOLATIONS,
+    LARGEST,
+    LONGEST_NAME,
+    LONGEST_SIDE,
+    MOST,
     NAME,
     SCHEMA,
     SHA256,
@@ -24,13 +34,26 @@ from zoo_core.plugins.manifest_schema import (
 )
 
 
-def converted(path: Path) -> dict[str, Model]:
+def read_bytes(path: Path) -> bytes:
+    """The bytes of a manifest. Raises ManifestError where it is no file, or larger than one is."""
+    try:
+        return content(path, most=MOST)
+    except (OSError, ValueError) as error:  # ValueError: a name with a null byte
+        reason = getattr(error, "strerror", None) or error
+        if path.is_dir():
+            reason = os.strerror(errno.EISDIR)
+        raise ManifestError(f"{readable_name(path)}: cannot be read: {reason}.") from error
+
+
+def converted(path: Path, body: bytes) -> dict[str, Model]:
     """The tables, one by one, so that a fault is told with its table."""
-    data = _parse(path)
+    data = _parse(path, body)
     schema = data.pop("schema", None)
-    if schema != SCHEMA:
+    if schema != SCHEMA or isinstance(schema, bool | float):
+        shown = repr(schema) if isinstance(schema, str | None) else f"a {type(schema).__name__}"
+        shown = str(schema) if isinstance(schema, int) and abs(schema) <= LARGEST else shown
         raise ManifestError(
-            f"{path}: schema is {schema!r}, this version of zoo reads schema {SCHEMA}.",
+            f"{path}: schema is {shown[:40]}, this version of zoo reads schema {SCHEMA}.",
             hint=f"Write schema = {SCHEMA} at the top, or upgrade zoo-core.",
         )
     models = data.pop("models", {})
@@ -42,14 +65,15 @@ def converted(path: Path) -> dict[str, Model]:
     return {name: _table(path, name, table) for name, table in models.items()}
 
 
-def _parse(path: Path) -> dict[str, Any]:
+def _parse(path: Path, body: bytes) -> dict[str, Any]:
+    kind = path.suffix[1:].upper()
     try:
-        text = path.read_text(encoding="utf-8")
-        data = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
-    except OSError as error:
-        raise ManifestError(f"{path}: cannot be read: {error.strerror}.") from error
+        text = body.decode("utf-8")
+        data = json.loads(text) if kind == "JSON" else tomllib.loads(text)
+    except RecursionError as error:
+        raise ManifestError(f"{path}: not valid {kind}: nested too deeply.") from error
     except ValueError as error:  # UnicodeDecodeError, TOMLDecodeError, JSONDecodeError are such
-        raise ManifestError(f"{path}: not valid {path.suffix[1:].upper()}: {error}.") from error
+        raise ManifestError(f"{path}: not valid {kind}: {error}.") from error
     if not isinstance(data, dict):
         raise ManifestError(f"{path}: the top level must be a table.")
     return data
@@ -77,8 +101,11 @@ def check_model(path: Path, name: str, raw: Model) -> None:
     place = f"{path}, [models.{name}]"
     _check_name(place, "model", name, NAME)
     for value in (raw.params, raw.gmacs, raw.num_classes):
-        if value is not None and value <= 0:
-            raise ManifestError(f"{place}: params, gmacs and num_classes must be positive.")
+        if value is not None and not 0 < value <= LARGEST:
+            raise ManifestError(
+                f"{place}: params, gmacs and num_classes must be positive, and of 63 bits."
+            )
+    _check_numbers(place, "config", raw.config)
     if raw.input:
         _check_input(place, raw.input)
     for tag, weights in raw.weights.items():
@@ -97,10 +124,19 @@ def _check_weights(place: str, tag: str, raw: Weights) -> None:
             f"{place}: source {raw.source!r} has no scheme.",
             hint="Write hf://owner/name@revision/file, https://…, file:PATH or pkg://package/path.",
         )
-    if raw.num_classes is not None and raw.num_classes < 0:
+    _check_numbers(place, "metrics", raw.metrics)
+    if raw.num_classes is not None and not 0 <= raw.num_classes <= LARGEST:
         raise ManifestError(f"{place}: num_classes must be positive, or 0 for no classifier.")
     if raw.input:
         _check_input(place, raw.input)
+
+
+def _check_numbers(place: str, what: str, table: Mapping[str, Any]) -> None:
+    """No infinite ones, none that is not a number, and none that takes pages to print."""
+    for key, value in table.items():
+        for one in value if isinstance(value, list) else [value]:
+            if isinstance(one, int | float) and not abs(one) <= LARGEST:
+                raise ManifestError(f'{place}: {what} has "{key[:40]}", a number out of bounds.')
 
 
 def _check_input(place: str, raw: Input) -> None:
@@ -109,17 +145,20 @@ def _check_input(place: str, raw: Input) -> None:
         valid = f"Valid: {', '.join(INTERPOLATIONS)}."
         near = did_you_mean(raw.interpolation, INTERPOLATIONS) or valid
         raise ManifestError(f'{place}: interpolation is "{raw.interpolation}". {near}')
-    if min(raw.size) < 1 or not 0 < raw.crop <= 1:
-        raise ManifestError(f"{place}: input sizes must be positive and crop in (0, 1].")
-    if len(raw.mean) != channels or len(raw.std) != channels or min(raw.std) <= 0:
+    if not 1 <= min(raw.size) <= max(raw.size) <= LONGEST_SIDE or not 0 < raw.crop <= 1:
+        raise ManifestError(
+            f"{place}: input sizes must be positive, up to {LONGEST_SIDE:,}, and crop in (0, 1]."
+        )
+    finite = all(map(math.isfinite, (*raw.mean, *raw.std)))
+    if not finite or len(raw.mean) != channels or len(raw.std) != channels or min(raw.std) <= 0:
         needed = f"{channels} numbers in mean, and {channels} > 0 in std"
         raise ManifestError(f"{place}: input needs {needed}.")
 
 
 def _check_name(place: str, what: str, name: str, pattern: re.Pattern[str]) -> None:
     if not pattern.fullmatch(name):
-        rule = 'letters, digits, "_" and "-" only'
-        raise ManifestError(f'{place}: "{name}" is no {what} name: {rule}.')
+        rule = f'letters, digits, "_" and "-" only, and at most {LONGEST_NAME}'
+        raise ManifestError(f'{place}: "{name[:LONGEST_NAME]}" is no {what} name: {rule}.')
 
 
 def _convert(place: str, table: Any, struct: Any) -> Any:
@@ -127,6 +166,8 @@ def _convert(place: str, table: Any, struct: Any) -> Any:
         _check_keys(place, table, struct)
     try:
         return msgspec.convert(table, struct)
+    except RecursionError as error:
+        raise ManifestError(f"{place}: nested too deeply.") from error
     except msgspec.ValidationError as error:
         text = str(error).replace(" - at `$.", ", at `").replace("`", '"')
         raise ManifestError(f"{place}: {text}.") from error
@@ -146,5 +187,6 @@ def _check_keys(place: str, table: dict[str, Any], struct: Any) -> None:
 
 
 def _unknown_key(key: str, valid: tuple[str, ...], place: str = "") -> str:
+    key = key[:LONGEST_NAME]
     near = did_you_mean(key, valid) or f"Valid: {', '.join(valid)}."
     return f'unknown key "{key}"{place}. {near}'

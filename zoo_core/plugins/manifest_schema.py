@@ -10,6 +10,10 @@ import msgspec
 from msgspec import Meta
 
 SCHEMA = 1
+MOST = 64_000_000  # bytes of a manifest: more than 100,000 models with all their facts
+LARGEST = 2**63 - 1  # Python itself refuses to print numbers of some thousand digits
+LONGEST_SIDE = 100_000  # of an input
+LONGEST_NAME = 200  # characters of the name of a model or of weights
 
 
 Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos", "box", "hamming"]
@@ -18,10 +22,10 @@ Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos", "box", "ham
 INTERPOLATIONS: tuple[str, ...] = get_args(Interpolation)
 
 
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_/-]*")
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_/-]{0,199}")
 
 
-TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,199}")
 
 
 SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -67,11 +71,12 @@ class Model(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     weights: Mapping[str, Weights] = {}
 
 
-Positive = Annotated[int, Meta(gt=0)]
+Positive = Annotated[int, Meta(gt=0, le=LARGEST)]
+Side = Annotated[int, Meta(gt=0, le=LONGEST_SIDE)]
 
 
 class _SoundInput(Input, forbid_unknown_fields=True):
-    size: tuple[Positive, Positive, Positive] = (3, 224, 224)
+    size: tuple[Side, Side, Side] = (3, 224, 224)
     std: tuple[Annotated[float, Meta(gt=0)], ...] = (0.229, 0.224, 0.225)
     interpolation: Interpolation = "bilinear"
     crop: Annotated[float, Meta(gt=0, le=1)] = 0.875

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import fnmatch
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from zoo_core.plugins.manifest import Manifest
 from zoo_core.types import ModelInfo
@@ -36,21 +36,18 @@ class ListedModels(Mapping[Key, ModelInfo]):
         """Add the models of a manifest; the names that the distribution has already stay as they
         are, and are returned."""
         origin = _Origin(manifest, plugin, official)
-        taken = [name for name in manifest.models if (distribution, name) in self._origins]
+        taken = {name: () for name in manifest.models if (distribution, name) in self._origins}
         for name in manifest.models:
             if name not in taken:
                 self._origins[distribution, name] = origin
                 self.owners.setdefault(name, []).append(distribution)
-        return taken
+        return list(taken)
 
     def __getitem__(self, key: Key) -> ModelInfo:
         if key not in self._records:
             origin = self._origins[key]
-            self._records[key] = replace(
-                origin.manifest.record(key[1]),
-                plugin=origin.plugin,
-                distribution=key[0],
-                official=origin.official,
+            self._records[key] = origin.manifest.record(
+                key[1], plugin=origin.plugin, distribution=key[0], official=origin.official
             )
         return self._records[key]
 
@@ -62,6 +59,17 @@ class ListedModels(Mapping[Key, ModelInfo]):
 
     def architecture(self, key: Key) -> str:
         return self._origins[key].manifest.models[key[1]].architecture
+
+    def plugin(self, key: Key) -> str:
+        """The plugin whose manifest has a model; empty for an official one."""
+        return self._origins[key].plugin
+
+    def one_of_each_kind(self) -> list[Key]:
+        """The first model of each architecture of each distribution."""
+        kinds: dict[Key, Key] = {}
+        for key in self:
+            kinds.setdefault((key[0], self.architecture(key)), key)
+        return list(kinds.values())
 
     def defaults(self) -> list[Key]:
         """The models that the name of their architecture alone means."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from zoo_core.errors import ManifestError
+from zoo_core.errors import ManifestError, described
+from zoo_core.plugins.calling import timed
 from zoo_core.plugins.clashes import record_clashes
-from zoo_core.plugins.manager import BUILT_IN, Plugins
+from zoo_core.plugins.manager import BUILT_IN, FAULTS, Plugins
 from zoo_core.plugins.manifest import load_manifest
 from zoo_core.plugins.model_index import ListedModels
 
@@ -27,11 +28,15 @@ def read_models(plugins: Plugins, official: Path) -> ListedModels:
     models.add(load_manifest(official), BUILT_IN, official=True)
     for plugin, path in plugins.results("zoo_manifests", Path):
         try:
-            manifest = load_manifest(path)
+            with timed(plugin, "to read its manifest"):
+                manifest = load_manifest(path)
         except ManifestError as error:
             plugins.fault(plugin, f"has a broken manifest: {error}", error)
             continue
-        for name in models.add(manifest, plugin.distribution, plugin=plugin.name):
+        except Exception as error:  # what else a stranger's file can bring about is its own fault
+            plugins.fault(plugin, f"has a broken manifest: {path}: {described(error)}", error)
+            continue
+        for name in models.add(manifest, plugin.distribution, plugin=plugin.name)[:FAULTS]:
             plugins.fault(plugin, f'offers the model "{name}" twice.')
     record_clashes(plugins, models)
     return models

@@ -65,6 +65,11 @@ RULES: dict[type, dict[str, Rule]] = {
 }
 
 
+def _rules(offer: object) -> dict[str, Rule]:
+    """Those of its class, or of the one that it is derived from."""
+    return next((RULES[kind] for kind in type(offer).__mro__ if kind in RULES), {})
+
+
 def wrong_field(offer: object) -> str:
     """Which field holds what it must not, and what it must; mostly nothing.
 
@@ -73,7 +78,7 @@ def wrong_field(offer: object) -> str:
     >>> wrong_field(WeightSource(print, "house"))
     'whose scheme is a builtin_function_or_method, not a name of letters, digits, "-", "_" and "."'
     """
-    for name, rule in RULES.get(type(offer), {}).items():
+    for name, rule in _rules(offer).items():
         value = getattr(offer, name)
         if not rule.holds(value):
             is_text = isinstance(value, str)

@@ -45,8 +45,8 @@ def _comparable(name: str, wanted: str) -> bool:
 
 
 def _may_have_had_models(plugin: Plugin) -> bool:
-    unread = any(fault.startswith("has a broken manifest") for fault in plugin.faults)
-    return unread or not plugin.hooks
+    told = ("has a broken manifest", "zoo_manifests", "zoo_architectures")
+    return not plugin.hooks or any(words in fault for fault in plugin.faults for words in told)
 
 
 def _where_to_look(wanted: str, names: Iterable[str], broken: bool) -> str:

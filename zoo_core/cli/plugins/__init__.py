@@ -9,6 +9,7 @@ import click
 from zoo_core.cli.output import echo, echo_lines, known, print_json, print_table
 from zoo_core.cli.plugins import install, new, uninstall
 from zoo_core.cli.plugins.check import command as check_command
+from zoo_core.humanize import some
 from zoo_core.plugins.manager import Plugin
 
 if TYPE_CHECKING:
@@ -45,6 +46,9 @@ def _list(ctx: click.Context, as_json: bool) -> None:
     for plugin, _ in everything:
         for fault in plugin.faults:
             echo(f"{plugin.title()} {fault}")
+        if plugin.changes:
+            changes = some(plugin.changes, most=20)
+            echo(f"{plugin.title()} changes {changes}. zoo has put it back.")
         if plugin.slow:
             advice = f'Listing the zoo waits for it; "zoo plugins check {plugin.name}" says where.'
             echo(f"{plugin.title()} {plugin.slow}. {advice}")
@@ -57,7 +61,9 @@ def _list(ctx: click.Context, as_json: bool) -> None:
 
 
 def _row(plugin: Plugin, offered: Offers) -> tuple[str, ...]:
-    health = f"slow: {plugin.slow}" if plugin.health == "slow" else plugin.health
+    health = plugin.health
+    if plugin.slow:
+        health = f"slow: {plugin.slow}" if health == "slow" else f"{health}, slow: {plugin.slow}"
     name, version = plugin.name, plugin.version
     return name, plugin.distribution, version, f"{plugin.seconds:.3f}", health, offered.counted()
 
@@ -75,6 +81,7 @@ def _record(plugin: Plugin, offered: Offers) -> dict[str, Any]:
         "ok": not plugin.broken,
         "faults": plugin.faults,
         "slow": plugin.slow,
+        "changes": plugin.changes,
         "traceback": plugin.traceback,
     }
 

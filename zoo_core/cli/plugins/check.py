@@ -59,7 +59,8 @@ def _report(name: str, path: Path, as_json: bool, debug: bool) -> int:
 
     rows: list[tuple[Examination, Result]] = []
     with aside():  # what a plugin prints is no part of the report
-        examined = [manifest_examination(path)] if path.is_file() else examinations(name)
+        is_file = path.exists() and not path.is_dir()  # a pipe, too: its error says what it is
+        examined = [manifest_examination(path)] if is_file else examinations(name)
         if as_json:
             rows = [(one, case.run()) for one in examined for case in one.cases]
     for examination in () if as_json else examined:
