@@ -29,7 +29,7 @@ class Encoded:
     """Pictures that are stored as encoded bytes: in files, in a tar, in a table.
 
     A child says what the bytes are, and what they are called in an error. A digest is computed
-    once, and again where the file is another by its `state`. `bits`: how many are used of pixels
+    once, and again where another file is there by its `state`. `bits`: how many are used of pixels
     that have more than 8, where a file does not say it.
     """
 
@@ -52,10 +52,10 @@ class Encoded:
         return decoded(content, self.name_of(index), self.bits), self._digest_of(content)
 
     def digest(self, index: int) -> bytes:
-        known, state = self._digests.get(index), self.state(index)
-        if known is None or known[0] != state:
-            known = self._digests[index] = (state, self._digest_of(self.content(index)))
-        return known[1]
+        if index not in self._digests or self.was_replaced(index):
+            state = self.state(index)  # first: a file that is written to meanwhile is read again
+            self._digests[index] = state, self._digest_of(self.content(index))
+        return self._digests[index][1]
 
     def _digest_of(self, content: bytes) -> bytes:
         scale = [f"{self.bits} bits".encode()] if self.bits else []
