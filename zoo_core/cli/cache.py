@@ -79,6 +79,6 @@ def _say_what_stays(done: Cleared, place: Path) -> None:
 
     if done.foreign:
         names = some([readable_name(name) for name in done.foreign])
-        note(f"Left in {place}, as zoo did not write it for this user: {names}.")
+        note(f"Left in {place}, as zoo did not write it for this user: {names}")
     for name, reason in done.failed.items():
         raise ZooError(f"{place / readable_name(name)} cannot be removed: {reason}.")
