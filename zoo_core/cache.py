@@ -1,10 +1,16 @@
-"""zoo's own cache: where it is, what it remembers, and one writer at a time; and being offline."""
+"""zoo's own cache: where it is, what it remembers, and one writer at a time; and being offline.
+
+A cache may be shared, or lie where other users of the machine can write. Believed without reading
+all bytes again is only what this user, or root, wrote and nobody else could change.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import os
+import stat
 from collections.abc import Iterator
 from contextvars import ContextVar
 from pathlib import Path
@@ -13,7 +19,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from zoo_core.errors import WeightsError
-from zoo_core.files import written
+from zoo_core.files import opened, written
 from zoo_core.humanize import duration, readable_name, without_credentials
 from zoo_core.terminal.lines import logger
 
@@ -22,6 +28,7 @@ Fact = TypeVar("Fact")
 log = logger(__name__)
 
 OFFLINE = ("ZOO_OFFLINE", "HF_HUB_OFFLINE")
+LARGEST_FACT = 2**20  # bytes
 
 _chosen: ContextVar[Path | None] = ContextVar("cache", default=None)
 
@@ -69,7 +76,7 @@ def locked(what: str) -> Iterator[None]:
     path = cache_folder() / "locks" / f"{name}.lock"
     shown = readable_name(without_credentials(what))
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         lock = FileLock(path)
         try:
             lock.acquire(timeout=PATIENCE)
@@ -98,11 +105,74 @@ def unwritable(folder: Path, error: OSError) -> WeightsError:
     )
 
 
+# --- whose it is ---------------------------------------------------------------------------------
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder of the cache, and those above it, with the rights that it has. Raises OSError.
+
+    They are this user's alone. In a cache that a group may write to, they are as its own folder is.
+    """
+    top = cache_folder()
+    _say_who_can_write(top)
+    rights = _rights(top)
+    missing = [folder for folder in (path, *path.parents) if not folder.is_dir()]
+    for folder in reversed(missing):
+        with contextlib.suppress(FileExistsError):  # another process was first
+            folder.mkdir()
+            if folder == top or top in folder.parents:
+                folder.chmod(rights)
+
+
+def file_rights() -> int:
+    """The mode of a file in the cache, whatever the umask."""
+    return _rights(cache_folder()) & 0o644
+
+
+def _rights(top: Path) -> int:
+    """The mode of folders in the cache."""
+    try:
+        mode = stat.S_IMODE(top.stat().st_mode)
+    except OSError:
+        return 0o700
+    if not mode & stat.S_IWGRP:
+        return 0o700
+    return mode | stat.S_ISVTX if mode & stat.S_IWOTH else mode
+
+
+def is_trusted(facts: os.stat_result) -> bool:
+    """Whether a file is what this user or root wrote, by what the system says of it."""
+    if not hasattr(os, "getuid"):  # Windows keeps users apart by other means
+        return True
+    return facts.st_uid in (0, os.getuid()) and not facts.st_mode & stat.S_IWOTH
+
+
+@functools.cache
+def _say_who_can_write(top: Path) -> None:
+    """Once: that all users may replace what is in the cache."""
+    reason = open_to_all(top)
+    if reason:
+        log.warning("%s", reason)
+
+
+def open_to_all(top: Path) -> str:
+    """Why other users may rename and remove what is in this cache; nothing where they cannot."""
+    try:
+        mode = top.stat().st_mode
+    except OSError:
+        return ""
+    if not hasattr(os, "getuid") or not mode & stat.S_IWOTH or mode & stat.S_ISVTX:
+        return ""
+    return f"All users can replace files in the cache {top}: chmod o-w (or +t) it."
+
+
 # --- what it remembers ---------------------------------------------------------------------------
 
 
 def recall(place: Path, of: type[Fact]) -> Fact | None:
     """The fact in a file of the cache: a text as it is, all else as JSON; None where there is none.
+
+    Nor is there one where another user wrote it, or could have.
 
     >>> import tempfile
     >>> place = Path(tempfile.mkdtemp()) / "sizes" / "one.json"
@@ -111,20 +181,26 @@ def recall(place: Path, of: type[Fact]) -> Fact | None:
     (3, 32, 32)
     """
     try:
-        body = place.read_bytes()
+        with opened(place) as file:
+            if not is_trusted(os.fstat(file.fileno())):
+                log.debug("%s is another user's, and not believed", place)
+                return None
+            body = file.read(LARGEST_FACT)
         fact: Any = body.decode("ascii") if of is str else msgspec.json.decode(body, type=of)
         return fact
-    except (OSError, UnicodeDecodeError, msgspec.MsgspecError):
+    except (OSError, UnicodeDecodeError, msgspec.MsgspecError, RecursionError):
         return None
 
 
 def remember(place: Path, fact: object) -> None:
     """Write a fact for `recall`, whole or not at all. Raises OSError."""
-    place.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(place.parent)
     with written(place) as temporary:
         temporary.write_bytes(
             fact.encode("ascii") if isinstance(fact, str) else msgspec.json.encode(fact)
         )
+    with contextlib.suppress(OSError):  # another process has just written it anew
+        place.chmod(file_rights())
 
 
 def remember_if_possible(place: Path, fact: object) -> None:

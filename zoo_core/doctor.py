@@ -122,7 +122,7 @@ def _device() -> tuple[bool, str, str]:
 
 def _cache() -> tuple[bool, str, str]:
     """The cache folder, or the nearest folder above it that exists, can be written."""
-    from zoo_core.cache import cache_folder
+    from zoo_core.cache import cache_folder, open_to_all
 
     folder = cache_folder()
     there = next(path for path in (folder, *folder.parents) if path.exists())
@@ -131,6 +131,9 @@ def _cache() -> tuple[bool, str, str]:
     except OSError as error:
         advice = "set ZOO_CACHE to a folder of yours"
         return False, f"{folder} cannot be written: {error.strerror}", advice
+    if open_to_all(folder):
+        advice = f"run: chmod o-w {folder}"
+        return False, f"all users can replace files in {folder}", advice
     return True, f"{folder}, {shutil.disk_usage(there).free / 2**30:.0f} GiB free", ""
 
 

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from huggingface_hub.utils import httpx
 
-from zoo_core.cache import locked, unwritable
+from zoo_core.cache import locked, make_folder, unwritable
 from zoo_core.errors import NotCached, SourceError
 from zoo_core.humanize import readable_name
 from zoo_core.progress import Bar
@@ -49,7 +49,7 @@ def fetch(url: str, filename: str | None, *, cache: Path, offline: bool, progres
         with locked(known_as(url)):
             if not path.exists():
                 try:
-                    path.parent.mkdir(parents=True, exist_ok=True)
+                    make_folder(path.parent)
                     _download(url, path, progress)
                 except OSError as error:
                     raise unwritable(path.parent, error) from error

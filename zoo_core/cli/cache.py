@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from zoo_core.cli.arguments import json_option
-from zoo_core.cli.output import echo, print_json, print_table
+from zoo_core.cli.output import echo, note, print_json, print_table
+
+if TYPE_CHECKING:
+    from zoo_core.training.cache.disk import Cleared
 
 HEAD = ("model", "enters", "pictures", "views", "size", "last used", "data")
 
@@ -22,15 +26,16 @@ def command(clear: bool, as_json: bool) -> None:
 
     They take no more than ZOO_CACHE_LIMIT (20GB): what was not used for longest goes first.
     """
-    from zoo_core.humanize import byte_size
+    from zoo_core.humanize import byte_size, readable_name
     from zoo_core.training.cache import disk
 
     if clear:
-        freed = disk.clear()
+        done = disk.clear()
         if as_json:
-            print_json({"freed": freed})
+            print_json({"freed": done.freed})
         else:
-            echo(f"Freed {byte_size(freed)}.")
+            echo(f"Freed {byte_size(done.freed)}.")
+        _say_what_stays(done, disk.place())
         return
     kept = disk.entries()
     if as_json:
@@ -40,13 +45,13 @@ def command(clear: bool, as_json: bool) -> None:
         return
     rows = [
         (
-            str(entry.facts.get("model", "?")),
-            str(entry.facts.get("boundary", "?")),
-            f"{entry.facts.get('count', 0):,}",
+            readable_name(entry.facts.get("model", "?")),
+            readable_name(entry.facts.get("boundary", "?")),
+            _count(entry.facts.get("count", 0)),
             _views(entry.facts),
             byte_size(entry.bytes),
             datetime.fromtimestamp(entry.used).strftime("%Y-%m-%d %H:%M"),
-            str(entry.facts.get("name", "?")),
+            readable_name(entry.facts.get("name", "?")),
         )
         for entry in kept
     ]
@@ -60,4 +65,20 @@ def command(clear: bool, as_json: bool) -> None:
 def _views(facts: Mapping[str, Any]) -> str:
     """How many views there are of each picture."""
     views = facts.get("views", 1)
-    return str(views[0] if isinstance(views, list) else views)
+    return _count(views[0] if isinstance(views, list) and views else views)
+
+
+def _count(value: Any) -> str:
+    return f"{value:,}" if isinstance(value, int) else "?"
+
+
+def _say_what_stays(done: Cleared, place: Path) -> None:
+    """What clearing left, and why. Raises ZooError for an entry that cannot be removed."""
+    from zoo_core.errors import ZooError
+    from zoo_core.humanize import readable_name, some
+
+    if done.foreign:
+        names = some([readable_name(name) for name in done.foreign])
+        note(f"Left in {place}, as zoo did not write it for this user: {names}")
+    for name, reason in done.failed.items():
+        raise ZooError(f"{place / readable_name(name)} cannot be removed: {reason}.")

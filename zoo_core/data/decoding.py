@@ -28,13 +28,14 @@ HEAD = 32  # bytes of a picture that tell its format, and a PNG's depth
 class Encoded:
     """Pictures that are stored as encoded bytes: in files, in a tar, in a table.
 
-    A child says what the bytes are, and what they are called in an error. Each digest is computed
-    once. `bits`: how many are used of pixels that have more than 8, where a file does not say it.
+    A child says what the bytes are, and what they are called in an error. A digest is computed
+    once, and again where another file is there by its `state`. `bits`: how many are used of pixels
+    that have more than 8, where a file does not say it.
     """
 
     def __init__(self, bits: int | None = None) -> None:
         self.bits = bits
-        self._digests: dict[int, bytes] = {}
+        self._digests: dict[int, tuple[Any, bytes]] = {}
 
     def content(self, index: int) -> bytes:
         raise NotImplementedError
@@ -45,11 +46,27 @@ class Encoded:
     def __call__(self, index: int) -> Image.Image:
         return decoded(self.content(index), self.name_of(index), self.bits)
 
+    def read_with_digest(self, index: int) -> tuple[Image.Image, bytes]:
+        """A picture, and the digest of the very bytes that it was decoded from."""
+        content = self.content(index)
+        return decoded(content, self.name_of(index), self.bits), self._digest_of(content)
+
     def digest(self, index: int) -> bytes:
-        if index not in self._digests:
-            scale = [f"{self.bits} bits".encode()] if self.bits else []
-            self._digests[index] = digest_of(self.content(index), *scale)
-        return self._digests[index]
+        if index not in self._digests or self.was_replaced(index):
+            state = self.state(index)  # first: a file that is written to meanwhile is read again
+            self._digests[index] = state, self._digest_of(self.content(index))
+        return self._digests[index][1]
+
+    def _digest_of(self, content: bytes) -> bytes:
+        scale = [f"{self.bits} bits".encode()] if self.bits else []
+        return digest_of(content, *scale)
+
+    def state(self, index: int) -> Any:
+        """What is another once the file of a picture has been written to; None where it is none."""
+
+    def was_replaced(self, index: int) -> bool:
+        """Whether a file is there that is not the one whose digest was taken first."""
+        return index in self._digests and self.state(index) not in (self._digests[index][0], None)
 
     def head(self, index: int) -> bytes:
         """The first bytes of a picture, as many as `may_be_deep` wants."""
@@ -83,6 +100,9 @@ class Files(Encoded):
     def name_of(self, index: int) -> str:
         return readable_name(self.paths[index])
 
+    def state(self, index: int) -> Any:
+        return state_of(self.paths[index])
+
     def head(self, index: int) -> bytes:
         try:
             with self.paths[index].open("rb") as opened:
@@ -99,6 +119,12 @@ class Rows:
 
     def __call__(self, index: int) -> Image.Image:
         return Image.fromarray(self.array[index])
+
+    def read_with_digest(self, index: int) -> tuple[Image.Image, bytes]:
+        return self(index), self.digest(index)
+
+    def was_replaced(self, index: int) -> bool:
+        return False
 
     def digest(self, index: int) -> bytes:
         row = self.array[index]
@@ -119,10 +145,42 @@ class Chosen:
         digest = getattr(self.read, "digest")  # noqa: B009 (no attribute here either, if not there)
         return lambda index: digest(self.indices[index])
 
+    def read_with_digest(self, index: int) -> tuple[Any, bytes]:
+        return read_with_digest(self.read, self.indices[index])
+
+    def was_replaced(self, index: int) -> bool:
+        return was_replaced(self.read, self.indices[index])
+
 
 def has_digests(read: Callable[[int], Any]) -> bool:
     """Whether a reader knows what identifies a picture without decoding it."""
     return hasattr(read, "digest")
+
+
+def read_with_digest(read: Callable[[int], Any], index: int) -> tuple[Any, bytes]:
+    """What a reader gives, and the digest of just that: a file may be another in the next moment.
+
+    Raises DataError.
+    """
+    if hasattr(read, "read_with_digest"):
+        item, digest = read.read_with_digest(index)
+        return item, digest
+    item = read(index)
+    return item, item_digest(item)
+
+
+def was_replaced(read: Callable[[int], Any], index: int) -> bool:
+    """Whether a file is another than when its digest was taken, where a reader can know."""
+    return hasattr(read, "was_replaced") and bool(read.was_replaced(index))
+
+
+def state_of(path: Path) -> Any:
+    """What changes when a file is written to, or another takes its place; None for no file."""
+    try:
+        facts = path.stat()
+    except (OSError, ValueError):
+        return None
+    return facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns
 
 
 # --- bytes ---------------------------------------------------------------------------------------

@@ -14,7 +14,13 @@ from torch.utils.data import Dataset
 from zoo_core.data.as_picture import as_picture
 from zoo_core.data.class_ids import are_ids, ids_error
 from zoo_core.data.class_names import in_order
-from zoo_core.data.decoding import Chosen, has_digests, item_digest
+from zoo_core.data.decoding import (
+    Chosen,
+    has_digests,
+    item_digest,
+    read_with_digest,
+    was_replaced,
+)
 from zoo_core.errors import DataError
 
 
@@ -162,12 +168,25 @@ class Pictures(Dataset[tuple[Any, Any]]):
             return self.read.digest(index)  # type: ignore[attr-defined]
         return item_digest(self.read(index))
 
+    def read_with_digest(self, index: int) -> tuple[Any, bytes]:
+        """The picture at `index`, and the digest of what was read for it."""
+        return read_with_digest(self.read, index)
+
+    def was_replaced(self, index: int) -> bool:
+        """Whether its file is another than when its digest was taken, where that can be known."""
+        return was_replaced(self.read, index)
+
     def fingerprint(self) -> str:
         """64 hex digits that identify the content of all pictures, in their order."""
-        hasher = hashlib.blake2b(digest_size=32)
-        for index in range(len(self)):
-            hasher.update(self.digest(index))
-        return hasher.hexdigest()
+        return fingerprint_of(map(self.digest, range(len(self))))
+
+
+def fingerprint_of(digests: Iterable[bytes]) -> str:
+    """64 hex digits that identify pictures with these digests, in their order."""
+    hasher = hashlib.blake2b(digest_size=32)
+    for digest in digests:
+        hasher.update(digest)
+    return hasher.hexdigest()
 
 
 def place_of(pictures: Pictures, index: int) -> int:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -32,7 +32,9 @@ class Samples(Dataset[Any]):
     """Preprocessed samples by (epoch, index).
 
     `random`: whether the transform draws random numbers. `views`: how many different samples there
-    are of a picture, where they are not new in each epoch.
+    are of a picture, where they are not new in each epoch. `witnessed`: where somebody needs to
+    know which bytes samples were made of, the digests of those that were read here, by index; a
+    batch then has them in the place of targets.
     """
 
     views = 1
@@ -42,6 +44,7 @@ class Samples(Dataset[Any]):
     ) -> None:
         self.pictures, self.transform, self.random, self.seed = pictures, transform, random, seed
         self.held: Tensor | None = None
+        self.witnessed: dict[int, bytes] | None = None
         self.targets = pictures.target_tensor()
 
     def __len__(self) -> int:
@@ -80,12 +83,15 @@ class Samples(Dataset[Any]):
         places = indices + self.view(epoch) * len(self)
         return self.held.index_select(0, places.to(self.held.device, non_blocking=True))
 
-    def __getitems__(self, keys: Sequence[Key]) -> tuple[Tensor, Tensor]:
+    def __getitems__(self, keys: Sequence[Key]) -> tuple[Tensor, Any]:
         """A whole batch at once, which DataLoader asks for."""
         indices = torch.tensor([index for _, index in keys])
         if self.held is not None:
             return self.rows(keys[0][0], indices), self.targets[indices]
-        return _stack([self.sample(*key) for key in keys]), self.targets[indices]
+        x = _stack([self.sample(*key) for key in keys])
+        if self.witnessed is not None:
+            return x, {index: self.witnessed[index] for _, index in keys}
+        return x, self.targets[indices]
 
     def __getitem__(self, key: Key) -> Any:
         return self.__getitems__([key])
@@ -99,8 +105,15 @@ class Samples(Dataset[Any]):
 
     def read(self, index: int, transform: Callable[[Any], Tensor]) -> Tensor:
         """The picture at `index`, transformed; a floating tensor counts as preprocessed."""
-        item = as_picture(self.pictures.read(index), f"Item {index} of {self.pictures.name}")
+        item = as_picture(self._item(index), f"Item {index} of {self.pictures.name}")
         return item if isinstance(item, Tensor) else transform(item)
+
+    def _item(self, index: int) -> Any:
+        if self.witnessed is None:
+            return self.pictures.read(index)
+        item, digest = self.pictures.read_with_digest(index)
+        add_digests(self.witnessed, {index: digest})
+        return item
 
 
 class FixedViews(Samples):
@@ -131,6 +144,12 @@ class FixedViews(Samples):
             if view == 1 and self.mirrors:
                 return self.read(index, self.plain).flip(-1)
             return self.read(index, self.transform)
+
+
+def add_digests(known: dict[int, bytes], more: Mapping[int, bytes]) -> None:
+    """Add digests by index; a picture that has had two of them has none that is true."""
+    for index, digest in more.items():
+        known[index] = digest if known.get(index, digest) == digest else b""
 
 
 def _stack(tensors: list[Tensor]) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import math
 import time
@@ -15,7 +16,7 @@ import numpy as np
 from zoo_core.data.decoding import item_digest
 from zoo_core.data.pictures import Pictures
 from zoo_core.data.samples import seeded
-from zoo_core.errors import RecipeError
+from zoo_core.errors import DataError, RecipeError
 from zoo_core.runs.folder import kept_whole
 
 TRAINED_ON = "trained_on.npz"
@@ -67,6 +68,21 @@ def trained_on(pictures: Pictures) -> TrainedOn | None:
         return None
     sets = (numbers, NONE) if pictures.has_digests else (NONE, numbers)
     return TrainedOn(*map(np.unique, sets))
+
+
+def replaced(pictures: Pictures) -> TrainedOn | None:
+    """Pictures that are there instead of others since their digests were taken; None for none.
+
+    What has gone since then, or cannot be read now, is not among them.
+    """
+    digests = []
+    for index in range(len(pictures) if pictures.has_digests else 0):
+        if pictures.was_replaced(index):
+            with contextlib.suppress(DataError):
+                digests.append(pictures.digest(index)[:8])
+    if not digests:
+        return None
+    return TrainedOn(np.unique(np.frombuffer(b"".join(digests), np.uint64)), NONE)
 
 
 def read_trained_on(folder: Path) -> TrainedOn | None:

@@ -120,6 +120,8 @@ def _check_place(path: Path, force: bool) -> None:
     if path.is_dir() or not path.parent.is_dir():
         what = "it is a folder" if path.is_dir() else f"there is no folder {path.parent}"
         raise WeightsError(f"{path} cannot be written: {what}.")
+    if path.exists() and not path.is_file():  # --force is no reason to replace /dev/null
+        raise WeightsError(f"{path} cannot be written: it is no regular file.")
     if path.exists() and not force:
         raise WeightsError(f"{path} is there already.", hint="force=True (--force) replaces it.")
 

@@ -7,6 +7,7 @@ pt2     torch.export's own, for torch.export.load
 from __future__ import annotations
 
 import importlib
+import io
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -78,7 +79,8 @@ def _write_onnx(program: ExportedProgram, path: Path, facts: str) -> None:
         )
     assert made is not None
     made.model.metadata_props[FACTS] = facts
-    made.save(path, external_data=False)
+    # Its own save() puts large weights into a second file, whatever it is asked for.
+    path.write_bytes(made.model_proto.SerializeToString())
 
 
 def _open_onnx(path: Path) -> Callable[[Tensor], Tensor]:
@@ -93,8 +95,9 @@ def _open_onnx(path: Path) -> Callable[[Tensor], Tensor]:
 
 
 def _write_pt2(program: ExportedProgram, path: Path, facts: str) -> None:
-    with path.open("wb") as file:
-        torch.export.save(program, file, extra_files={FACTS: facts})
+    whole = io.BytesIO()  # its writer, in C++, ends the process where a file takes no more
+    torch.export.save(program, whole, extra_files={FACTS: facts})
+    path.write_bytes(whole.getbuffer())
 
 
 def _open_pt2(path: Path) -> Callable[[Tensor], Tensor]:

@@ -18,11 +18,14 @@ from zoo_core.model.zoo_model import ZooModel
 from zoo_core.plugins.catalogue import catalogue
 from zoo_core.publish.delta import Delta
 from zoo_core.publish.staging import stage
+from zoo_core.publish.swap import replaced_folder
 from zoo_core.runs.recipe import RECIPE, read_recipe
 from zoo_core.transfer.wrappers import unwrapped
 from zoo_core.types import Pushed, Upload, WeightSource
-from zoo_core.weights.published import FILES
+from zoo_core.weights.published import CONFIG, FILES
 from zoo_core.weights.sources import split_reference
+
+CARD = "README.md"
 
 
 def push(
@@ -58,7 +61,13 @@ def push(
     subject, recipe = _subject(model)
     source, name = _destination(repository)
     with tempfile.TemporaryDirectory(prefix="zoo-push-") as folder:
-        staged = stage(subject, Path(folder), delta=delta, recipe=recipe, license=license)
+        try:
+            staged = stage(subject, Path(folder), delta=delta, recipe=recipe, license=license)
+        except OSError as error:
+            raise PublishError(
+                f"{folder} cannot be written: {error.strerror or error}.",
+                hint="Free some space, or set TMPDIR to a folder with more.",
+            ) from error
         upload = Upload(
             files=staged.files,
             card=lambda old: staged.card(old, f"{source.scheme}://{name}"),
@@ -77,21 +86,17 @@ def save_pretrained(model: ZooModel, folder: str | Path, *, delta: Delta = False
     `delta=True`: only what differs from the weights that it came from; where others cannot get
     those, from the file or exported folder on this machine, which must then stay.
 
+    The folder changes at once from an export that is there to the new one; other files stay.
+
     Raises PublishError where the folder cannot be written.
     """
-    path = Path(folder).expanduser()
+    path, plain = Path(folder).expanduser(), _plain(model)
     try:
-        path.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=path, prefix=".zoo-") as aside:
-            plain, aside_path = _plain(model), Path(aside)
-            staged = stage(plain, aside_path, delta=delta, recipe=None, license=None, home=path)
-            for name, file in staged.files.items():
-                file.replace(path / name)
-            (path / "README.md").write_text(staged.card(None, f"./{path.name}"), encoding="utf-8")
+        with replaced_folder(path, {*FILES.values(), CONFIG, CARD}) as draft:
+            staged = stage(plain, draft, delta=delta, recipe=None, license=None, home=path)
+            (draft / CARD).write_text(staged.card(None, f"./{path.name}"), encoding="utf-8")
     except OSError as error:
         raise PublishError(f"{path} cannot be written: {error.strerror or error}.") from error
-    for name in {*FILES.values()} - set(staged.files):
-        (path / name).unlink(missing_ok=True)
     return path
 
 

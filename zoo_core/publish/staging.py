@@ -20,7 +20,7 @@ from torch import Tensor
 
 from zoo_core.chain import owner
 from zoo_core.errors import PublishError, WeightsError
-from zoo_core.humanize import readable_json
+from zoo_core.humanize import one_line, readable_json
 from zoo_core.model.base import Below, base_here, base_of, difference, equal
 from zoo_core.model.head import is_quantised
 from zoo_core.model.zoo_model import ZooModel
@@ -55,7 +55,9 @@ def stage(
     license: str | None,
     home: Path | None = None,
 ) -> Staged:
-    """Write a model's files to a folder, load them again, and compare. Raises PublishError.
+    """Write a model's files to a folder, load them again, and compare.
+
+    Raises PublishError, and OSError where the folder takes no more.
 
     `home`: where they go on this machine, if nowhere else: what a delta stands on may be here too.
     """
@@ -170,8 +172,8 @@ def _write_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
     try:
         save_file(apart, path, metadata={"format": "pt"})
         path.chmod(0o644)
-    except (SafetensorError, OSError) as error:
-        raise PublishError(f"The weights cannot be written to {path.parent}: {error}.") from error
+    except SafetensorError as error:  # a full disk, as safetensors says it
+        raise OSError(one_line(error)) from error
 
 
 def _write_config(model: ZooModel, saved: Saved, timm: str | None, path: Path) -> None:

@@ -39,7 +39,10 @@ class RunFolder:
     def __init__(self, path: Path, *, resume: bool = False) -> None:
         self.path = path
         try:
-            path.mkdir(parents=True, exist_ok=True)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with contextlib.suppress(FileExistsError):
+                path.mkdir()
+                path.chmod(0o700)  # whatever the umask: a run tells of somebody's pictures
             taken = next(path.iterdir(), None)
             if resume and (path / RECIPE).exists():
                 taken = None

@@ -56,10 +56,14 @@ class Journal:
         self.write_recipe()
         if self.folder is not None:
             self.folder.write_metrics(history)
-            if self.model._trained_on is not None:
-                self.model._trained_on.save(self.folder.path)
+        self.save_trained_on()
         self.tracker.begin(self.recipe)
         return True
+
+    def save_trained_on(self) -> None:
+        """Which pictures the model has seen, as far as that is known."""
+        if self.folder is not None and self.model._trained_on is not None:
+            self.model._trained_on.save(self.folder.path)
 
     def write_recipe(self) -> None:
         """The recipe, with what rebuilds the model."""

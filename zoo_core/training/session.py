@@ -15,7 +15,7 @@ import torch
 
 from zoo_core.data.readers import readers_watched
 from zoo_core.data.samples import seeded
-from zoo_core.data.trained_on import trained_on
+from zoo_core.data.trained_on import replaced, trained_on
 from zoo_core.model.held import Held, held_by_run
 from zoo_core.model.run import Run
 from zoo_core.model.zoo_model import pretrained_part
@@ -98,6 +98,18 @@ class Session:
         before = model._trained_on
         model._trained_on = before | now if before and now else before or now
 
+    def _note_what_was_replaced(self) -> None:
+        """Files that were written to meanwhile: the model may have seen what was in them, too."""
+        model, pictures = self.task.model, self.task.train_set
+        others = self.task.processes.first(lambda: replaced(pictures))
+        if others is None or model._trained_on is None:
+            return
+        model._trained_on |= others
+        self.journal.save_trained_on()
+        count = len(others.stored)
+        what = "1 picture was" if count == 1 else f"{count:,} pictures were"
+        self.journal.say(f"{what} replaced in {pictures.name} during the training.")
+
     def _go_back_to(self, saved: Mapping[str, Any]) -> None:
         self.state.go_back(saved, self.task, self.journal.path)
         self.journal.say_where_it_goes_on(self.state, over=self._is_over())
@@ -118,6 +130,7 @@ class Session:
     def _ended(self) -> Run:
         """The run of a training that has ended, with all its files."""
         model, state, journal = self.task.model, self.state, self.journal
+        self._note_what_was_replaced()
         model.origin = replace(model.origin, new_head=False, kept=(), trained=True)
         run = Run(model, self.recipe, state.history, state.best_row, journal.path)
         run.held_out = self.task.val_set

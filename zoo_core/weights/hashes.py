@@ -2,7 +2,8 @@
 
 A stamp holds path, size, time of change, inode and digest, so that a later load costs one `stat`
 instead of a pass over the bytes. What changes bytes without leaving a trace there, such as a
-failing disk, is found by `zoo verify`, which reads everything again.
+failing disk, is found by `zoo verify`, which reads everything again. A file that another user can
+change is read each time: its owner can leave it as it was in all but its bytes.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from zoo_core.cache import cache_folder, recall, remember_if_possible
+from zoo_core.cache import cache_folder, is_trusted, recall, remember_if_possible
 from zoo_core.version import __version__
 
 if TYPE_CHECKING:
@@ -44,8 +45,9 @@ def sha256_of(path: Path, *, source: str = "") -> str:
     path = path.resolve()
     facts = path.stat()
     place = _place(path)
-    stamp = recall(place, Stamp)
-    if stamp is not None and (stamp.size, stamp.mtime_ns, stamp.inode) == _identity(path):
+    stamp = recall(place, Stamp) if is_trusted(facts) else None
+    now = (str(path), *_identity(path))
+    if stamp is not None and (stamp.path, stamp.size, stamp.mtime_ns, stamp.inode) == now:
         return stamp.sha256
     digest = read_sha256(path)
     if _identity(path) == (facts.st_size, facts.st_mtime_ns, facts.st_ino):  # unchanged meanwhile

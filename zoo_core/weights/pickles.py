@@ -16,7 +16,15 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 
-from zoo_core.cache import cache_folder, locked, recall, remember, unwritable
+from zoo_core.cache import (
+    cache_folder,
+    file_rights,
+    locked,
+    make_folder,
+    recall,
+    remember,
+    unwritable,
+)
 from zoo_core.errors import WeightsError
 from zoo_core.files import written
 from zoo_core.weights.hashes import sha256_of
@@ -99,9 +107,10 @@ def converted(path: Path, sha256: str, source: str) -> Path:
         tensors = state_dict_in(load_pickle(path), path)
         place = _place(sha256)
         try:
-            place.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(place.parent)
             with written(place) as temporary:
                 save_file(tensors, temporary, metadata={"format": "pt"})
+            place.chmod(file_rights())
             facts = _Conversion(sha256_of(place, source=source), source)
             remember(place.with_suffix(".json"), facts)
         except OSError as error:

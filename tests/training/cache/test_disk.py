@@ -9,14 +9,13 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
+from support.activations import kept, values
 from support.full_disk import files_of_at_most
 from support.places import TESTS
 from support.twins import mapped
-from torch import Tensor
 
 import zoo_core as zoo
 from zoo_core.cli import main
@@ -32,19 +31,6 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("ZOO_CACHE", str(tmp_path / "zoo"))
     monkeypatch.delenv("ZOO_CACHE_LIMIT", raising=False)
     return tmp_path / "zoo" / "activations"
-
-
-def values(count: int = 7, dtype: torch.dtype = torch.float32) -> Tensor:
-    return torch.randn(count, 3, 2, generator=torch.Generator().manual_seed(count)).to(dtype)
-
-
-def kept(key: str, tensor: Tensor, **facts: Any) -> None:
-    temporary = disk.temporary_entry()
-    sink = Sink(temporary, len(tensor), tensor)
-    for first in range(0, len(tensor), 3):
-        sink.put(first, tensor[first : first + 3])
-    sink.close()
-    disk.finish(temporary, key, facts)
 
 
 def files(place: Path) -> set[str]:

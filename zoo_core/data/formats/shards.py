@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from zoo_core.data.decoding import HEAD, Encoded
+from zoo_core.data.decoding import HEAD, Encoded, state_of
 from zoo_core.data.endings import is_picture
 from zoo_core.data.formats.numbering import numbered
 from zoo_core.data.pictures import Pictures
@@ -48,6 +48,9 @@ class Members(Encoded):
 
     def name_of(self, index: int) -> str:
         return _named(self.members[index])
+
+    def state(self, index: int) -> Any:
+        return state_of(self.members[index].shard)
 
     def head(self, index: int) -> bytes:
         return _bytes(self.members[index], HEAD)

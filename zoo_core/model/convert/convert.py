@@ -109,6 +109,8 @@ def _place(source: Path, out: str | Path | None, force: bool) -> Path:
             raise WeightsError(
                 f"{place} is the checkpoint itself.", hint="Name another: --out FILE."
             )
+        if place.exists() and not place.is_file():  # --force is no reason to replace a folder
+            raise WeightsError(f"{place} cannot be written: it is no regular file.")
         if place.exists() and not force:
             raise WeightsError(f"{place} is there already.", hint="--force replaces it.")
     except OSError as error:

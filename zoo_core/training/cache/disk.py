@@ -6,7 +6,8 @@ A folder an entry, under `activations/` in zoo's cache:
     KEY/facts.json            what they were computed from, and the checksum of the values
 
 KEY is a hash of everything that the values depend on. An entry is written beside its place and
-renamed, so it is whole or not there; the checksum is compared whenever it is read.
+renamed, so it is whole or not there; the checksum is compared whenever it is read, so a power cut
+can take nothing but time. The checksum says nothing of who wrote it: another user's entry is none.
 """
 
 from __future__ import annotations
@@ -14,14 +15,14 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import math
 import os
+import re
 import shutil
-import struct
+import stat
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,21 +31,18 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from zoo_core.cache import cache_folder
-from zoo_core.errors import RecipeError
+from zoo_core.cache import cache_folder, is_trusted, make_folder
+from zoo_core.files import content
 from zoo_core.humanize import byte_size
+from zoo_core.training.cache.limit import LIMIT, limit
+from zoo_core.training.cache.limit import parse_size as parse_size
+from zoo_core.training.cache.sink import NAME, VALUES
+from zoo_core.training.cache.sink import Sink as Sink
 
-VALUES, FACTS, NAME = "values.safetensors", "facts.json", "activations"
-LIMIT = "ZOO_CACHE_LIMIT"
-DEFAULT_LIMIT = "20GB"
+FACTS = "facts.json"
+UNFINISHED = ".new-"
+LARGEST_FACTS = 2**20  # bytes
 STALE = 86_400.0  # seconds after which an unfinished entry is nobody's
-UNITS = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "B": 1}
-DTYPES = {
-    torch.float64: "F64",
-    torch.float32: "F32",
-    torch.float16: "F16",
-    torch.bfloat16: "BF16",
-}
 
 
 @dataclass(frozen=True)
@@ -81,59 +79,99 @@ def entries() -> list[Entry]:
 
 
 def _entry(path: Path) -> Entry | None:
+    """The entry in a folder: two files of this user's; None for anything else."""
     if path.name.startswith("."):  # one that is being written
         return None
     try:
-        facts = json.loads((path / FACTS).read_text(encoding="utf-8"))
-        size = (path / VALUES).stat().st_size
-        used = (path / FACTS).stat().st_mtime
-    except (OSError, ValueError):
+        looked = [_looked_at(path, stat.S_ISDIR)]
+        looked += [_looked_at(path / name, stat.S_ISREG) for name in (VALUES, FACTS)]
+        facts = json.loads(content(path / FACTS, LARGEST_FACTS))
+    except (OSError, ValueError, RecursionError):
         return None
-    return Entry(path.name, path, size, used, facts) if isinstance(facts, dict) else None
+    if not isinstance(facts, dict) or not all(map(is_trusted, looked)):
+        return None
+    return Entry(path.name, path, looked[1].st_size, looked[2].st_mtime, facts)
 
 
-def remove(path: Path) -> None:
-    """Take an entry away, or what is left of one."""
-    shutil.rmtree(path, ignore_errors=True)
+def _looked_at(path: Path, right: Callable[[int], bool]) -> os.stat_result:
+    """What the system says of a path. Raises OSError for a link, and for another kind of thing."""
+    facts = path.lstat()
+    if not right(facts.st_mode):
+        raise OSError(f"{path} is something else")
+    return facts
 
 
-def clear() -> int:
-    """Remove all entries, whole or not; returns their bytes."""
+def remove(path: Path) -> int:
+    """Take an entry away, or what is left of one; returns its bytes.
+
+    Only the files of an entry: what else lies there stays, and so does what a link leads to.
+    Raises OSError where something stays.
+    """
     size = 0
-    with contextlib.suppress(OSError):
-        for path in list(place().iterdir()):
-            with contextlib.suppress(OSError):  # another process was first
-                size += sum(file.stat().st_size for file in path.glob("*"))
-            remove(path)
+    if not path.is_symlink():
+        for file in (path / FACTS, path / VALUES):  # without facts it is no entry any more
+            with contextlib.suppress(FileNotFoundError):
+                there = file.lstat().st_size
+                file.unlink()
+                size += there
+        with contextlib.suppress(FileNotFoundError):
+            path.rmdir()
     return size
 
 
-# --- how much may be kept ------------------------------------------------------------------------
+def remove_if_possible(path: Path) -> None:
+    """The same where what stays does no harm."""
+    with contextlib.suppress(OSError):
+        remove(path)
 
 
-def limit() -> int:
-    """How many bytes all entries may take: ZOO_CACHE_LIMIT, else 20 GB. Raises RecipeError."""
-    return parse_size(os.environ.get(LIMIT) or DEFAULT_LIMIT)
+@dataclass
+class Cleared:
+    """What `clear` did: the bytes that it freed, and what it left, as it is no entry, or why."""
+
+    freed: int = 0
+    foreign: list[str] = field(default_factory=list)
+    failed: dict[str, str] = field(default_factory=dict)
 
 
-def parse_size(text: str) -> int:
-    """Bytes of a size as people write it.
+def clear() -> Cleared:
+    """Remove all entries, whole or not, and nothing else. Raises OSError for a folder that is none.
 
-    >>> parse_size("1.5 GB"), parse_size("800mb"), parse_size("10")
-    (1500000000, 800000000, 10)
+    A training that reads an entry has it open, and keeps it.
     """
-    number, unit = text.strip().upper(), "B"
-    for suffix in UNITS:
-        if number.endswith(suffix):
-            number, unit = number.removesuffix(suffix), suffix
-            break
+    done = Cleared()
+    if not place().exists():
+        return done
+    for path in sorted(place().iterdir()):
+        if not _is_ours(path):
+            done.foreign.append(path.name)
+            continue
+        try:
+            done.freed += remove(path)
+        except OSError as error:
+            done.failed[path.name] = error.strerror or str(error)
+    return done
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether zoo wrote a folder for this user: by its name, and by what lies in it."""
     try:
-        size = float(number) * UNITS[unit]
-    except ValueError:
-        size = math.nan
-    if not 0 <= size < math.inf:
-        raise RecipeError(f'{LIMIT}="{text}" is no size.', hint="Write 20GB or 500MB.")
-    return int(size)
+        facts = _looked_at(path, stat.S_ISDIR)
+        inside = {file.name for file in path.iterdir()}
+    except FileNotFoundError:  # another process was first
+        return True
+    except OSError:
+        return False
+    if hasattr(os, "getuid") and facts.st_uid != os.getuid():
+        return False
+    entry = _entry(path)
+    if entry is not None and "checksum" in entry.facts:
+        return True
+    named = path.name.startswith(UNFINISHED) or re.fullmatch("[0-9a-f]{32}", path.name)
+    return bool(named) and inside <= {VALUES, FACTS}
+
+
+# --- how much may be kept ------------------------------------------------------------------------
 
 
 def why_no_room(size: int) -> str:
@@ -154,12 +192,13 @@ def free_bytes() -> int:
 
 def make_room(size: int) -> None:
     """Remove what was not used for longest, until so many bytes fit under the limit."""
-    for left in place().glob(".new-*"):  # of processes that were killed
-        if time.time() - left.stat().st_mtime > STALE:
-            remove(left)
+    for left in place().glob(f"{UNFINISHED}*"):  # of processes that were killed
+        with contextlib.suppress(OSError):  # another process was first
+            if _is_ours(left) and time.time() - left.lstat().st_mtime > STALE:
+                remove(left)
     kept = entries()
     while kept and sum(e.bytes for e in kept) + size > limit():
-        remove(kept.pop().path)
+        remove_if_possible(kept.pop().path)
 
 
 def memory_budget() -> int:
@@ -172,22 +211,26 @@ def memory_budget() -> int:
 # --- reading -------------------------------------------------------------------------------------
 
 
-def load(key: str) -> Tensor | None:
+def load(key: str, say: Callable[[str], None] = lambda text: None) -> Tensor | None:
     """The activations of an entry, on the CPU: in memory where they fit, else mapped.
 
-    None where there is no such entry; one that is damaged is removed.
+    None where there is no such entry, or another user's; one that is damaged is removed. `say`:
+    what takes a line on that.
     """
     entry = _entry(place() / key)
     if entry is None:
+        if os.path.lexists(place() / key):
+            say(f"Not used: {place() / key} is damaged, or another user's. It is computed again.")
         return None
     try:
         tensor = _mapped(entry)
         if tensor.numel() * tensor.element_size() <= memory_budget():
             tensor = tensor.clone()
-        if checksum(tensor) != entry.facts["checksum"]:
+        if [checksum(tensor), key] != [entry.facts["checksum"], entry.facts["key"]]:
             raise ValueError("checksum")
     except (OSError, ValueError, KeyError, SafetensorError):
-        remove(entry.path)
+        say(f"Not used: {entry.path} is damaged. It is computed again.")
+        remove_if_possible(entry.path)
         return None
     with contextlib.suppress(OSError):  # a folder for reading only
         os.utime(entry.path / FACTS)
@@ -210,60 +253,27 @@ def checksum(tensor: Tensor) -> str:
 # --- writing -------------------------------------------------------------------------------------
 
 
-class Sink:
-    """Where rows of activations go while they are computed: a file that others can write, too.
-
-    `temporary`: a folder of its own beside the place of the entry.
-    """
-
-    def __init__(self, temporary: Path, rows: int, like: Tensor) -> None:
-        shape = (rows, *like.shape[1:])
-        self.row = like[0].numel() * like.element_size()
-        header = _header(shape, like.dtype)
-        self.start = len(header)
-        # Each process writes the same header: none may empty a file with another's rows.
-        opened = os.open(temporary / VALUES, os.O_RDWR | os.O_CREAT, 0o644)
-        self.file = os.fdopen(opened, "r+b")
-        self._write(0, header)
-
-    def put(self, first: int, values: Tensor) -> None:
-        """Write some rows, the first of them at `first`. Raises OSError on a full disk."""
-        data = values.contiguous().reshape(-1).view(torch.uint8).numpy().data
-        self._write(self.start + first * self.row, data)
-
-    def _write(self, place: int, data: Any) -> None:
-        self.file.seek(place)
-        self.file.write(data)
-        self.file.flush()  # a full disk is to be noticed here
-
-    def close(self) -> None:
-        self.file.close()
-
-
-def _header(shape: tuple[int, ...], dtype: torch.dtype) -> bytes:
-    size = math.prod(shape) * dtype.itemsize
-    tensor = {"dtype": DTYPES[dtype], "shape": list(shape), "data_offsets": [0, size]}
-    text = json.dumps({NAME: tensor}).encode()
-    text += b" " * (-len(text) % 8)
-    return struct.pack("<Q", len(text)) + text
-
-
 def temporary_entry() -> Path:
     """A new folder beside the entries. Raises OSError."""
-    place().mkdir(parents=True, exist_ok=True)
-    return Path(tempfile.mkdtemp(dir=place(), prefix=".new-"))
+    make_folder(place())
+    return Path(tempfile.mkdtemp(dir=place(), prefix=UNFINISHED))
 
 
 def finish(temporary: Path, key: str, facts: Mapping[str, Any]) -> None:
     """Give a written folder its facts and checksum, and its place. Raises OSError."""
     entry = Entry(key, temporary, 0, 0.0, {})
-    whole = {**facts, "checksum": checksum(_mapped(entry))}
+    whole = {**facts, "key": key, "checksum": checksum(_mapped(entry))}
     (temporary / FACTS).write_text(json.dumps(whole, indent=2, default=str), encoding="utf-8")
-    if _entry(place() / key) is None:  # there is none, or its facts are damaged
-        remove(place() / key)
-    with contextlib.suppress(OSError):  # another process was first, with the same values
+    for name in (FACTS, VALUES):
+        (temporary / name).chmod(0o600)
+    if _entry(place() / key) is None:  # there is none, or it is damaged
+        remove_if_possible(place() / key)
+    try:
         temporary.rename(place() / key)
-    remove(temporary)
+    except OSError:
+        remove_if_possible(temporary)
+        if _entry(place() / key) is None:  # else another process was first, with the same values
+            raise
 
 
 @contextlib.contextmanager
@@ -273,5 +283,5 @@ def removed_on_error(temporary: Path | None) -> Iterator[None]:
         yield
     except BaseException:
         if temporary is not None:
-            remove(temporary)
+            remove_if_possible(temporary)
         raise

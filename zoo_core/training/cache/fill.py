@@ -7,6 +7,7 @@ the uncached training, bit for bit on a CPU: what cannot be so is refused, and s
 from __future__ import annotations
 
 import functools
+import os
 import time
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -16,7 +17,8 @@ import torch
 from torch import Tensor
 
 from zoo_core.data.loader import Feed, Order
-from zoo_core.data.samples import FixedViews, Samples, seeded
+from zoo_core.data.pictures import fingerprint_of
+from zoo_core.data.samples import FixedViews, Samples, add_digests, seeded
 from zoo_core.training.cache import disk
 from zoo_core.training.cache.forecast import Cost
 from zoo_core.training.cache.prefix import Prefix
@@ -107,12 +109,15 @@ class Caching:
         cached: dict[str, Tensor] = {}
         for title, samples in self.sets.items():
             key = self._key(samples)
-            activations = disk.load(key)
+            activations = disk.load(key, self.console.say)
             if self.processes.agree(activations is None):
+                samples.witnessed = {}
                 try:
                     activations = self._computed(title, samples, key)
                 except NoRoom as error:
                     return f"the activations cannot be kept: {error}"
+                finally:
+                    samples.witnessed = None
             if self.processes.agree(activations is None):
                 return f"{disk.place()} is not shared by all processes"
             assert activations is not None
@@ -131,6 +136,7 @@ class Caching:
             world=self.processes.world,
         )
         feed = Feed(samples, order, self.settings.workers)
+        read = {} if feed.loader is not None else samples.witnessed or {}
         temporary = self.processes.first(place_for_new)
         with disk.removed_on_error(temporary):
             store = Store(temporary, len(samples) * samples.views, self.processes)
@@ -140,9 +146,22 @@ class Caching:
                     for batch in feed.epoch(epoch):
                         first = int(batch.indices[0]) + samples.view(epoch) * len(samples)
                         store.put(first, self.prefix(batch.x).cpu())
+                        if feed.loader is not None:
+                            add_digests(read, batch.y)  # type: ignore[arg-type]
                         bar.step()
+            if not self._are_those_of_the_key(samples, read):
+                what = f"pictures of {samples.pictures.name}"
+                store.fails(OSError(f"{what} were replaced while they were read"))
             name = {"name": samples.pictures.name}  # for people; the same data may have another
             return store.finish(key, lambda: self._facts(samples) | name, self.console.say)
+
+    def _are_those_of_the_key(self, samples: Samples, read: dict[int, bytes]) -> bool:
+        """Whether the bytes that activations were computed from are those that the key names."""
+        whole: dict[int, bytes] = {}
+        for part in self.processes.gather(read):
+            add_digests(whole, part)
+        found = fingerprint_of(whole.get(index, b"") for index in range(len(samples)))
+        return self.processes.first(lambda: found == samples.fingerprint)
 
     def _key(self, samples: Samples) -> str:
         return self.processes.first(lambda: disk.key_of(self._facts(samples)))
@@ -168,6 +187,7 @@ class Caching:
             "products": torch.get_float32_matmul_precision(),
             "torch": torch.__version__,
             "zoo": __version__,
+            "user": os.getuid() if hasattr(os, "getuid") else 0,  # another's are not believed
             "precision": self.precision.name,
             "compile": self.settings.compile,
             "channels_last": any(map(_is_channels_last, self.model.parameters())),

@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from zoo_core.training.cache import disk
+from zoo_core.training.cache.sink import Sink
 from zoo_core.training.distributed import Processes
 
 
@@ -21,7 +22,7 @@ class Store:
 
     def __init__(self, temporary: Any, rows: int, processes: Processes) -> None:
         self.temporary, self.rows, self.processes = temporary, rows, processes
-        self.sink: disk.Sink | None = None
+        self.sink: Sink | None = None
         self.memory: Tensor | None = None
         self.error: OSError | None = None
 
@@ -34,25 +35,28 @@ class Store:
             try:
                 self.sink.put(first, values)
             except OSError as error:
-                self._fails(error)
+                self.fails(error)
 
     def _open(self, values: Tensor) -> None:
         size = self.rows * values[0].numel() * values.element_size()
         if self.processes.world == 1 and size <= disk.memory_budget():
             self.memory = values.new_empty(self.rows, *values.shape[1:])
+        if self.temporary is None:
+            self.fails(OSError(f"{disk.place()} cannot be written"))
+            return
         reason = disk.why_no_room(size)
-        if reason or self.temporary is None:
-            self._fails(OSError(reason or f"{disk.place()} cannot be written"))
+        if reason:
+            self.fails(OSError(reason))
             return
         if self.processes.main:
             disk.make_room(size)
         try:
-            self.sink = disk.Sink(self.temporary, self.rows, values)
+            self.sink = Sink(self.temporary, self.rows, values)
         except OSError as error:
-            self._fails(error)
+            self.fails(error)
 
-    def _fails(self, error: OSError) -> None:
-        """Note it. One process alone stops where memory does not hold the rows either."""
+    def fails(self, error: OSError) -> None:
+        """No entry comes of it. One process alone stops where memory does not hold the rows."""
         if self.sink is not None:
             with contextlib.suppress(OSError):
                 self.sink.close()
@@ -76,16 +80,17 @@ class Store:
             if self.sink is not None:
                 self.sink.close()
         except OSError as error:
-            self._fails(error)
+            self.fails(error)
         lost = self.processes.agree(self.error is not None)  # and all have written their part
         if not lost:
             try:
                 self.processes.first(lambda: disk.finish(self.temporary, key, facts()))
             except OSError as error:
-                self._fails(error)
+                self.fails(error)
                 lost = True
         if lost:
-            disk.remove(self.temporary) if self.temporary else None
+            if self.temporary:
+                disk.remove_if_possible(self.temporary)
             if self.memory is None:
                 raise NoRoom(self._reason())
             say(f"The cache lasts for this run only: {self._reason()}.")
