@@ -180,12 +180,12 @@ def in_order(runs: Iterable[RunSummary], key: str) -> list[RunSummary]:
 def differences(recipes: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
     """The keys in which recipes differ, with the value of each; None where one lacks the key.
 
-    What came out, [result] and [cost], is left aside.
+    What came out, [result], [cost] and [best], is left aside.
 
     >>> differences([{"train": {"lr": 0.1, "seed": 0}}, {"train": {"lr": 0.2, "seed": 0}}])
     {'train.lr': [0.1, 0.2]}
     """
-    came_out = ("result.", "cost.")
+    came_out = ("result.", "cost.", "best.")
     flat = [
         {k: v for k, v in dotted(recipe).items() if not k.startswith(came_out)}
         for recipe in recipes

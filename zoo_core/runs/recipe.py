@@ -8,13 +8,22 @@ from pathlib import Path
 from typing import Any
 
 from zoo_core.errors import RecipeError
+from zoo_core.files import text
 
 SCHEMA = 1
 RECIPE, METRICS, BEST = "recipe.toml", "metrics.jsonl", "best.safetensors"
 REPORT = "report.html"
+LAST = "last"
+STATE = f"{LAST}/state.pt"
 
 # The words of a recipe for validation that is no data of its own.
 VALIDATION = {"a fifth": None, "none": False}
+
+
+# The most bytes of a recipe (class names take nearly all of it), and of the rows of all epochs.
+LARGEST, MOST_ROWS = 4 * 2**20, 64 * 2**20
+
+TABLES = ("model", "start", "data", "train", "versions", "best", "result", "cost")
 
 
 def read_recipe(folder: Path) -> dict[str, Any]:
@@ -22,19 +31,24 @@ def read_recipe(folder: Path) -> dict[str, Any]:
 
     Raises RecipeError where it is none, or of a newer zoo.
     """
-    path = folder if folder.is_file() else folder / RECIPE
+    path = folder / RECIPE if folder.is_dir() else folder
     try:
-        recipe = tomllib.loads(path.read_text(encoding="utf-8"))
+        recipe = tomllib.loads(text(path, LARGEST))
     except OSError as error:
         raise RecipeError(
-            f"{folder} is no run: {RECIPE} cannot be read: {error.strerror}."
+            f"{folder} is no run: {RECIPE} cannot be read: {error.strerror or error}."
         ) from error
+    except RecursionError as error:
+        raise RecipeError(f"{path} is no recipe: it is nested too deeply.") from error
     except ValueError as error:
         raise RecipeError(f"{path} is not valid TOML: {error}.") from error
     if recipe.get("schema") != SCHEMA or not isinstance(recipe.get("model"), dict):
         raise RecipeError(
             f"{path} is no recipe of schema {SCHEMA}.", hint="It may be of another version of zoo."
         )
+    for name in TABLES:
+        if not isinstance(recipe.get(name, {}), dict):
+            raise RecipeError(f"{path} holds what no run writes: {name} is no table.")
     return recipe
 
 
@@ -46,16 +60,18 @@ def read_history(folder: Path) -> list[dict[str, Any]]:
     """
     path = folder / METRICS
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = text(path, MOST_ROWS).splitlines()
     except FileNotFoundError:
         return []
-    except (OSError, ValueError) as error:
-        raise RecipeError(f"{path} cannot be read: {error}.") from error
+    except OSError as error:
+        raise RecipeError(f"{path} cannot be read: {error.strerror or error}.") from error
+    except ValueError as error:
+        raise RecipeError(f"{path} is no text: {error}.") from error
     rows = []
     for number, line in enumerate(lines, 1):
         try:
             row = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             if number == len(lines):
                 break
             raise RecipeError(f"{path}, line {number}: {error}.") from error
