@@ -8,8 +8,8 @@ import os
 import stat
 import tempfile
 from collections.abc import Iterator
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 _KINDS = {
     stat.S_IFIFO: "a pipe",
@@ -24,7 +24,7 @@ class NoRegularFile(OSError):
     """Raised where a file is expected and something else is there, which might never end."""
 
 
-def opened(path: Path | str) -> BinaryIO:
+def opened(path: Path | str) -> BufferedReader:
     """Open a file to read its bytes: a regular file, and nothing that could wait or never end.
 
     A name says nothing: `cat.png` may be a pipe that nobody writes to, or a link to a device.

@@ -43,8 +43,8 @@ def prepared(
     """The task that was asked for, and the folder of its run; None for none.
 
     Random numbers inside follow the seed, and outside they go on as if nothing had happened. The
-    folder is this training's alone until the end; where nothing was written, none is left. Raises DataError, RecipeError,
-    UnknownName, FreezeError.
+    folder is this training's alone until the end; where nothing was written, none is left.
+    Raises DataError, RecipeError, UnknownName, FreezeError.
     """
     leave_where_a_script_runs_anew()
     stack = _stack(request, settings)

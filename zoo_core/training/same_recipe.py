@@ -11,8 +11,8 @@ from typing import Any
 import tomli_w
 
 from zoo_core.errors import RecipeError
-from zoo_core.runs.writing import without_none
 from zoo_core.runs.recipe import RECIPE, read_recipe
+from zoo_core.runs.writing import without_none
 from zoo_core.training.distributed import Processes
 
 # The tables that say what a training is; the others, what came of it.

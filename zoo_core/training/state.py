@@ -80,9 +80,10 @@ class TrainingState:
     """What changes while a training goes on, besides weights, optimizer and regularizers.
 
     `start`: all that can move, as it was. `base`: a hash of what the training stands on, and
-    `recipe`: one of what it is, "" where nothing is written. `fitting`: in how many pieces a batch is computed. `best`, `best_row`: the
-    best weights so far, and their epoch. `history`: a row an epoch. `seconds`: of all epochs, of
-    which `validating`. `caches`: what became of the cache of each phase, by its number.
+    `recipe`: one of what it is, "" where nothing is written. `fitting`: in how many pieces a batch
+    is computed. `best`, `best_row`: the best weights so far, and their epoch. `history`: a row an
+    epoch. `seconds`: of all epochs, of which `validating`. `caches`: what became of the cache of
+    each phase, by its number.
     """
 
     start: Snapshot

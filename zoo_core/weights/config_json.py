@@ -15,7 +15,7 @@ import msgspec
 
 from zoo_core.errors import WeightsError
 from zoo_core.plugins.manifest_schema import INTERPOLATIONS
-from zoo_core.weights.published import CONFIG, SCHEMA, Saved
+from zoo_core.weights.published import CONFIG, SCHEMA, Input, Saved
 from zoo_core.weights.timm_layout import from_timm
 
 LARGEST = 4 * 2**20  # bytes of a config.json; the longest label sets have a few hundred thousand
@@ -52,16 +52,21 @@ def _check_schema(table: Any, reference: str) -> None:
         )
 
 
-def _checked(saved: Saved, reference: str) -> Saved:
-    channels = saved.input.size[0]
-    if len(saved.input.mean) != channels or len(saved.input.std) != channels:
+def check_input(input: Input, reference: str) -> None:
+    """Raise WeightsError for an input that no picture could be prepared for."""
+    channels = input.size[0]
+    if len(input.mean) != channels or len(input.std) != channels:
         raise WeightsError(f"{reference}: mean and std need {channels} numbers each.")
-    if saved.input.interpolation not in INTERPOLATIONS:
-        raise WeightsError(f"{reference}: no interpolation {saved.input.interpolation!r:.40}.")
-    if not all(0 < value < 1e6 for value in saved.input.std) or not 0 < saved.input.crop <= 1:
+    if input.interpolation not in INTERPOLATIONS:
+        raise WeightsError(f"{reference}: no interpolation {input.interpolation!r:.40}.")
+    if not all(0 < value < 1e6 for value in input.std) or not 0 < input.crop <= 1:
         raise WeightsError(f"{reference}: std must be above 0, and crop in (0, 1].")
-    if not all(abs(value) < 1e6 for value in saved.input.mean):
+    if not all(abs(value) < 1e6 for value in input.mean):
         raise WeightsError(f"{reference}: a mean is no number.")
+
+
+def _checked(saved: Saved, reference: str) -> Saved:
+    check_input(saved.input, reference)
     if saved.labels is not None and len(saved.labels) != saved.num_classes:
         raise WeightsError(
             f"{reference}: {len(saved.labels)} labels for {saved.num_classes} classes."
