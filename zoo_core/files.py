@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import stat
 import tempfile
 from collections.abc import Iterator
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 _KINDS = {
     stat.S_IFIFO: "a pipe",
@@ -23,7 +24,7 @@ class NoRegularFile(OSError):
     """Raised where a file is expected and something else is there, which might never end."""
 
 
-def opened(path: Path | str) -> BinaryIO:
+def opened(path: Path | str) -> BufferedReader:
     """Open a file to read its bytes: a regular file, and nothing that could wait or never end.
 
     A name says nothing: `cat.png` may be a pipe that nobody writes to, or a link to a device.
@@ -63,8 +64,11 @@ def text(path: Path | str, most: int | None = None, encoding: str = "utf-8") -> 
 
 
 @contextlib.contextmanager
-def written(path: Path) -> Iterator[Path]:
+def written(path: Path, *, lasting: bool = False) -> Iterator[Path]:
     """A temporary path beside `path`: renamed to it when all went well, removed when not.
+
+    `lasting`: what is there afterwards, the new bytes or the old ones, survives a power cut; that
+    costs the time of the disk, for the file and for its folder.
 
     Raises OSError where the folder cannot be written or is full; `path` is then as it was.
     """
@@ -74,9 +78,28 @@ def written(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         temporary.chmod(0o644)
+        if lasting:
+            sync(temporary)
         temporary.replace(path)
+        if lasting:
+            sync(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def sync(path: Path) -> None:
+    """Have the disk keep a file's bytes, or the names in a folder, now. Raises OSError."""
+    is_folder = path.is_dir()
+    if is_folder and os.name != "posix":
+        return  # it has no such call for folders
+    handle = os.open(path, os.O_RDONLY if is_folder else os.O_RDWR)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if not is_folder or error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise  # else its kind of disk keeps names by itself, or never
+    finally:
+        os.close(handle)
 
 
 def name_or_path(model: str) -> str | Path:

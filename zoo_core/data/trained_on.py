@@ -17,7 +17,7 @@ from zoo_core.data.decoding import item_digest
 from zoo_core.data.pictures import Pictures
 from zoo_core.data.samples import seeded
 from zoo_core.errors import DataError, RecipeError
-from zoo_core.runs.folder import kept_whole
+from zoo_core.runs.writing import kept_whole
 
 TRAINED_ON = "trained_on.npz"
 COMPARED = 10_000  # pictures that are read to know whether data is the same

@@ -128,7 +128,7 @@ def _plain(model: Any) -> ZooModel:
 
 def _shareable(recipe: Mapping[str, Any]) -> dict[str, Any]:
     """The recipe without the folders of this machine: their names alone."""
-    shareable = dict(recipe)
+    shareable = {name: table for name, table in recipe.items() if name != "best"}  # its own file's
     model = recipe.get("model", {})
     shareable["model"] = {key: value for key, value in model.items() if key != "base"}
     for table in ("data", "start"):

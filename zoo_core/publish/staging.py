@@ -28,8 +28,8 @@ from zoo_core.plugins.catalogue import catalogue
 from zoo_core.publish import card
 from zoo_core.publish.delta import WORTHWHILE, Delta, decided, inherited_license, share_of
 from zoo_core.publish.timm_config import timm_config, timm_name
-from zoo_core.runs.folder import without_none
 from zoo_core.runs.recipe import RECIPE
+from zoo_core.runs.writing import without_none
 from zoo_core.transfer.eval_twin import in_eval_mode
 from zoo_core.weights.hashes import read_sha256
 from zoo_core.weights.published import CONFIG, MULTILABEL, SCHEMA, Base, Saved, saved_input

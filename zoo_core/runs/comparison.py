@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from zoo_core.errors import RecipeError
+from zoo_core.errors import RecipeError, described
 from zoo_core.humanize import dotted, natural
 from zoo_core.runs.recipe import BEST, METRICS, RECIPE, read_history, read_recipe
 
 LARGER_IS_BETTER = {"val_accuracy"}
+LARGEST = 10**15  # no loss, count or time is
 
 
 @dataclass(frozen=True)
@@ -66,13 +66,16 @@ def run_folders(folder: Path) -> list[Path]:
 
 def is_run(folder: Path) -> bool:
     """Whether a folder has anything that a fine-tune writes, and so may be a run or its remains."""
-    return any((folder / name).exists() for name in (RECIPE, METRICS, BEST))
+    try:
+        return any((folder / name).exists() for name in (RECIPE, METRICS, BEST))
+    except OSError:  # a folder that may not be looked into: to be listed, with why
+        return True
 
 
 def _sub_folders(folder: Path) -> list[Path]:
     try:
         folders = [path for path in folder.iterdir() if path.is_dir()]
-    except PermissionError:
+    except OSError:
         return []
     return sorted(folders, key=lambda path: natural(str(path)))
 
@@ -84,8 +87,8 @@ def read_summary(folder: Path) -> RunSummary:
     except RecipeError as error:
         here = error.message.replace(f"{folder}/", "").removeprefix(f"{folder} is ")
         return RunSummary(folder, fault=here)
-    except (TypeError, ValueError) as error:  # somebody wrote into the recipe
-        return RunSummary(folder, fault=f"its recipe holds what no run writes: {error}")
+    except Exception as error:  # somebody wrote into the recipe, or a stranger made it
+        return RunSummary(folder, fault=f"it holds what no run writes: {described(error)}")
 
 
 def summary(
@@ -127,7 +130,9 @@ def _texts(value: Any) -> tuple[str, ...]:
 def _number(row: Mapping[str, Any], key: str) -> Any:
     """A number that a person's own edits may have left out or made text of."""
     value = row.get(key)
-    return value if isinstance(value, int | float) and math.isfinite(value) else None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return value if abs(value) < LARGEST else None  # NaN is less than nothing
 
 
 def _lowest(history: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
@@ -180,12 +185,12 @@ def in_order(runs: Iterable[RunSummary], key: str) -> list[RunSummary]:
 def differences(recipes: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
     """The keys in which recipes differ, with the value of each; None where one lacks the key.
 
-    What came out, [result] and [cost], is left aside.
+    What came out, [result], [cost] and [best], is left aside.
 
     >>> differences([{"train": {"lr": 0.1, "seed": 0}}, {"train": {"lr": 0.2, "seed": 0}}])
     {'train.lr': [0.1, 0.2]}
     """
-    came_out = ("result.", "cost.")
+    came_out = ("result.", "cost.", "best.")
     flat = [
         {k: v for k, v in dotted(recipe).items() if not k.startswith(came_out)}
         for recipe in recipes

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+
+from torch import Tensor
 
 from zoo_core.model.held import Held
 from zoo_core.progress import Bar
 from zoo_core.runs.folder import RunFolder
+from zoo_core.runs.recipe import STATE
 from zoo_core.training.console import Console
 from zoo_core.training.interrupts import Clock
 from zoo_core.training.messages import behind_the_bar, epoch_line, is_slow, what_is_slow
 from zoo_core.training.recipe import model_recipe
-from zoo_core.training.resume import LAST, STATE, load_state, random_state, save_state
+from zoo_core.training.resume import load_state, random_state, save_state
 from zoo_core.training.state import Row, TrainingState
 from zoo_core.training.task import Task
 from zoo_core.training.tracking import Tracker
@@ -71,16 +74,23 @@ class Journal:
         if self.folder is not None:
             self.folder.write_recipe(self.recipe)
 
+    def end(self) -> None:
+        """The recipe once more, with what came out: from now on the run is whole."""
+        if self.folder is not None:
+            self.recipe["best"] = {"sha256": self.folder.best.sha256}
+            self.folder.settle()
+        self.write_recipe()
+
     def add_row(self, row: Row) -> None:
         """An epoch."""
         if self.folder is not None:
             self.folder.add_metrics(row)
         self.tracker.add(row)
 
-    def save_best(self) -> None:
-        """The weights as they are now: they are the best so far."""
+    def save_best(self, best: Mapping[str, Tensor] | None = None) -> None:
+        """The weights as they are now are the best so far; or else those of them in `best`."""
         if self.folder is not None:
-            state, local = self.model.state_dict(), self.held.local
+            state, local = {**self.model.state_dict(), **(best or {})}, self.held.local
             base = local.sha256 if local is not None else self.model.origin.sha256
             tensors = {name: state[name] for name in self.held.names}
             self.folder.write_best(tensors, {"base_sha256": base or ""})
@@ -91,7 +101,7 @@ class Journal:
             return
         generators = self.processes.gather(random_state(self.processes.device))
         if self.folder is not None:
-            save_state(self.folder.path, saved(generators))
+            save_state(self.folder, saved(generators))
         self.clock.restart()
 
     def is_due(self, seconds: float) -> bool:
@@ -129,7 +139,7 @@ class Journal:
             return
         if state.best_row:
             self.say(f"Stopped. The best weights so far are in {self.path}.")
-        if (self.path / LAST / STATE).exists():
+        if (self.path / STATE).exists():
             world = self.processes.world
             together = f", by {world} processes again" if world > 1 else ""
             self.say(f"Go on with: zoo finetune --resume {self.path}{together}")

@@ -22,6 +22,7 @@ from zoo_core.training.journal import Journal
 from zoo_core.training.loaders import Supply, sample_sets
 from zoo_core.training.messages import what_the_cache_saved
 from zoo_core.training.optimizer import Rates, make_optimizer
+from zoo_core.training.resume import taking_up
 from zoo_core.training.state import Row, TrainingState, take_up
 from zoo_core.training.step import Stepper
 from zoo_core.training.tail import Tail, entered
@@ -76,7 +77,8 @@ class Phase:
             scaler = task.precision.scaler
             task.stack.attach(model, reference=reference, optimizer=optimizer, scaler=scaler)
             if self.saved is not None:
-                take_up(task, optimizer, self.saved)
+                with taking_up(self.journal.path):
+                    take_up(task, optimizer, self.saved)
             self._begin_to_write(optimizer)
             self._run_epochs(Epochs(task, stepper, rates, self.state, self.journal))
             if self.number < len(self.plans) and not self.state.place.stopped:

@@ -42,9 +42,9 @@ def prepared(
 ) -> Iterator[tuple[Task, RunFolder | None]]:
     """The task that was asked for, and the folder of its run; None for none.
 
-    Random numbers inside follow the seed, and outside they go on as if nothing had happened. What
-    fails inside before anything was written leaves no empty folder. Raises DataError, RecipeError,
-    UnknownName, FreezeError.
+    Random numbers inside follow the seed, and outside they go on as if nothing had happened. The
+    folder is this training's alone until the end; where nothing was written, none is left.
+    Raises DataError, RecipeError, UnknownName, FreezeError.
     """
     leave_where_a_script_runs_anew()
     stack = _stack(request, settings)
@@ -61,7 +61,7 @@ def prepared(
         stack.refuse_several_labels()
     folder = _folder(request, out, resume, processes)
     devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
-    with _cleared(folder), torch.random.fork_rng(devices=devices):
+    with _released(folder), torch.random.fork_rng(devices=devices):
         torch.manual_seed(settings.seed)
         say = Console(reading["progress"]).say
         model = model_for(request.model, train_set, request.config or {}, say)
@@ -145,11 +145,10 @@ def _folder(request: Request, out: Out, resume: bool, processes: Processes) -> R
 
 
 @contextlib.contextmanager
-def _cleared(folder: RunFolder | None) -> Iterator[None]:
-    """What fails before anything was written leaves no empty folder."""
+def _released(folder: RunFolder | None) -> Iterator[None]:
+    """However it ends, the folder has no owner any more, and is not left empty."""
     try:
         yield
-    except BaseException:
+    finally:
         if folder is not None:
-            folder.remove_if_empty()
-        raise
+            folder.release()

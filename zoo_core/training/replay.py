@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 from zoo_core.data.places import found_start
 from zoo_core.data.specs import paths_from
-from zoo_core.errors import RecipeError, UnknownName
+from zoo_core.errors import RecipeError, UnknownName, did_you_mean
 from zoo_core.files import name_or_path
 from zoo_core.model.run import Run
 from zoo_core.runs.recipe import VALIDATION, read_recipe
 from zoo_core.training.finetune import finetune
 from zoo_core.training.same_recipe import TABLES
+from zoo_core.training.settings import Settings
 from zoo_core.weights.run_checkpoint import without_plugin
 
 
@@ -42,6 +46,7 @@ def replay(
         )
     if how.get("train") or how.get("schedule"):
         how.pop("freeze_until", None)
+    _refuse_unknown(how, path)
     if epochs is not None:
         if how.get("schedule"):
             raise RecipeError(
@@ -71,6 +76,17 @@ def replay(
         raise RecipeError(
             f"{path} says something that this version does not know: {error}."
         ) from error
+
+
+def _refuse_unknown(how: Mapping[str, Any], path: Path) -> None:
+    """Raise RecipeError for arguments that no recipe has, such as somebody's tracker."""
+    known = {field.name for field in fields(Settings)} | {"regularizers", "unreadable"}
+    unknown = [name for name in how if name not in known]
+    if unknown:
+        raise RecipeError(
+            f"{path} says something that this version does not know: {unknown[0]} in [train]. "
+            f"{did_you_mean(unknown[0], known)}".strip()
+        )
 
 
 def _model(reference: str, begin: Path) -> str | Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,8 +11,8 @@ from typing import Any
 import tomli_w
 
 from zoo_core.errors import RecipeError
-from zoo_core.runs.folder import without_none
 from zoo_core.runs.recipe import RECIPE, read_recipe
+from zoo_core.runs.writing import without_none
 from zoo_core.training.distributed import Processes
 
 # The tables that say what a training is; the others, what came of it.
@@ -19,6 +20,7 @@ TABLES = ("train", "start", "data")
 
 # What may differ between a run and its resumption: the result does not depend on it.
 FREE = {"cache", "workers", "folder"}
+_MOVES = FREE | {"epochs", "model"}
 
 
 def recorded(path: Path | None, processes: Processes) -> dict[str, Any] | None:
@@ -47,6 +49,16 @@ def refuse_another(path: Path, old: Mapping[str, Any], new: Mapping[str, Any]) -
                 continue
             hint = _EPOCHS if key == "epochs" else _HINTS[table]
             raise RecipeError(_differs(path, table, key, was, now), hint=hint)
+
+
+def identity(recipe: Mapping[str, Any]) -> str:
+    """A digest of what a training is, for what belongs to it; more epochs are the same one."""
+    plain = tomllib.loads(tomli_w.dumps(without_none(recipe)))
+    facts = [
+        {key: value for key, value in sorted(plain.get(table, {}).items()) if key not in _MOVES}
+        for table in TABLES
+    ]
+    return hashlib.blake2b(repr(facts).encode(), digest_size=16).hexdigest()
 
 
 def _same_weights(new: Mapping[str, Any], old: Mapping[str, Any]) -> bool:

@@ -29,6 +29,8 @@ from zoo_core.training.messages import what_did_not_begin
 from zoo_core.training.phase import Phase
 from zoo_core.training.report.findings import cost_of, findings_of
 from zoo_core.training.report.page import write_report
+from zoo_core.training.resume import taking_up
+from zoo_core.training.same_recipe import identity
 from zoo_core.training.state import TrainingState
 from zoo_core.training.task import Task
 from zoo_core.training.tracking import Tracker
@@ -61,7 +63,8 @@ class Session:
         base = _identity_of_the_start(task, moved, held) if folder is not None else ""
         start = Snapshot(task.model, moved)
         fitting = Fitting(task.settings.accumulate, console.say)
-        self.state = TrainingState(start, base, fitting, best=start)
+        recipe_id = identity(recipe) if folder is not None else ""
+        self.state = TrainingState(start, base, fitting, best=start, recipe=recipe_id)
         self.journal = Journal(task, recipe, held, folder=folder, tracker=tracker, console=console)
         self.phase: Phase | None = None
 
@@ -111,7 +114,11 @@ class Session:
         self.journal.say(f"{what} replaced in {pictures.name} during the training.")
 
     def _go_back_to(self, saved: Mapping[str, Any]) -> None:
-        self.state.go_back(saved, self.task, self.journal.path)
+        path = self.journal.path
+        with taking_up(path):
+            self.state.go_back(saved, self.task, path)
+        if self.state.best_row:  # the file may be of a later epoch, or be lost
+            self.journal.save_best(self.state.best.tensors)
         self.journal.say_where_it_goes_on(self.state, over=self._is_over())
 
     def _is_over(self) -> bool:
@@ -136,7 +143,7 @@ class Session:
         run.held_out = self.task.val_set
         self.recipe["result"] = dict(state.best_row)
         self.recipe["cost"] = cost_of(self.task, state, journal.path)
-        journal.write_recipe()
+        journal.end()
         self._report(run)
         return run
 

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from zoo_core.errors import RecipeError
 from zoo_core.regularize.regularizer import Verdict
+from zoo_core.runs.recipe import STATE
 from zoo_core.training.memory import Fitting
 from zoo_core.training.resume import set_random_state
 from zoo_core.training.task import Task
@@ -78,16 +79,18 @@ class Tried:
 class TrainingState:
     """What changes while a training goes on, besides weights, optimizer and regularizers.
 
-    `start`: all that can move, as it was. `base`: a hash of what the training stands on, "" where
-    nothing is written. `fitting`: in how many pieces a batch is computed. `best`, `best_row`: the
-    best weights so far, and their epoch. `history`: a row an epoch. `seconds`: of all epochs, of
-    which `validating`. `caches`: what became of the cache of each phase, by its number.
+    `start`: all that can move, as it was. `base`: a hash of what the training stands on, and
+    `recipe`: one of what it is, "" where nothing is written. `fitting`: in how many pieces a batch
+    is computed. `best`, `best_row`: the best weights so far, and their epoch. `history`: a row an
+    epoch. `seconds`: of all epochs, of which `validating`. `caches`: what became of the cache of
+    each phase, by its number.
     """
 
     start: Snapshot
     base: str
     fitting: Fitting
     best: Snapshot
+    recipe: str = ""
     best_row: Row = field(default_factory=dict)
     history: list[Row] = field(default_factory=list)
     place: Place = field(default_factory=Place)
@@ -116,6 +119,7 @@ class TrainingState:
             "history": self.history,
             "model": {name: tensors[name] for name in self.start.tensors},
             "base": self.base,
+            "recipe": self.recipe,
             "optimizer": optimizer.state_dict(),
             "scaler": scaler.state_dict() if scaler is not None else None,
             "regularizers": task.stack.state_dict(),
@@ -128,13 +132,21 @@ class TrainingState:
     def go_back(self, saved: Mapping[str, Any], task: Task, path: Path | None) -> None:
         """Take up place, history and best weights; the rest waits for its phase.
 
-        Raises RecipeError where the run at `path` stands on other weights than these.
+        Raises RecipeError where the run at `path` stands on other weights than these, or has the
+        state of another one.
         """
         if saved["base"] != self.base:
             raise RecipeError(
                 f"{path} stands on other weights than these.",
                 hint="Give the model that the run began with.",
             )
+        if saved.get("recipe", self.recipe) != self.recipe:  # an older zoo wrote none
+            raise RecipeError(
+                f"{path} has the state of another run in {STATE}.",
+                hint="Put its own back, or remove last/ to train from the start.",
+            )
+        for tensors in (saved["model"], saved["best"]["tensors"]):
+            _check_same_kind(tensors, self.start.tensors)
         self.place.load_state_dict(saved["place"], task.processes.device)
         rows = saved["history"]
         self.history = [row for row in rows if row["epoch"] or not task.settings.total]
@@ -144,6 +156,15 @@ class TrainingState:
         self.fitting.pieces = saved["pieces"]
         self.seconds, self.validating = saved["seconds"]
         self.caches = dict(saved["caches"])
+
+
+def _check_same_kind(tensors: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> None:
+    """Raise ValueError where names, shapes or types of tensors are others."""
+    for name in dict.fromkeys((*tensors, *wanted)):
+        if name not in tensors or name not in wanted:
+            raise ValueError(f"{name} is in one of it and the model")
+        if (tensors[name].shape, tensors[name].dtype) != (wanted[name].shape, wanted[name].dtype):
+            raise ValueError(f"{name} is {list(tensors[name].shape)} of {tensors[name].dtype}")
 
 
 def take_up(task: Task, optimizer: torch.optim.Optimizer, saved: Mapping[str, Any]) -> None:

@@ -19,7 +19,7 @@ from zoo_core.errors import WeightsError
 from zoo_core.files import NoRegularFile, text
 from zoo_core.humanize import one_line, readable_name, without_credentials
 from zoo_core.plugins.manifest_schema import INTERPOLATIONS
-from zoo_core.weights.published import CONFIG, SCHEMA, Saved
+from zoo_core.weights.published import CONFIG, SCHEMA, Input, Saved
 from zoo_core.weights.timm_layout import from_timm
 
 # what a builder, such as timm's, would take for a file or an address to load from
@@ -98,18 +98,21 @@ def _check_schema(table: Any, reference: str) -> None:
         )
 
 
+def check_input(input: Input, where: str) -> None:
+    """Raise WeightsError for an input that no picture could be prepared for."""
+    channels = input.size[0]
+    if len(input.mean) != channels or len(input.std) != channels:
+        raise WeightsError(f"{where}: mean and std need {channels} numbers each.")
+    if input.interpolation not in INTERPOLATIONS:
+        raise WeightsError(f"{where}: no interpolation {input.interpolation!r:.40}.")
+    if not all(0 < value < 1e6 for value in input.std) or not 0 < input.crop <= 1:
+        raise WeightsError(f"{where}: std must be above 0, and crop in (0, 1].")
+    if not all(abs(value) < 1e6 for value in input.mean):
+        raise WeightsError(f"{where}: a mean is no number.")
+
+
 def _checked(saved: Saved, reference: str) -> Saved:
-    channels = saved.input.size[0]
-    if len(saved.input.mean) != channels or len(saved.input.std) != channels:
-        raise WeightsError(f"{reference}: {CONFIG}: mean and std need {channels} numbers each.")
-    if saved.input.interpolation not in INTERPOLATIONS:
-        raise WeightsError(
-            f"{reference}: {CONFIG}: no interpolation {saved.input.interpolation!r:.40}."
-        )
-    if not all(0 < value < 1e6 for value in saved.input.std) or not 0 < saved.input.crop <= 1:
-        raise WeightsError(f"{reference}: {CONFIG}: std must be above 0, and crop in (0, 1].")
-    if not all(abs(value) < 1e6 for value in saved.input.mean):
-        raise WeightsError(f"{reference}: {CONFIG}: a mean is no number.")
+    check_input(saved.input, f"{reference}: {CONFIG}")
     if saved.labels is not None and len(saved.labels) != saved.num_classes:
         raise WeightsError(
             f"{reference}: {CONFIG}: {len(saved.labels)} labels for {saved.num_classes} classes."

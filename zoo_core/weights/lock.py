@@ -78,9 +78,19 @@ def lock_in_use() -> Path | None:
 def pin_of(source: str) -> Pin | None:
     """The pin of a source: the project's, the cache's or the user's. Raises WeightsError."""
     key = known_as(source)
-    places = filter(None, (project_lock(), cache_folder() / NAME, user_lock()))
-    pin = next((pin for place in places if (pin := read_lock(place).get(key))), None)
+    pin = next((pin for place in _places() if (pin := read_lock(place).get(key))), None)
     return Pin(pin.sha256, source) if pin is not None and pin.pinned == key else pin
+
+
+def was_had(reference: str, sha256: str) -> bool:
+    """Whether these bytes came from there before, by a lock. Raises WeightsError."""
+    pins = [pair for place in _places() for pair in read_lock(place).items()]
+    return any(pin.sha256 == sha256 and reference in (key, pin.pinned) for key, pin in pins)
+
+
+def _places() -> list[Path]:
+    """The locks that count: the project's, the cache's, the user's."""
+    return [place for place in (project_lock(), cache_folder() / NAME, user_lock()) if place]
 
 
 def _is_there(path: Path) -> bool:

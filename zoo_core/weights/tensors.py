@@ -10,6 +10,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 
 from zoo_core.errors import WeightsError
+from zoo_core.files import opened
 from zoo_core.humanize import one_line
 
 if TYPE_CHECKING:
@@ -31,8 +32,8 @@ def read_tensors(path: Path, device: str = "cpu") -> dict[str, Tensor]:
     Raises WeightsError for anything that is not a whole safetensors file.
     """
     try:
-        with path.open("rb") as file:
-            start = file.read(2)
+        with opened(path) as file:
+            start = file.read(9)
         tensors = load_file(path, device=device)
         linear = [name for name in tensors if _is_linear(name, tensors)]
         crooked = [name for name in linear if tensors[name].data_ptr() % ALIGNMENT]
@@ -41,8 +42,7 @@ def read_tensors(path: Path, device: str = "cpu") -> dict[str, Tensor]:
     except OSError as error:
         raise WeightsError(f"{path} cannot be read: {error.strerror or error}.") from error
     except (SafetensorError, ValueError, KeyError, TypeError) as error:
-        # only now: the length of a whole file's header may begin with the same bytes
-        if start == b"PK" or start[:1] == b"\x80":
+        if _is_pickled(start):
             raise WeightsError(
                 f"{path} is a pickle file (.pth, .pt, .bin), and loading one can run any code.",
                 hint="zoo reads safetensors only: save the state dict with safetensors' save_file.",
@@ -52,6 +52,18 @@ def read_tensors(path: Path, device: str = "cpu") -> dict[str, Tensor]:
             f"{path} is not a whole safetensors file: {text}.",
             hint="It is damaged, cut short, or something else: fetch it again.",
         ) from error
+
+
+def _is_pickled(start: bytes) -> bool:
+    r"""Whether a file begins as torch's do, and not with the length of a header that is cut short.
+
+    >>> _is_pickled(b"PK\x03\x04\x00\x00\x08\x08\x00"), _is_pickled(b"\x80\x02}q\x00(X\x06\x00")
+    (True, True)
+    >>> _is_pickled(b"\x80\x02\x00\x00\x00\x00\x00\x00{"), _is_pickled(b"\x80\x02\x00\x00")
+    (False, False)
+    """
+    named = start[:4] == b"PK\x03\x04" or (start[:1] == b"\x80" and 2 <= start[1:2][0] <= 5)
+    return len(start) == 9 and named and start[8:] != b"{"
 
 
 def without_wrappers(tensors: Mapping[str, Tensor], own: Collection[str]) -> dict[str, Tensor]:

@@ -22,7 +22,7 @@ from zoo_core.humanize import duration, readable_text
 from zoo_core.inference.metrics import Metrics, measured
 from zoo_core.model.run import Run
 from zoo_core.runs.comparison import RunSummary, summary
-from zoo_core.runs.folder import without_none
+from zoo_core.runs.writing import without_none
 from zoo_core.training.report.confusions import PICTURES, classes, confused, matrix, mistakes
 from zoo_core.training.report.costs import cost_lines, stages
 from zoo_core.training.report.curves import charts, phases
