@@ -186,6 +186,14 @@ def opened_picture(content: bytes) -> Image.Image:
     return Image.open(io.BytesIO(content), formats=readable_formats())
 
 
+def refuse_other_formats(content: bytes, name: str) -> None:
+    """Raise DataError for what is of no format that is decoded here; nothing is decoded."""
+    try:
+        opened_picture(content).close()
+    except Exception as error:  # as in decoded()
+        raise DataError(f"{name} cannot be read: {one_line(error)}.") from error
+
+
 class Looked(NamedTuple):
     """What a look at a picture tells: has it 16 bits a sample, and uses 12 of them at most."""
 

@@ -33,8 +33,8 @@ ENDINGS = (
     *(".xbm", ".xpm", ".msp"),
 )
 
-# Their formats, in the order in which Pillow tries them; a multi-picture JPEG opens as JPEG. Each is
-# decoded in this process by code that was made for it. Pillow knows more: EPS starts Ghostscript,
+# Their formats, in the order in which Pillow tries them; a multi-picture JPEG opens as JPEG. Each
+# is decoded in this process by code that was made for it. Pillow knows more: EPS starts Ghostscript,
 # IPTC opens what lies in it as anything, WMF, GRIB, BUFR and HDF5 go to whatever is installed.
 FORMATS = (
     *("BMP", "DIB", "GIF", "JPEG", "PPM", "PNG"),

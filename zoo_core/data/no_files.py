@@ -46,7 +46,7 @@ def walked(
     """
     seen: set[tuple[int, int]] = set()
     for place, folders, names in os.walk(folder, followlinks=True, onerror=failed):
-        at = os.stat(place)
+        at = Path(place).stat()
         if (at.st_dev, at.st_ino) in seen:
             folders.clear()
             yield Path(place), [], True

@@ -111,9 +111,7 @@ def _random_crop(spec: InputSpec) -> Cut:
     side = math.floor(min(height, width) / spec.crop)
     margin = math.ceil(max(min(height, width) / TRAIN_CROP - side, 0) / 2)
     resize = v2.Resize(side, v2.InterpolationMode(spec.interpolation))
-    crop = v2.RandomCrop(
-        (height, width), padding=margin, pad_if_needed=True, padding_mode="edge"
-    )
+    crop = v2.RandomCrop((height, width), padding=margin, pad_if_needed=True, padding_mode="edge")
     after = v2.Compose([v2.RandomHorizontalFlip(0.5 if spec.flip else 0.0), v2.PILToTensor()])
     whole = v2.Compose([resize, crop, after])
     resized = functools.partial(_short_side, side)

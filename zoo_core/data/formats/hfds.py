@@ -119,7 +119,7 @@ class Cells(Encoded):
 
 def _lies_in(path: str, folder: Path) -> bool:
     """Whether a path leads into a folder, by its text; `datasets` follows links of the folder."""
-    plain = Path(os.path.abspath(path))
+    plain = Path(os.path.normpath(Path(path).absolute()))
     return any(plain.is_relative_to(root) for root in (folder.absolute(), folder.resolve()))
 
 

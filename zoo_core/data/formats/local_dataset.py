@@ -1,4 +1,4 @@
-"""Folders that `datasets` reads: they lead nowhere else, and what is in them cannot end the process.
+"""Folders that `datasets` reads: they lead nowhere else, and cannot end the process.
 
 A README.md may name files of a server, and a `state.json` those of another folder; Arrow believes
 the offsets in a file. All of that is looked at before `datasets` sees it.
