@@ -34,8 +34,8 @@ ENDINGS = (
 )
 
 # Their formats, in the order in which Pillow tries them; a multi-picture JPEG opens as JPEG. Each
-# is decoded in this process by code that was made for it. Pillow knows more: EPS starts Ghostscript,
-# IPTC opens what lies in it as anything, WMF, GRIB, BUFR and HDF5 go to whatever is installed.
+# is decoded in this process by code made for it. Pillow knows more: EPS starts Ghostscript, IPTC
+# opens what lies in it as anything, WMF, GRIB, BUFR and HDF5 go to whatever is installed.
 FORMATS = (
     *("BMP", "DIB", "GIF", "JPEG", "PPM", "PNG"),
     *("AVIF", "CUR", "DCX", "DDS", "ICNS", "ICO", "JPEG2000", "MSP", "PCX", "PSD", "QOI"),
