@@ -6,9 +6,12 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
+from PIL.ImageFile import StubImageFile
 from torch import Tensor
 
+from zoo_core.data.endings import readable_formats
 from zoo_core.errors import DataError
+from zoo_core.humanize import readable_name
 
 CHANNELS = (1, 3, 4)  # grey, colour, colour with transparency
 
@@ -26,7 +29,10 @@ def as_picture(item: Any, name: str) -> Image.Image | Tensor:
     >>> as_picture(np.full((2, 2), 0.5), "It").getpixel((0, 0))
     128
     """
-    if isinstance(item, Image.Image) or (isinstance(item, Tensor) and item.is_floating_point()):
+    if isinstance(item, Image.Image):
+        refuse_format(item, name)
+        return item
+    if isinstance(item, Tensor) and item.is_floating_point():
         return item
     if not isinstance(item, Tensor | np.ndarray):
         raise DataError(
@@ -35,6 +41,20 @@ def as_picture(item: Any, name: str) -> Image.Image | Tensor:
         )
     array = item.detach().cpu().numpy() if isinstance(item, Tensor) else item
     return Image.fromarray(_as_bytes(_channels_last(array, name), name))
+
+
+def refuse_format(picture: Image.Image, name: str) -> None:
+    """Raise DataError for a picture that is open, not decoded, and of a format that zoo reads not.
+
+    To decode it Pillow might start a program: EPS is drawn by Ghostscript.
+    """
+    waits = isinstance(picture, StubImageFile) or bool(getattr(picture, "tile", ()))
+    if waits and picture.format not in (*readable_formats(), "MPO"):
+        name = readable_name(getattr(picture, "filename", "") or name)
+        raise DataError(
+            f"{name} is a picture of {picture.format}, which is not decoded here.",
+            hint="Decode it yourself if you trust it, picture.load(), or save it as PNG.",
+        )
 
 
 def _channels_last(array: np.ndarray, name: str) -> np.ndarray:

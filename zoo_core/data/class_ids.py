@@ -5,6 +5,7 @@ from __future__ import annotations
 from zoo_core.errors import DataError
 
 HIGHEST, TIMES = 100, 10
+MOST = 10_000_000  # classes; a list of more fills the memory, whatever is in it
 
 
 def are_ids(highest: int, used: int) -> bool:

@@ -17,8 +17,10 @@ import torch
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
-from zoo_core.data.endings import register_plugins
+from zoo_core import files
+from zoo_core.data.endings import readable_formats
 from zoo_core.data.pixels import depth_of, in_eight_bits, is_faint
+from zoo_core.data.slivers import refuse_sliver
 from zoo_core.errors import DataError
 from zoo_core.humanize import one_line, readable_name
 
@@ -105,7 +107,7 @@ class Files(Encoded):
 
     def head(self, index: int) -> bytes:
         try:
-            with self.paths[index].open("rb") as opened:
+            with files.opened(self.paths[index]) as opened:
                 return opened.read(HEAD)
         except (OSError, ValueError):  # whoever reads it says so
             return b""
@@ -199,10 +201,12 @@ def file_content(path: Path) -> bytes:
     """The bytes of a file. Raises DataError that names it."""
     name = readable_name(path)
     try:
-        return path.read_bytes()
+        return files.content(path)
     except FileNotFoundError as error:
         raise DataError(f"No picture at {name}.") from error
-    except IsADirectoryError as error:
+    except files.NoRegularFile as error:
+        if not path.is_dir():
+            raise DataError(f"{name} {error}.", hint="A picture is a file.") from error
         raise DataError(f"{name} is a folder.", hint=f"Name its pictures: {name}/*") from error
     except (OSError, ValueError) as error:
         raise DataError(f"{name} cannot be read: {readable_name(str(error))}.") from error
@@ -213,20 +217,39 @@ def decoded(content: bytes, name: str, bits: int | None = None) -> Image.Image:
 
     `bits` as of `Encoded`.
     """
-    register_plugins()
     try:
-        with Image.open(io.BytesIO(content)) as picture:
+        with opened_picture(content) as picture:
+            refuse_sliver(picture.size, name)
             depth = depth_of(picture, content)
             picture.load()
             return in_eight_bits(picture, name, depth, bits)
     except DataError:
         raise
+    except Image.DecompressionBombError as error:
+        hint = "Make it smaller; if you trust it, set PIL.Image.MAX_IMAGE_PIXELS in Python."
+        raise DataError(f"{name} cannot be read: {error}", hint=hint) from error
     except UnidentifiedImageError as error:
         fault = "is no picture that can be read" if content else "is empty"
         raise DataError(f"{name} {fault}.", hint="Remove it, or save it again as PNG.") from error
     except Exception as error:  # damaged pictures make Pillow raise almost anything
         hint = "Remove it, or save it again."
         raise DataError(f"{name} cannot be read: {one_line(error)}.", hint=hint) from error
+
+
+def opened_picture(content: bytes) -> Image.Image:
+    """A picture whose header is read, of a format that is decoded in this process.
+
+    Its content says which that is, not its name. Raises what Pillow raises.
+    """
+    return Image.open(io.BytesIO(content), formats=readable_formats())
+
+
+def refuse_other_formats(content: bytes, name: str) -> None:
+    """Raise DataError for what is of no format that is decoded here; nothing is decoded."""
+    try:
+        opened_picture(content).close()
+    except Exception as error:  # as in decoded()
+        raise DataError(f"{name} cannot be read: {one_line(error)}.") from error
 
 
 class Looked(NamedTuple):
@@ -242,7 +265,7 @@ def looked_at(content: bytes, *, decode: bool = False) -> Looked:
     What cannot be read has nothing: whoever reads it says so.
     """
     try:
-        with Image.open(io.BytesIO(content)) as picture:
+        with opened_picture(content) as picture:
             depth = depth_of(picture, content)
             if not depth.deep or not decode:
                 return Looked(depth.deep)

@@ -9,8 +9,13 @@ import os
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
-from zoo_core.humanize import natural, readable_name
+from PIL import Image
+
+from zoo_core.data.no_files import walked
+from zoo_core.errors import DataError
+from zoo_core.humanize import natural, readable_name, some
 
 # What Pillow itself decodes, by format.
 ENDINGS = (
@@ -28,6 +33,15 @@ ENDINGS = (
     *(".xbm", ".xpm", ".msp"),
 )
 
+# Their formats, in the order in which Pillow tries them; a multi-picture JPEG opens as JPEG. Each
+# is decoded in this process by code made for it. Pillow knows more: EPS starts Ghostscript, IPTC
+# opens what lies in it as anything, WMF, GRIB, BUFR and HDF5 go to whatever is installed.
+FORMATS = (
+    *("BMP", "DIB", "GIF", "JPEG", "PPM", "PNG"),
+    *("AVIF", "CUR", "DCX", "DDS", "ICNS", "ICO", "JPEG2000", "MSP", "PCX", "PSD", "QOI"),
+    *("SGI", "SUN", "TGA", "TIFF", "WEBP", "XBM", "XPM"),
+)
+
 # What a package teaches Pillow: its name, its module, and what is to be called there.
 PLUGINS = {
     ".heic": ("pillow-heif", "pillow_heif", "register_heif_opener"),
@@ -36,18 +50,23 @@ PLUGINS = {
     ".jxl": ("pillow-jxl-plugin", "pillow_jxl", ""),
 }
 
+TAUGHT = ("HEIF", "JXL")  # the formats of those packages
+
 # What systems leave in folders of their own accord.
 LEFT_BY_SYSTEMS = {"thumbs.db", "ehthumbs.db", "desktop.ini"}
 
 
 @functools.cache
-def register_plugins() -> None:
-    """Let Pillow know the formats of the packages that are installed."""
+def readable_formats() -> tuple[str, ...]:
+    """The formats that are opened, whatever the file is called; those of packages among them."""
     for _, module, register in dict.fromkeys(PLUGINS.values()):
         if importlib.util.find_spec(module) is not None:
             loaded = importlib.import_module(module)
             if register:
                 getattr(loaded, register)()
+    no_avif = importlib.util.find_spec("PIL.AvifImagePlugin") is None  # Pillow before 11.3
+    own = (name for name in FORMATS if name != "AVIF" or not no_avif)
+    return (*own, *(name for name in TAUGHT if name in Image.OPEN))
 
 
 def is_picture(path: Path) -> bool:
@@ -58,24 +77,53 @@ def is_picture(path: Path) -> bool:
     return ending in ENDINGS
 
 
-def files_below(folder: Path) -> tuple[list[Path], list[Path]]:
-    """The pictures below a folder, and the files with other endings, in natural order.
+class Below(NamedTuple):
+    """What lies below a folder, in natural order.
 
-    Nothing that is hidden, and nothing that systems leave. Raises OSError.
+    `others`: files with other endings. `unlisted`: folders that may not be listed. `again`: links
+    to folders that were seen before, such as one that they lie in.
     """
-    pictures: list[Path] = []
-    others: list[Path] = []
-    for place, folders, names in os.walk(folder, followlinks=True, onerror=_raised):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        for name in names:
-            if not name.startswith(".") and name.lower() not in LEFT_BY_SYSTEMS:
-                path = Path(place, name)
-                (pictures if is_picture(path) else others).append(path)
-    return sorted(pictures, key=_order), sorted(others, key=_order)
+
+    pictures: list[Path]
+    others: list[Path]
+    unlisted: list[Path]
+    again: list[Path]
 
 
-def _raised(error: OSError) -> None:
-    raise error
+def files_below(folder: Path) -> Below:
+    """The pictures below a folder, and what else is there: nothing hidden, nor left by systems.
+
+    Links to folders are followed, each folder once. Raises OSError where it may not be listed.
+    """
+    below = Below([], [], [], [])
+    os.scandir(folder).close()
+    failed = lambda error: below.unlisted.append(Path(error.filename))  # noqa: E731
+    for place, paths, again in walked(folder, failed, hidden=False):
+        if again:
+            below.again.append(place)
+        for path in paths:
+            if not path.name.startswith(".") and path.name.lower() not in LEFT_BY_SYSTEMS:
+                (below.pictures if is_picture(path) else below.others).append(path)
+    return Below(*(sorted(paths, key=_order) for paths in below))
+
+
+def unlisted_error(folders: Sequence[Path], place: str) -> DataError:
+    """The error for folders that may not be listed."""
+    count = "A folder" if len(folders) == 1 else f"{len(folders)} folders"
+    names = some([readable_name(folder) for folder in folders])
+    return DataError(
+        f"{count} in {place} cannot be listed: {names}.",
+        hint="Allow it (chmod u+rx), or take what may not be read elsewhere.",
+    )
+
+
+def seen_again(links: Sequence[Path], place: str) -> list[str]:
+    """A line on links to folders that were seen before."""
+    if not links:
+        return []
+    names = some([readable_name(link) for link in links])
+    which = "a link" if len(links) == 1 else f"{len(links)} links"
+    return [f"Left out {which} in {place} to folders that are there already: {names}."]
 
 
 def _order(path: Path) -> tuple[list[tuple[int, str]], str]:

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from zoo_core.data.as_picture import as_picture
-from zoo_core.data.class_ids import are_ids, ids_error
+from zoo_core.data.class_ids import MOST, are_ids, ids_error
 from zoo_core.data.class_names import in_order
 from zoo_core.data.decoding import (
     Chosen,
@@ -62,7 +62,10 @@ class Pictures(Dataset[tuple[Any, Any]]):
         self.skipped, self.notes = list(skipped), list(notes)
         self._given = num_classes
         known = num_classes if self.classes is None else len(self.classes)
-        highest = max((number for t in self.targets for number in _numbers(t)), default=-1)
+        used = {number for target in self.targets for number in _numbers(target)}
+        highest = max(used, default=-1)
+        if highest >= MOST:
+            raise ids_error(name, highest, len(used))
         self.num_classes = highest + 1 if known is None else known
 
     def __len__(self) -> int:

@@ -5,6 +5,7 @@ The same steps for training, evaluation and prediction.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -16,6 +17,7 @@ from torchvision.transforms import v2
 
 from zoo_core.data.as_picture import as_picture
 from zoo_core.data.pixels import DEEP, depth_of, in_eight_bits
+from zoo_core.data.slivers import Cut, Size
 from zoo_core.errors import DataError
 from zoo_core.humanize import readable_name
 from zoo_core.types import InputSpec
@@ -35,7 +37,7 @@ class Preprocessing:
     worker processes can get it.
     """
 
-    def __init__(self, spec: InputSpec, geometry: Callable[[Image.Image], Tensor]) -> None:
+    def __init__(self, spec: InputSpec, geometry: Callable[[Image.Image], Any]) -> None:
         self.spec = spec
         self.geometry = geometry
 
@@ -70,28 +72,37 @@ def build_transform(spec: InputSpec, *, train: bool = False) -> Preprocessing:
     return Preprocessing(spec, _random_crop(spec) if train else _middle_crop(spec))
 
 
-def _middle_crop(spec: InputSpec) -> Any:
+def _middle_crop(spec: InputSpec) -> Cut:
     """As timm's: for squares by its own steps, since importing timm takes longer than torch."""
     _, height, width = spec.size
+    whole: Any
     if height == width:
-        steps = [
-            v2.Resize(math.floor(height / spec.crop), v2.InterpolationMode(spec.interpolation)),
-            v2.CenterCrop((height, width)),
-            v2.PILToTensor(),
-        ]
-        return v2.Compose(steps)
-    from timm.data import create_transform
+        side = math.floor(height / spec.crop)
+        resized = functools.partial(_short_side, side)
+        whole = v2.Compose(
+            [
+                v2.Resize(side, v2.InterpolationMode(spec.interpolation)),
+                v2.CenterCrop((height, width)),
+                v2.PILToTensor(),
+            ]
+        )
+    else:
+        from timm.data import create_transform
 
-    return create_transform(
-        input_size=spec.size,
-        interpolation=spec.interpolation,
-        crop_pct=spec.crop,
-        crop_mode="center",
-        normalize=False,
-    )
+        whole = create_transform(
+            input_size=spec.size,
+            interpolation=spec.interpolation,
+            crop_pct=spec.crop,
+            crop_mode="center",
+            normalize=False,
+        )
+        sides = math.floor(width / spec.crop), math.floor(height / spec.crop)
+        resized = functools.partial(_covering, sides)
+    corner = functools.partial(_middle, (height, width))
+    return Cut(whole, (height, width), _filter(spec), resized, corner, v2.PILToTensor())
 
 
-def _random_crop(spec: InputSpec) -> Any:
+def _random_crop(spec: InputSpec) -> Cut:
     """Crops at the scale that evaluation sees, so that things are as large as there.
 
     The margin comes by padding.
@@ -99,13 +110,42 @@ def _random_crop(spec: InputSpec) -> Any:
     _, height, width = spec.size
     side = math.floor(min(height, width) / spec.crop)
     margin = math.ceil(max(min(height, width) / TRAIN_CROP - side, 0) / 2)
-    steps = [
-        v2.Resize(side, v2.InterpolationMode(spec.interpolation)),
-        v2.RandomCrop((height, width), padding=margin, pad_if_needed=True, padding_mode="edge"),
-        v2.RandomHorizontalFlip(0.5 if spec.flip else 0.0),
-        v2.PILToTensor(),
-    ]
-    return v2.Compose(steps)
+    resize = v2.Resize(side, v2.InterpolationMode(spec.interpolation))
+    crop = v2.RandomCrop((height, width), padding=margin, pad_if_needed=True, padding_mode="edge")
+    after = v2.Compose([v2.RandomHorizontalFlip(0.5 if spec.flip else 0.0), v2.PILToTensor()])
+    whole = v2.Compose([resize, crop, after])
+    resized = functools.partial(_short_side, side)
+    corner = functools.partial(_drawn, crop)
+    return Cut(whole, (height, width), _filter(spec), resized, corner, after)
+
+
+def _filter(spec: InputSpec) -> Image.Resampling:
+    return Image.Resampling[spec.interpolation.removesuffix("-exact").upper()]
+
+
+def _short_side(side: int, size: Size) -> Size:
+    """What torchvision's Resize makes of a size (width, height)."""
+    long = int(side * max(size) / min(size))
+    return (side, long) if size[0] <= size[1] else (long, side)
+
+
+def _covering(sides: Size, size: Size) -> Size:
+    """What timm's ResizeKeepRatio makes of a size (width, height): no less than `sides`."""
+    ratio = min(size[0] / sides[0], size[1] / sides[1])
+    return round(size[0] / ratio), round(size[1] / ratio)
+
+
+def _middle(crop: tuple[int, int], size: Size) -> tuple[int, int]:
+    """Where torchvision's CenterCrop of (height, width) begins."""
+    return round((size[1] - crop[0]) / 2), round((size[0] - crop[1]) / 2)
+
+
+def _drawn(crop: v2.RandomCrop, size: Size) -> tuple[int, int]:
+    """Where torchvision's RandomCrop begins, by the random numbers that it draws."""
+    as_if = torch.empty(1).expand(1, size[1], size[0])  # of no memory
+    drawn = crop.make_params([as_if])
+    left, top = drawn["padding"][:2]
+    return drawn["top"] - top, drawn["left"] - left
 
 
 def in_mode(picture: Image.Image, mode: str) -> Image.Image:

@@ -10,11 +10,12 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
-from zoo_core.data.as_picture import as_picture
-from zoo_core.data.endings import files_below, left_out
+from zoo_core import files
+from zoo_core.data.as_picture import as_picture, refuse_format
+from zoo_core.data.endings import files_below, left_out, seen_again, unlisted_error
 from zoo_core.data.specs import refuse_url
 from zoo_core.errors import DataError
-from zoo_core.humanize import readable_name
+from zoo_core.humanize import one_line, readable_name
 
 Picture = Path | Image.Image | Tensor
 """A file, a PIL picture, or a tensor (C, H, W) that counts as preprocessed."""
@@ -59,18 +60,20 @@ def picture_files(folder: Path, notes: list[str] | None = None) -> list[Path]:
     """
     shown = readable_name(folder)
     try:
-        files, others = files_below(folder)
+        below = files_below(folder)
     except OSError as error:
         raise DataError(f"{shown} cannot be listed: {readable_name(error)}.") from error
-    lines = left_out(others, shown)
-    if not files:
+    if below.unlisted:
+        raise unlisted_error(below.unlisted, shown)
+    lines = left_out(below.others, shown) + seen_again(below.again, shown)
+    if not below.pictures:
         raise DataError(
             f"The folder {shown} holds no pictures.",
             hint=" ".join(lines) or "Pictures end with .jpg, .png, .webp, .tif and so on.",
         )
     if notes is not None:
         notes += lines
-    return sorted(files)
+    return sorted(below.pictures)
 
 
 def _at(path: Path, notes: list[str] | None) -> Iterator[Picture]:
@@ -81,16 +84,23 @@ def _at(path: Path, notes: list[str] | None) -> Iterator[Picture]:
 
 
 def _saved_array(path: Path) -> np.ndarray:
-    """An array that `numpy.save` wrote, mapped; nothing in it is run."""
+    """An array that `numpy.save` wrote, mapped: as large as the file; nothing in it is run."""
     try:
-        return np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+        with files.opened(path):
+            array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except Exception as error:  # a damaged header is read as Python, which may fail in any way
         reason = error.strerror if isinstance(error, OSError) and error.strerror else error
-        raise DataError(f"{readable_name(path)} cannot be read as an array: {reason}.") from error
+        fault = f"cannot be read as an array: {readable_name(one_line(reason))}"
+        raise DataError(f"{readable_name(path)} {fault}.") from error
+    if not isinstance(array, np.ndarray):
+        array.close()
+        raise DataError(f"{readable_name(path)} holds several arrays.", hint="Save one: numpy.save")
+    return array
 
 
 def _loaded(picture: Image.Image) -> Image.Image:
     """Decoded here: two threads must not decode one picture, and a list may hold it twice."""
+    refuse_format(picture, "A picture")
     try:
         picture.load()
     except (OSError, SyntaxError, ValueError) as error:

@@ -10,13 +10,16 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from zoo_core import files
 from zoo_core.data.decoding import Rows
 from zoo_core.data.pictures import Pictures
 from zoo_core.data.specs import Spec
 from zoo_core.data.splitting import stratified
 from zoo_core.errors import DataError
+from zoo_core.humanize import byte_size
 
 DIGITS = tuple("0123456789")
+UNPACKED = 2**30  # bytes of a gzipped file; EMNIST, the largest that is known, has half of it
 IDX_NAMES = {"train": "train", "test": "t10k"}
 
 
@@ -79,10 +82,12 @@ def _read_idx(folder: Path, name: str, dimensions: int) -> np.ndarray:
     plain, packed = folder / name, folder / f"{name}.gz"
     path = plain if plain.exists() else packed
     try:
-        content = path.read_bytes() if path is plain else gzip.decompress(path.read_bytes())
+        content = files.content(path) if path is plain else _unpacked(path)
     except FileNotFoundError as error:
         hint = "idx:DIR wants MNIST's four files."
         raise DataError(f"{folder} has no {name}, nor {name}.gz.", hint=hint) from error
+    except files.NoRegularFile as error:
+        raise DataError(f"{path} cannot be read: it {error}.") from error
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path} cannot be read: {error}.") from error
     header = 4 + 4 * dimensions
@@ -93,3 +98,13 @@ def _read_idx(folder: Path, name: str, dimensions: int) -> np.ndarray:
         wanted = f"an IDX file of bytes in {dimensions} dimensions"
         raise DataError(f"{path} is not {wanted}, or is cut short.")
     return np.frombuffer(content, np.uint8, offset=header).reshape(shape)
+
+
+def _unpacked(path: Path) -> bytes:
+    """What a gzipped file holds, which a few bytes may blow up to any size."""
+    with files.opened(path) as packed, gzip.open(packed) as opened:
+        content = opened.read(UNPACKED + 1)
+    if len(content) > UNPACKED:
+        most = byte_size(UNPACKED)
+        raise DataError(f"{path} holds more than {most}.", hint="Unpack it yourself: gunzip.")
+    return content

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import csv
+import io
 import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 
+from zoo_core import files
 from zoo_core.data.endings import is_picture
 from zoo_core.data.specs import Spec
 from zoo_core.errors import DataError, did_you_mean
@@ -70,14 +72,17 @@ def _lines(file: Path, separator: str) -> list[Line]:
     """All lines that hold something."""
     lines, begin = [], 1
     try:
-        with file.open(newline="", encoding="utf-8-sig") as opened:
-            reader = csv.reader(opened, delimiter=separator)
+        with files.opened(file) as opened:
+            text = io.TextIOWrapper(opened, newline="", encoding="utf-8-sig")
+            reader = csv.reader(text, delimiter=separator)
             for cells in reader:
                 if any(cells):
                     lines.append(Line(begin, [cell.strip() for cell in cells]))
                 begin = reader.line_num + 1
     except FileNotFoundError as error:
         raise DataError(f"No file at {readable_name(file)}.") from error
+    except files.NoRegularFile as error:
+        raise DataError(f"{readable_name(file)} cannot be read: it {error}.") from error
     except UnicodeDecodeError as error:
         raise DataError(f"{file} is not UTF-8: {error}.", hint="Save it as UTF-8.") from error
     except (OSError, csv.Error) as error:

@@ -6,7 +6,7 @@ import unicodedata
 from pathlib import Path
 
 from zoo_core.data.decoding import Files
-from zoo_core.data.endings import files_below, left_out
+from zoo_core.data.endings import Below, files_below, left_out, seen_again, unlisted_error
 from zoo_core.data.pictures import Pictures
 from zoo_core.data.specs import Spec, bits_of
 from zoo_core.errors import DataError
@@ -27,10 +27,11 @@ def open_folder(spec: Spec) -> Pictures:
         raise DataError(f'"{spec.name}" has no parts.', hint=hint)
     if not folder.is_dir():
         raise DataError(f"No folder at {readable_name(folder)}.")
-    paths, others = _files(folder)
+    below = _files(folder)
+    paths, others = below.pictures, below.others
     class_of = _class_names(paths)
     names = sorted(set(class_of.values()), key=natural)
-    _check_empty(folder, class_of, others)
+    _check_empty(folder, class_of, below)
     number = {name: i for i, name in enumerate(names)}
     targets = [number[class_of[path.parent.name]] for path in paths]
     strays = [path for path in others if path.parent != folder]
@@ -39,30 +40,33 @@ def open_folder(spec: Spec) -> Pictures:
         Files(paths, bits_of(spec)),
         targets,
         names,
-        notes=left_out(strays, readable_name(spec.name)),
+        notes=left_out(strays, readable_name(spec.name))
+        + seen_again(below.again, readable_name(spec.name)),
     )
 
 
-def _files(folder: Path) -> tuple[list[Path], list[Path]]:
-    """The pictures, all of them in class folders, and the other files."""
+def _files(folder: Path) -> Below:
+    """What lies there, with all pictures in class folders."""
     shown = readable_name(folder)
     try:
-        paths, others = files_below(folder)
+        below = files_below(folder)
     except OSError as error:
         raise DataError(f"{shown} cannot be listed: {readable_name(error)}.") from error
-    if not paths:
+    if below.unlisted:
+        raise unlisted_error(below.unlisted, shown)
+    if not below.pictures:
         raise DataError(
-            f"{shown} holds no pictures{_but(others)}.",
+            f"{shown} holds no pictures{_but(below.others)}.",
             hint=f"Put them in one sub-folder per class: cats/1.jpg, dogs/1.jpg. {KINDS}",
         )
-    stray = next((path for path in paths if path.parent.parent != folder), None)
+    stray = next((path for path in below.pictures if path.parent.parent != folder), None)
     if stray is not None:
         raise DataError(
             f"{readable_name(stray)} is not in a class folder right under {shown}.",
             hint="One sub-folder per class; of folders of such, name one: "
             f"folder:{readable_name(folder)}/train.",
         )
-    return paths, others
+    return below
 
 
 def _class_names(paths: list[Path]) -> dict[str, str]:
@@ -80,13 +84,19 @@ def _class_names(paths: list[Path]) -> dict[str, str]:
     return class_of
 
 
-def _check_empty(folder: Path, class_of: dict[str, str], others: list[Path]) -> None:
+def _check_empty(folder: Path, class_of: dict[str, str], below: Below) -> None:
     """A class that lost its pictures would otherwise change the number of every later one."""
     inside = [path.name for path in folder.iterdir() if path.is_dir()]
     empty = [name for name in inside if name not in class_of and not name.startswith(".")]
     if empty:
         name = min(empty, key=natural)
-        own = [path for path in others if path.is_relative_to(folder / name)]
+        if folder / name in below.again:
+            raise DataError(
+                f'The class folder "{readable_name(name)}" in {readable_name(folder)} is a link to '
+                "a folder that is there already.",
+                hint="Remove it: its pictures would have two classes.",
+            )
+        own = [path for path in below.others if path.is_relative_to(folder / name)]
         raise DataError(
             f'The class folder "{readable_name(name)}" in {readable_name(folder)} holds no '
             f"pictures{_but(own)}.",

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from zoo_core.data.decoding import Encoded, file_content
+from zoo_core.data.formats.local_dataset import (
+    BUILDERS,
+    is_saved,
+    refuse_damage,
+    refuse_ways_out,
+)
 from zoo_core.data.formats.numbering import Numbered, numbered
 from zoo_core.data.pictures import Pictures
-from zoo_core.data.specs import Spec, bits_of, chosen_part
+from zoo_core.data.specs import URL, Spec, bits_of, chosen_part
 from zoo_core.errors import DataError, did_you_mean
+from zoo_core.humanize import readable_name
 
 LABELS = ("label", "labels")
 
@@ -30,11 +38,12 @@ def open_hfds(spec: Spec) -> Pictures:
     table = _table(spec)
     hint = f"Name one: {spec.name.partition('?')[0]}?{{}}=COLUMN"
     chosen = columns(table, spec.name, hint, spec.options)
-    return _pictures(table, chosen, spec.name, spec.text, bits_of(spec))
+    return _pictures(table, chosen, spec.name, spec.text, bits_of(spec), spec.path)
 
 
 def open_table(table: Any, name: str) -> Pictures:
     """A `datasets.Dataset` in Python, as `open_hfds` does it. Its format does not matter."""
+    refuse_damage(table, name)
     plain = table.with_format(None)
     return _pictures(plain, columns(plain, name), name, name)
 
@@ -46,7 +55,12 @@ def is_table(data: Any) -> bool:
 
 
 def _pictures(
-    table: Any, chosen: tuple[str, str], name: str, text: str, bits: int | None = None
+    table: Any,
+    chosen: tuple[str, str],
+    name: str,
+    text: str,
+    bits: int | None = None,
+    folder: Path | None = None,
 ) -> Pictures:
     from datasets import Image
 
@@ -55,7 +69,7 @@ def _pictures(
     numbers = labels_of(table, label, text)
     return Pictures(
         name,
-        Cells(cells, image, text, bits),
+        Cells(cells, image, text, bits, folder),
         numbers.targets,
         numbers.classes,
         multilabel=numbers.multilabel,
@@ -68,11 +82,21 @@ def labels_of(table: Any, column: str, name: str) -> Numbered:
 
 
 class Cells(Encoded):
-    """Reads pictures from a column, which holds their bytes or their paths."""
+    """Reads pictures from a column, which holds their bytes or their paths.
 
-    def __init__(self, table: Any, column: str, name: str, bits: int | None = None) -> None:
+    `folder`: where those paths have to lie; None: anywhere on this machine.
+    """
+
+    def __init__(
+        self,
+        table: Any,
+        column: str,
+        name: str,
+        bits: int | None = None,
+        folder: Path | None = None,
+    ) -> None:
         super().__init__(bits)
-        self.table, self.column, self.name = table, column, name
+        self.table, self.column, self.name, self.folder = table, column, name, folder
 
     def content(self, index: int) -> bytes:
         cell = self.table[index][self.column] or {}
@@ -80,10 +104,23 @@ class Cells(Encoded):
             return bytes(cell["bytes"])
         if not cell.get("path"):
             raise DataError(f"{self.name_of(index)} has no picture.")
-        return file_content(Path(cell["path"]))
+        path = str(cell["path"])
+        if URL.match(path) or not (self.folder is None or _lies_in(path, self.folder)):
+            where = "a URL" if URL.match(path) else "not in its folder"
+            raise DataError(
+                f'{self.name_of(index)} names "{readable_name(path)}", which is {where}.',
+                hint="Nothing is downloaded here: a picture lies in the dataset or in its folder.",
+            )
+        return file_content(Path(path))
 
     def name_of(self, index: int) -> str:
         return f"Row {index} of {self.name}"
+
+
+def _lies_in(path: str, folder: Path) -> bool:
+    """Whether a path leads into a folder, by its text; `datasets` follows links of the folder."""
+    plain = Path(os.path.normpath(Path(path).absolute()))
+    return any(plain.is_relative_to(root) for root in (folder.absolute(), folder.resolve()))
 
 
 # --- the table -----------------------------------------------------------------------------------
@@ -98,8 +135,11 @@ def _table(spec: Spec) -> Any:
             hint="hfds/DIR reads from disk. To have a dataset of the Hub there: "
             f"datasets.load_dataset(NAME).save_to_disk({str(folder)!r})",
         )
+    refuse_ways_out(folder)
     try:
         dataset = _loaded(folder)
+    except DataError:
+        raise
     except Exception as error:  # datasets raises what its readers raise
         said = str(error).strip().split("\n")[0]
         raise DataError(f"{folder} cannot be read as a dataset: {said}") from error
@@ -109,18 +149,25 @@ def _table(spec: Spec) -> Any:
         chosen_part(spec, ())
     if len(dataset) == 0:
         raise DataError(f"{spec.text} has no rows.")
+    refuse_damage(dataset, spec.text)
     return dataset.with_format(None)
 
 
 def _loaded(folder: Path) -> Any:
     import datasets
 
-    if (folder / "state.json").exists() or (folder / "dataset_dict.json").exists():
-        return datasets.load_from_disk(str(folder))
+    path = str(folder.absolute())
+    if is_saved(folder):
+        return datasets.load_from_disk(path)
     shown = not datasets.are_progress_bars_disabled()
     datasets.disable_progress_bars()
     try:
-        return datasets.load_dataset(str(folder))
+        builder = datasets.load_dataset_builder(path)
+        kind = type(builder).__module__.rpartition(".")[2]
+        if kind not in BUILDERS:
+            raise DataError(f"{folder} holds data of the kind {kind}, not a table or pictures.")
+        builder.download_and_prepare()
+        return builder.as_dataset()
     finally:
         if shown:
             datasets.enable_progress_bars()

@@ -6,21 +6,37 @@ from typing import Any
 
 from torch.utils.data import ConcatDataset, Dataset, Subset
 
+from zoo_core.data.class_ids import are_ids, ids_error
 from zoo_core.data.formats.hfds import columns, is_table, labels_of
+from zoo_core.data.formats.local_dataset import refuse_damage
 from zoo_core.data.formats.numbering import numbered
 from zoo_core.errors import DataError
+
+
+def decoded_here(feature: Any) -> Any:
+    """A column of pictures of which only what zoo reads is decoded, and nothing is fetched."""
+    if not feature.decode:
+        return feature
+    from zoo_core.data.formats.picture_feature import PictureFeature
+
+    return PictureFeature(mode=feature.mode)
 
 
 class Rows(Dataset[tuple[Any, Any]]):
     """A dataset of Hugging Face as (picture, class): two of its columns."""
 
     def __init__(self, table: Any) -> None:
-        self.table, self.name = table, type(table).__name__
+        self.name = type(table).__name__
+        refuse_damage(table, self.name)
         plain = table.with_format(None)
         self.image, self.label = columns(plain, self.name)
+        self.table = table.cast_column(self.image, decoded_here(plain.features[self.image]))
         numbers = labels_of(plain, self.label, self.name)
         self.classes, self.several = numbers.classes, numbers.multilabel
-        highest = max((n for t in numbers.targets if self.several for n in t), default=-1)
+        used = {n for t in numbers.targets if self.several for n in t}
+        highest = max(used, default=-1)
+        if numbers.classes is None and are_ids(highest, len(used)):  # each vector is as long
+            raise ids_error(self.name, highest, len(used))
         self.size = len(numbers.classes) if numbers.classes is not None else highest + 1
         self.targets = [self._vector(t) if self.several else t for t in numbers.targets]
 

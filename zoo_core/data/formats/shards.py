@@ -7,6 +7,7 @@ resuming work as they do for files.
 from __future__ import annotations
 
 import json
+import os
 import re
 import tarfile
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from zoo_core import files
 from zoo_core.data.decoding import HEAD, Encoded, state_of
 from zoo_core.data.endings import is_picture
 from zoo_core.data.formats.numbering import numbered
@@ -23,6 +25,8 @@ from zoo_core.errors import DataError
 from zoo_core.files import is_hidden
 from zoo_core.humanize import natural, readable_name
 
+LABEL, FIELDS = 2**16, 2**24  # bytes that are read of a .cls and of a .json
+NAMES = 2**26  # bytes of a classes.txt
 RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
 
 
@@ -88,8 +92,8 @@ def _shards(spec: Spec) -> list[Path]:
     folder, patterns = (path, ["*.tar"]) if path.is_dir() else (path.parent, _ranged(path.name))
     names: list[str] = []
     for pattern in patterns:
-        files = (file.name for file in folder.glob(pattern) if file.is_file())
-        matching = sorted(files, key=natural)
+        found = (file.name for file in folder.glob(pattern) if not file.is_dir())
+        matching = sorted(found, key=natural)
         if not matching:
             raise DataError(f"No shard {folder / pattern}.", hint="Shards are .tar files.")
         names += matching
@@ -112,22 +116,40 @@ def _ranged(pattern: str) -> list[str]:
 
 def _files(shard: Path) -> Iterator[Member]:
     """What lies in a shard, without what is hidden, in its order."""
-    size = shard.stat().st_size
     names: set[str] = set()
+    end = 0
     try:
-        with tarfile.open(shard, "r:") as opened:
-            for info in opened:
-                if not info.isfile() or is_hidden(Path(info.name)):
+        with files.opened(shard) as opened, tarfile.open(fileobj=opened, mode="r:") as tar:
+            size = os.fstat(opened.fileno()).st_size
+            for info in tar:
+                if info.offset < end or info.size < 0:  # it would be gone through for ever
+                    raise DataError(f"{shard} goes back to where it was.")
+                end = info.offset + 1
+                if info.isdir() or is_hidden(Path(info.name)):
                     continue
+                _refuse_no_file(shard, info)
                 if info.offset_data + info.size > size:
                     raise DataError(f"{shard} is cut short in {readable_name(info.name)}.")
                 if info.name in names:
                     raise DataError(f"{shard} holds {readable_name(info.name)} twice.")
                 names.add(info.name)
                 yield Member(shard, info.name, info.offset_data, info.size)
-    except (tarfile.TarError, OSError) as error:
+    except files.NoRegularFile as error:
+        raise DataError(f"{readable_name(shard)} {error}.", hint="Shards are files.") from error
+    except (tarfile.TarError, OSError, ValueError, OverflowError, MemoryError) as error:
         hint = "Shards are tar files that are not compressed."
         raise DataError(f"{shard} cannot be read: {error}.", hint=hint) from error
+
+
+def _refuse_no_file(shard: Path, info: tarfile.TarInfo) -> None:
+    """Raise DataError for a link, a pipe or a device, and for a file that was packed with holes."""
+    if info.isfile() and not info.issparse():
+        return
+    kind = "a link" if info.issym() or info.islnk() else "no plain file"
+    raise DataError(
+        f"{readable_name(info.name)} in {readable_name(shard)} is {kind}.",
+        hint="Pack it with: tar --dereference --hard-dereference.",
+    )
 
 
 # --- samples -------------------------------------------------------------------------------------
@@ -218,11 +240,11 @@ def _notes(unused: list[Member], spec: Spec) -> list[str]:
 def _label(sample: dict[str, Member], field: str | None) -> Any:
     try:
         if "cls" in sample and field is None:
-            text = _bytes(sample["cls"]).decode().strip()
+            text = _bytes(sample["cls"], LABEL).decode().strip()
             return int(text) if re.fullmatch(r"-?\d+", text) else text
         if "json" in sample:
-            return json.loads(_bytes(sample["json"]))[field or "label"]
-    except (ValueError, LookupError, TypeError) as error:
+            return json.loads(_bytes(sample["json"], FIELDS))[field or "label"]
+    except (ValueError, LookupError, TypeError, RecursionError) as error:
         member = sample["cls" if "cls" in sample and field is None else "json"]
         raise DataError(f'{_named(member)} holds no "{field or "label"}".') from error
     raise DataError(f'{_named(sample["cls"])} has no .json beside it with "{field}".')
@@ -231,9 +253,11 @@ def _label(sample: dict[str, Member], field: str | None) -> Any:
 def _classes(folder: Path) -> list[str] | None:
     file = folder / "classes.txt"
     try:
-        lines = file.read_text(encoding="utf-8-sig").splitlines()
+        lines = files.text(file, NAMES, encoding="utf-8-sig").splitlines()
     except FileNotFoundError:
         return None
+    except files.NoRegularFile as error:
+        raise DataError(f"{file} cannot be read: it {error}.") from error
     except (OSError, ValueError) as error:
         raise DataError(f"{file} cannot be read: {error}.") from error
     names = "\n".join(line.strip() for line in lines).rstrip("\n").split("\n")
@@ -254,7 +278,7 @@ def _bytes(member: Member, most: int | None = None) -> bytes:
     The shard is opened anew: an open file is no process's own after a fork.
     """
     try:
-        with member.shard.open("rb") as opened:
+        with files.opened(member.shard) as opened:
             opened.seek(member.offset)
             return opened.read(member.size if most is None else min(most, member.size))
     except OSError as error:

@@ -9,6 +9,7 @@ import numpy as np
 
 from zoo_core.data.decoding import Files, Rows
 from zoo_core.data.formats.objects import open_dataset
+from zoo_core.data.no_files import refuse_no_files
 from zoo_core.data.pictures import Pictures
 from zoo_core.data.specs import Spec, chosen_part, expanded
 from zoo_core.errors import DataError, did_you_mean
@@ -51,6 +52,7 @@ def open_torch(spec: Spec) -> Pictures:
     class_name, parts = SETS[name]
     part = chosen_part(spec, parts)
     folder = expanded(folder_name or "data")
+    refuse_no_files(folder)
     try:
         data = _opened(name, class_name, parts[part], folder)
     except (RuntimeError, FileNotFoundError) as error:  # how torchvision says that it is not there
