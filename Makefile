@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help demo test test-all lint bench docs
+.PHONY: help demo test test-all lint bench docs fuzz
 
 help:
 	@echo "make demo      LeNet-5 from MNIST to scanned digits: what transfer learning buys, in two minutes"
@@ -11,6 +11,7 @@ help:
 	@echo "make test-all  these too: packages in new environments, compiled models"
 	@echo "make lint      ruff, mypy, import-linter"
 	@echo "make bench     zoo against its peers, into docs/benchmarks.md"
+	@echo "make fuzz      a minute of what no writer would write for each parser (SECONDS=600: ten)"
 	@echo "make docs      run every code block and example of the documentation"
 
 demo: .venv/.installed
@@ -30,6 +31,10 @@ lint: .venv/.installed
 
 bench: .venv/.installed
 	$(BIN)/python -m benchmarks
+
+fuzz: .venv/.installed
+	$(BIN)/python -m pip install -q -c constraints.txt -e '.[fuzz]'
+	$(BIN)/python tests/fuzz --seconds $(or $(SECONDS),60)
 
 docs: .venv/.installed
 	$(BIN)/python -m pytest tests/test_docs.py tests/test_docstrings.py

@@ -9,7 +9,8 @@ from PIL import Image, PngImagePlugin
 from support.pictures import colours
 
 import zoo_core as zoo
-from zoo_core.data.decoding import decoded, digest_of, item_digest, read_picture
+from zoo_core.data.decoding import decoded, read_picture
+from zoo_core.data.digests import digest_of, item_digest
 from zoo_core.data.opening import open_data
 from zoo_core.data.transforms import build_transform
 from zoo_core.types import InputSpec

@@ -6,18 +6,16 @@ followed, as timm and torchvision do not. Of an animation the first frame counts
 
 from __future__ import annotations
 
-import hashlib
 import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 from PIL import Image, UnidentifiedImageError
-from torch import Tensor
 
 from zoo_core import files
+from zoo_core.data.digests import digest_of, item_digest
 from zoo_core.data.endings import readable_formats
 from zoo_core.data.pixels import depth_of, in_eight_bits, is_faint
 from zoo_core.data.slivers import refuse_sliver
@@ -280,32 +278,3 @@ def may_be_deep(head: bytes) -> bool:
     if head.startswith(b"\x89PNG"):
         return head[24:25] == b"\x10"
     return head.startswith((b"II", b"MM", b"P2", b"P5", b"\xff\x4f\xff\x51", b"\0\0\0\x0cjP"))
-
-
-# --- digests -------------------------------------------------------------------------------------
-
-
-def digest_of(*parts: bytes) -> bytes:
-    """16 bytes that identify a content (BLAKE2b).
-
-    >>> digest_of(b"cat") == digest_of(b"c", b"at") != digest_of(b"dog")
-    True
-    """
-    hasher = hashlib.blake2b(digest_size=16)
-    for part in parts:
-        hasher.update(part)
-    return hasher.digest()
-
-
-def item_digest(item: Any) -> bytes:
-    """What identifies a picture, or a tensor, that is decoded already.
-
-    Raises DataError where it is neither.
-    """
-    if isinstance(item, Tensor):
-        flat = item.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
-        return digest_of(f"{item.dtype}{tuple(item.shape)}".encode(), flat.numpy().tobytes())
-    if isinstance(item, Image.Image):
-        head = f"{item.mode}{item.size}{item.getpalette()}".encode()
-        return digest_of(head, item.tobytes())
-    raise DataError(f"A {type(item).__name__} is neither a PIL picture nor a tensor.")

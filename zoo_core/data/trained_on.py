@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from zoo_core.data.decoding import item_digest
+from zoo_core.data.digests import item_digest
 from zoo_core.data.pictures import Pictures
 from zoo_core.data.samples import seeded
 from zoo_core.errors import DataError, RecipeError

@@ -14,7 +14,8 @@ from typing import Any
 import torch
 
 from zoo_core.data.as_picture import as_picture
-from zoo_core.data.decoding import Chosen, item_digest
+from zoo_core.data.decoding import Chosen
+from zoo_core.data.digests import item_digest
 from zoo_core.data.formats.claims import Claim, claim_of
 from zoo_core.data.formats.items import class_of, in_pairs, ones, pair
 from zoo_core.data.generators import following, held_generators
