@@ -1,45 +1,142 @@
-"""Processes that read pictures, and what keeps them from starting, in one line.
+"""Processes that read pictures: how they end, and what keeps them from starting, in one line.
 
 Where processes are forked, a reader has all that its parent has. Elsewhere (macOS, Windows, or by
 choice) it is sent the data, and runs the script that started it anew, up to its main guard.
+
+However a training ends, its readers end: they are told to, and killed where they do not hear.
 """
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import multiprocessing
+import os
 import pickle
+import threading
+import time
+import weakref
 from collections.abc import Iterator
 from typing import Any
 
 from torch.utils.data import DataLoader
+from torch.utils.data._utils import signal_handling
+from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
+from zoo_core.data.reader import NO_FILES, NO_SHARED_MEMORY, Begin, Failed
+from zoo_core.data.standstill import LOOK, Standstill
 from zoo_core.errors import DataError
 from zoo_core.humanize import one_line
 
 ENDED = "DataLoader worker"  # so torch begins
 UNGUARDED = 86  # how a reader exits that finds itself at the work of its parent
+GRACE = 2.0  # seconds for readers to end by themselves; then they are killed
 
 
 class Readers(DataLoader[Any]):
-    """A DataLoader that says why its processes cannot start."""
+    """A DataLoader whose processes end, and which says why where they cannot start."""
 
     def __iter__(self) -> Any:
+        before = set(multiprocessing.active_children()) if self.num_workers else set()
         try:
             return super().__iter__()
-        except (pickle.PicklingError, AttributeError, TypeError) as error:
-            text = one_line(error)
-            if not self.num_workers or not ("pickle" in text or "local object" in text):
-                raise
-            raise DataError(
-                f"The data cannot be sent to the processes that read pictures: {text.rstrip('.')}.",
-                hint="Put functions at the top level of a file, not a lambda or one in a function; "
-                "or read in this process: workers=0 (--workers 0).",
-            ) from error
-        except (OSError, EOFError) as error:
-            if not self.num_workers or _forked():
-                raise
+        except BaseException as error:
+            if self.num_workers and self._iterator is None:
+                _kill(set(multiprocessing.active_children()) - before)
+            if self.num_workers and isinstance(error, Exception):
+                self._explain(error)
+            raise
+
+    def _get_iterator(self) -> Any:
+        if not self.num_workers:
+            return super()._get_iterator()
+        counts = multiprocessing.RawArray("Q", self.num_workers)
+        in_main = threading.current_thread() is threading.main_thread()
+        self.worker_init_fn = Begin(counts, in_main)
+        return _Reading(self, counts)
+
+    def close(self) -> None:
+        """End the processes; the next pass would start new ones."""
+        iterator, self._iterator = self._iterator, None
+        if iterator is not None:
+            iterator._shutdown_workers()
+
+    def _explain(self, error: Exception) -> None:
+        """Raise DataError where an error at the start is a known one."""
+        text = one_line(error)
+        if isinstance(error, pickle.PicklingError | AttributeError | TypeError):
+            if "pickle" in text or "local object" in text:
+                raise DataError(
+                    "The data cannot be sent to the processes that read pictures: "
+                    f"{text.rstrip('.')}.",
+                    hint="Put functions at the top level of a file, not a lambda or one in a "
+                    "function; or read in this process: workers=0 (--workers 0).",
+                ) from error
+        elif isinstance(error, OSError | EOFError) and not _forked():
             raise _not_begun() from error
+
+
+class _Reading(_MultiProcessingDataLoaderIter):
+    """torch's reading of batches, with an eye on the processes while it waits for them."""
+
+    def __init__(self, loader: Readers, counts: Any) -> None:
+        self.standstill, self.pid = Standstill(counts), os.getpid()
+        _all.add(self)
+        super().__init__(loader)
+
+    def _try_get_data(self, timeout: float = LOOK) -> tuple[bool, Any]:
+        asked = time.monotonic()
+        found, batch = super()._try_get_data(min(timeout, LOOK))
+        if found:
+            self.standstill.over()
+        else:
+            waited_for = self._task_info.get(self._rcvd_idx, ())[:1]
+            readers = [self._workers[i] for i in waited_for] or self._workers
+            self.standstill.look(readers, time.monotonic() - asked)
+        return found, batch
+
+    def _next_data(self) -> Any:
+        batch = super()._next_data()
+        if isinstance(batch, Failed):
+            raise batch.error
+        return batch
+
+    def _shutdown_workers(self) -> None:
+        """As torch does it, which may take for ever where a reader does; then by force."""
+        if self.pid != os.getpid() or self._shutdown:  # a copy in a reader of something else
+            return
+        politely = threading.Thread(target=super()._shutdown_workers, daemon=True)
+        politely.start()
+        politely.join(GRACE)
+        if politely.is_alive():
+            if self._worker_pids_set:  # their death is no news
+                self._worker_pids_set = False
+                signal_handling._remove_worker_pids(id(self))
+            _kill(self._workers)
+            politely.join(GRACE)
+
+
+_all: weakref.WeakSet[_Reading] = weakref.WeakSet()
+
+
+@atexit.register
+def _end_all() -> None:
+    """An error holds what it went through, and so the readers, up to the end of the process.
+
+    There multiprocessing would wait for them, for ever.
+    """
+    for reading in list(_all):
+        reading._shutdown_workers()
+
+
+def _kill(readers: Any) -> None:
+    for reader in readers:
+        if reader.is_alive():
+            reader.kill()
+    for reader in readers:
+        reader.join(1)
+        if reader.is_alive():  # in the hands of a disk that does not answer: nobody waits for it
+            multiprocessing.process._children.discard(reader)  # type: ignore[attr-defined]
 
 
 def leave_where_a_script_runs_anew() -> None:
@@ -59,30 +156,52 @@ def readers_watched() -> Iterator[None]:
     """
     try:
         yield
-    except RuntimeError as error:
-        if not str(error).startswith(ENDED):
+    except (RuntimeError, OSError) as error:
+        text = one_line(error).rstrip(".")
+        if "Too many open files" in text or "items of ancillary data" in text:
+            raise _without(NO_FILES) from error
+        if not text.startswith(ENDED):
             raise
-        if f"exit code {UNGUARDED}" in str(error) or _is_unguarded(error):
+        codes = _codes(error)
+        if f"exit code {UNGUARDED}" in text or UNGUARDED in codes:
             raise _not_begun() from error
+        for code in (NO_FILES, NO_SHARED_MEMORY):
+            if f"exit code {code}" in text or code in codes:
+                raise _without(code) from error
+        if "Bus error" in text or "shared memory" in text:
+            raise _without(NO_SHARED_MEMORY) from error
         raise DataError(
-            f"A process that reads pictures was ended: {one_line(error).rstrip('.')}.",
+            f"A process that reads pictures was ended: {text}.",
             hint="Where memory is short, take fewer: workers=1, or 0 for none (--workers).",
         ) from error
 
 
-def _is_unguarded(error: BaseException) -> bool:
-    """Whether a reader left by itself; torch names the code of the first one, and not always."""
+def _codes(error: BaseException) -> set[int]:
+    """How the readers ended; torch names the code of the first one, and not always."""
+    codes: set[int] = set()
     trace = error.__traceback__
     while trace is not None:
         workers = getattr(trace.tb_frame.f_locals.get("self"), "_workers", ())
-        if any(getattr(worker, "exitcode", None) == UNGUARDED for worker in workers):
-            return True
+        codes |= {getattr(worker, "exitcode", None) or 0 for worker in workers}
         trace = trace.tb_next
-    return False
+    return codes
 
 
 def _forked() -> bool:
     return multiprocessing.get_start_method() == "fork"
+
+
+def _without(code: int) -> DataError:
+    fewer = "or take fewer readers: workers=1, or 0 for none (--workers)."
+    if code == NO_FILES:
+        return DataError(
+            "The processes that read pictures have too many files open.",
+            hint=f"Raise the limit (ulimit -n), {fewer}",
+        )
+    return DataError(
+        "The shared memory (/dev/shm) has no room for the batches that are read.",
+        hint=f"Give it more (docker run --shm-size=1g), {fewer}",
+    )
 
 
 def _not_begun() -> DataError:
