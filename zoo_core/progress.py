@@ -5,6 +5,7 @@ A bar on a terminal, plain lines elsewhere, nothing when it is not wanted.
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Sequence
 from time import perf_counter
@@ -19,6 +20,17 @@ if TYPE_CHECKING:
 INTERVAL = 0.2  # seconds between two drawings: one takes about 2 ms, and eyes want no more
 BAR_WIDTH = 10
 COUNTED = {"bytes": len("999.9/999.9 MB")}  # the widest count, where it is not that of the total
+
+
+def put_line(text: str) -> None:
+    """A line for people, on stderr; where it is closed, or full, the work goes on without."""
+    if sys.stderr is not None:
+        with contextlib.suppress(OSError, ValueError):
+            print(text, file=sys.stderr, flush=True)
+
+
+def _on_a_terminal() -> bool:
+    return sys.stderr is not None and not sys.stderr.closed and sys.stderr.isatty()
 
 
 class Bar:
@@ -40,7 +52,7 @@ class Bar:
         unit: Literal["steps", "pictures", "bytes"] = "steps",
     ) -> None:
         self.title, self.total, self.shown, self.unit = title, total, shown, unit
-        self.live = shown and sys.stderr.isatty()
+        self.live = shown and _on_a_terminal()
         self._done, self._note, self._due = 0, "", 0.0
         self._fields: dict[str, Any] = {}
 
@@ -95,7 +107,7 @@ class Bar:
         if self.live:
             self._progress.console.print(text, highlight=False, markup=False)
         elif self.shown:
-            print(text, file=sys.stderr, flush=True)
+            put_line(text)
 
     def _draw(self) -> None:
         self._progress.update(

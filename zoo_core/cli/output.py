@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from zoo_core.cli.streams import takes_any_text
+from zoo_core.progress import put_line
 
 if TYPE_CHECKING:
     from zoo_core.plugins.catalogue import Catalogue
@@ -86,7 +87,7 @@ def size(shape: Sequence[int]) -> str:
 
 def note(text: str) -> None:
     """A remark on stderr, where it is in nobody's way."""
-    click.echo(text, err=True)
+    put_line(text)
 
 
 def note_broken() -> None:

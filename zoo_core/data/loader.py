@@ -102,8 +102,11 @@ Say = Callable[[str], None]
 class Feed:
     """The batches of an epoch: out of memory where samples are held, else from a DataLoader.
 
-    `say`: takes a line where fewer processes read than were asked for.
+    `say`: takes a line where fewer processes read than were asked for. `waiting`: called each
+    second in which no batch comes from them; what it raises ends the pass.
     """
+
+    waiting: Callable[[], None] | None = None
 
     def __init__(
         self, samples: Samples, order: Order, workers: int | str, say: Say | None = None
@@ -133,6 +136,7 @@ class Feed:
                 x = samples.rows(epoch, indices)
                 yield Batch(x, samples.targets[indices], indices, share)
         else:
+            self.loader.waiting = self.waiting
             for (x, y), (indices, share) in zip(_read(self.loader), parts, strict=True):
                 yield Batch(x, y, indices, share)
 

@@ -15,7 +15,6 @@ the training part of what is stored in parts. Nothing is ever downloaded.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -36,6 +35,7 @@ from zoo_core.data.pictures import Pictures
 from zoo_core.data.specs import Format, parse
 from zoo_core.data.unreadable import readable
 from zoo_core.errors import DataError, did_you_mean
+from zoo_core.progress import put_line
 
 FORMATS = {
     "digits": Format("digits", arrays.open_digits),
@@ -66,17 +66,13 @@ def open_data(data: Any, *, unreadable: str = "stop", progress: bool = True) -> 
     if unreadable not in ("stop", "skip"):
         known = did_you_mean(str(unreadable), ("stop", "skip"))
         raise DataError(f'unreadable is "stop" or "skip": {unreadable!r}. {known}'.strip())
-    skip, say = unreadable == "skip", _line if progress else silent
+    skip, say = unreadable == "skip", put_line if progress else silent
     opened = _open(data, skip=skip, say=say)
     if isinstance(data, str | Path):
         opened.notes += faint_pictures(opened)
         for note in opened.notes:
             say(note)
     return readable(opened, progress=progress) if skip else opened
-
-
-def _line(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 def _open(data: Any, *, skip: bool, say: Say) -> Pictures:

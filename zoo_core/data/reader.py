@@ -49,7 +49,8 @@ class Begin(NamedTuple):
         _counts, _number = self.counts, number
         for name in (signal.SIGINT, signal.SIGTERM):  # they go to all; the parent ends its readers
             signal.signal(name, signal.SIG_IGN)
-        threading.Thread(target=_end_with_the_parent, daemon=True).start()
+        with contextlib.suppress(RuntimeError):  # there may be no memory for a thread
+            threading.Thread(target=_end_with_the_parent, daemon=True).start()
         if self.in_main and sys.platform == "linux":
             ctypes.CDLL(None).prctl(DIE_WITH_PARENT, signal.SIGKILL)
         queue = multiprocessing.queues.Queue

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import errno
 import multiprocessing
 import os
 import pickle
 import threading
 import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from torch.utils.data import DataLoader
@@ -30,11 +31,17 @@ from zoo_core.humanize import one_line
 
 ENDED = "DataLoader worker"  # so torch begins
 UNGUARDED = 86  # how a reader exits that finds itself at the work of its parent
-GRACE = 2.0  # seconds for readers to end by themselves; then they are killed
+BUS_ERROR = 7  # the signal of memory that is not there: what is shared, where that is full
+GRACE = 1.0  # seconds for readers to end by themselves; then they are killed
 
 
 class Readers(DataLoader[Any]):
-    """A DataLoader whose processes end, and which says why where they cannot start."""
+    """A DataLoader whose processes end, and which says why where they cannot start.
+
+    `waiting`: called each second in which no batch comes.
+    """
+
+    waiting: Callable[[], None] | None = None
 
     def __iter__(self) -> Any:
         before = set(multiprocessing.active_children()) if self.num_workers else set()
@@ -72,6 +79,14 @@ class Readers(DataLoader[Any]):
                     hint="Put functions at the top level of a file, not a lambda or one in a "
                     "function; or read in this process: workers=0 (--workers 0).",
                 ) from error
+        elif isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+            raise _without(NO_FILES) from error
+        elif _is_no_room(error):
+            raise DataError(
+                f"The processes that read pictures cannot start: {text.rstrip('.')}.",
+                hint="Where memory or the number of processes (ulimit -u) is limited, take fewer: "
+                "workers=1, or 0 for none (--workers).",
+            ) from error
         elif isinstance(error, OSError | EOFError) and not _forked():
             raise _not_begun() from error
 
@@ -80,7 +95,7 @@ class _Reading(_MultiProcessingDataLoaderIter):
     """torch's reading of batches, with an eye on the processes while it waits for them."""
 
     def __init__(self, loader: Readers, counts: Any) -> None:
-        self.standstill, self.pid = Standstill(counts), os.getpid()
+        self.loader, self.standstill, self.pid = loader, Standstill(counts), os.getpid()
         _all.add(self)
         super().__init__(loader)
 
@@ -90,6 +105,8 @@ class _Reading(_MultiProcessingDataLoaderIter):
         if found:
             self.standstill.over()
         else:
+            if self.loader.waiting is not None:
+                self.loader.waiting()
             waited_for = self._task_info.get(self._rcvd_idx, ())[:1]
             readers = [self._workers[i] for i in waited_for] or self._workers
             self.standstill.look(readers, time.monotonic() - asked)
@@ -106,14 +123,17 @@ class _Reading(_MultiProcessingDataLoaderIter):
         if self.pid != os.getpid() or self._shutdown:  # a copy in a reader of something else
             return
         politely = threading.Thread(target=super()._shutdown_workers, daemon=True)
-        politely.start()
-        politely.join(GRACE)
-        if politely.is_alive():
+        with contextlib.suppress(RuntimeError):  # there may be no memory for a thread
+            politely.start()
+            politely.join(GRACE)
+        if any(worker.is_alive() for worker in self._workers):
             if self._worker_pids_set:  # their death is no news
                 self._worker_pids_set = False
                 signal_handling._remove_worker_pids(id(self))
             _kill(self._workers)
-            politely.join(GRACE)
+            if politely.is_alive():
+                politely.join(GRACE)
+        self._shutdown = True
 
 
 _all: weakref.WeakSet[_Reading] = weakref.WeakSet()
@@ -168,7 +188,7 @@ def readers_watched() -> Iterator[None]:
         for code in (NO_FILES, NO_SHARED_MEMORY):
             if f"exit code {code}" in text or code in codes:
                 raise _without(code) from error
-        if "Bus error" in text or "shared memory" in text:
+        if "Bus error" in text or -BUS_ERROR in codes:
             raise _without(NO_SHARED_MEMORY) from error
         raise DataError(
             f"A process that reads pictures was ended: {text}.",
@@ -185,6 +205,11 @@ def _codes(error: BaseException) -> set[int]:
         codes |= {getattr(worker, "exitcode", None) or 0 for worker in workers}
         trace = trace.tb_next
     return codes
+
+
+def _is_no_room(error: Exception) -> bool:
+    full = isinstance(error, OSError) and error.errno in (errno.EAGAIN, errno.ENOMEM)
+    return full or "start new thread" in str(error)
 
 
 def _forked() -> bool:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Literal
 
-from zoo_core.progress import Bar
+from zoo_core.progress import Bar, put_line
 
 
 class Console:
@@ -17,7 +16,7 @@ class Console:
     def say(self, text: str) -> None:
         """A line, where there is something to say."""
         if self.shown and text:
-            print(text, file=sys.stderr, flush=True)
+            put_line(text)
 
     def bar(
         self, title: str, total: int, unit: Literal["steps", "pictures", "bytes"] = "steps"
