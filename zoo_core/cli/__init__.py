@@ -6,6 +6,7 @@ Exit codes: 0, 1 (the thing failed), 2 (wrong usage), 130 (Ctrl-C).
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -200,8 +201,8 @@ def _explained(error: Exception, debug: bool) -> tuple[str, str]:
         return one_line(error.message), one_line(error.hint)
     if isinstance(error, OSError) and error.filename is not None and error.strerror:
         return f"{error.strerror}: {error.filename}", ""
-    if isinstance(error, OSError) and is_full(sys.stdout):
-        return f"The output cannot be written: {error.strerror or error}.", ""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
+        return f"{error.strerror}: where the output goes, or a file is written.", ""
     if is_short_of_memory(error):
         why = f": {one_line(error)}" if str(error) else ""
         return f"Not enough memory{why}.", "See what limits it: ulimit -v, or that of a container."
