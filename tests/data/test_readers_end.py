@@ -208,13 +208,16 @@ def test_a_signal_leaves_no_reader(number: str, tmp_path: Path) -> None:
     words = [sys.executable, "-c", TRAINING.replace("time\n", f"time\n{HELD}\n", 1)]
     training = subprocess.Popen(words, cwd=tmp_path, stderr=subprocess.PIPE)
     rows = tmp_path / "run" / "metrics.jsonl"
-    while not (rows.exists() and rows.stat().st_size) and training.poll() is None:
-        time.sleep(0.05)
-    children = psutil.Process(training.pid).children()
-    assert len(children) >= 2
-    children[0].suspend()
-    training.send_signal(getattr(signal, number))
-    training.communicate(timeout=60)
+    try:
+        while not (rows.exists() and rows.stat().st_size) and training.poll() is None:
+            time.sleep(0.05)
+        children = psutil.Process(training.pid).children()
+        assert len(children) >= 2
+        children[0].suspend()
+        training.send_signal(getattr(signal, number))
+        training.communicate(timeout=40)
+    finally:
+        training.kill()
     assert psutil.wait_procs(children, timeout=5)[1] == []
 
 

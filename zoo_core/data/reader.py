@@ -16,7 +16,7 @@ import signal
 import sys
 import threading
 from collections.abc import Sequence
-from multiprocessing.pool import ExceptionWithTraceback
+from multiprocessing.pool import ExceptionWithTraceback  # type: ignore[attr-defined]
 from typing import Any, NamedTuple
 
 from torch.utils.data import Dataset
@@ -98,7 +98,7 @@ class Told(Dataset[Any]):
         except Exception as error:
             if not _can_be_sent(error):
                 raise
-            return Failed(ExceptionWithTraceback(error, error.__traceback__))  # type: ignore
+            return Failed(ExceptionWithTraceback(error, error.__traceback__))
 
 
 def _can_be_sent(error: Exception) -> bool:

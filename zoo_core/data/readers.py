@@ -59,12 +59,13 @@ class Readers(DataLoader[Any]):
             return super()._get_iterator()
         counts = multiprocessing.RawArray("Q", self.num_workers)
         in_main = threading.current_thread() is threading.main_thread()
-        self.worker_init_fn = Begin(counts, in_main)
+        self.worker_init_fn: Any = Begin(counts, in_main)
         return _Reading(self, counts)
 
     def close(self) -> None:
         """End the processes; the next pass would start new ones."""
-        iterator, self._iterator = self._iterator, None
+        iterator: Any = self._iterator
+        self._iterator = None
         if iterator is not None:
             iterator._shutdown_workers()
 

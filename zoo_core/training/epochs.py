@@ -41,7 +41,8 @@ class Epochs:
         """
         place = self.state.place
         with self._bar(last) as bar, Interrupts() as self.interrupts:
-            self.supply.train.waiting = self.interrupts.leave_the_wait
+            for feed in filter(None, (self.supply.train, self.supply.val)):
+                feed.waiting = self.interrupts.leave_the_wait
             while place.epoch <= last and not place.stopped:
                 self._run_epoch(bar, before, last)
 
@@ -58,7 +59,11 @@ class Epochs:
         row: Row = {"epoch": place.epoch, "phase": place.phase, "trains": self.trains}
         row |= {"lr": self.rates.highest, "loss": loss}
         row |= {f"penalty_{n}": p.item() for n, p in self.task.stack.penalties().items()}
-        verdict = self._validate(row)
+        try:
+            verdict = self._validate(row)
+        except Awaited:  # saved as after the last step: going on means validating again
+            self._save_after_step()
+            raise
         row |= {"pictures_per_second": round(speed, 1), "waiting": round(waiting, 3)}
         row |= {"memory": peak_memory(self.task.processes.device)}
         row["seconds"] = round(time.perf_counter() - start, 3)
