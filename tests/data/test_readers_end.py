@@ -102,6 +102,22 @@ def test_a_stopped_reader(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "SIGSTOP" in caught.value.hint and "workers=0" in caught.value.hint
 
 
+def test_a_reader_that_is_stopped_while_it_hands_a_batch_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A thread of the reader does so, and who receives waits for it without a look at a clock."""
+    monkeypatch.setattr(standstill, "STOPPED", 0.5)
+    batches = feed(lambda: None, workers=1)
+    reading = batches.epoch(1)
+    next(reading)
+    (reader,) = multiprocessing.active_children()
+    time.sleep(0.5)  # it has the next batches ready
+    os.kill(reader.pid or 0, signal.SIGSTOP)
+    with pytest.raises(zoo.DataError, match="has been stopped for"):
+        list(reading)
+    batches.close()
+
+
 def test_a_reader_that_reads_nothing_more(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(standstill, "STILL", 0.5)
     with pytest.raises(zoo.DataError, match=r"\(pid \d+\) has read none for") as caught:

@@ -93,25 +93,59 @@ class Readers(DataLoader[Any]):
 
 
 class _Reading(_MultiProcessingDataLoaderIter):
-    """torch's reading of batches, with an eye on the processes while it waits for them."""
+    """torch's reading of batches, with an eye on the processes while it waits for them.
+
+    torch looks up from its wait each second; but a batch is handed over by a thread of its reader,
+    and where that stands still, nobody looks up: then `_watch` ends the wait.
+    """
 
     def __init__(self, loader: Readers, counts: Any) -> None:
         self.loader, self.standstill, self.pid = loader, Standstill(counts), os.getpid()
+        self.asked: float | None = None
+        self.found: Exception | None = None
         _all.add(self)
         super().__init__(loader)
+        with contextlib.suppress(RuntimeError):  # there may be no memory for a thread
+            threading.Thread(target=_watch, args=[weakref.ref(self)], daemon=True).start()
 
     def _try_get_data(self, timeout: float = LOOK) -> tuple[bool, Any]:
-        asked = time.monotonic()
-        found, batch = super()._try_get_data(min(timeout, LOOK))
+        self.asked = asked = time.monotonic()
+        try:
+            found, batch = super()._try_get_data(min(timeout, LOOK))
+        except Exception as error:
+            if self.found is not None:
+                raise self.found from error
+            raise
+        finally:
+            self.asked = None
         if found:
             self.standstill.over()
         else:
-            if self.loader.waiting is not None:
-                self.loader.waiting()
-            waited_for = self._task_info.get(self._rcvd_idx, ())[:1]
-            readers = [self._workers[i] for i in waited_for] or self._workers
-            self.standstill.look(readers, time.monotonic() - asked)
+            self.look(time.monotonic() - asked)
         return found, batch
+
+    def look(self, seconds: float) -> None:
+        """Nothing came for so many seconds more; raises what ends the wait."""
+        if self.loader.waiting is not None:
+            self.loader.waiting()
+        waited_for = self._task_info.get(self._rcvd_idx, ())[:1]
+        self.standstill.look([self._workers[i] for i in waited_for] or self._workers, seconds)
+
+    def look_up(self) -> None:
+        """End a wait that does not look up by itself, where it has to end."""
+        if self.asked is None or time.monotonic() - self.asked < 3 * LOOK:
+            return
+        try:
+            self.look(LOOK)
+        except Exception as error:
+            self.found = error
+            self._kill()  # so the wait sees the end of what it waits for
+
+    def _kill(self) -> None:
+        if self._worker_pids_set:  # their death is no news
+            self._worker_pids_set = False
+            signal_handling._remove_worker_pids(id(self))
+        _kill(self._workers)
 
     def _next_data(self) -> Any:
         batch = super()._next_data()
@@ -128,13 +162,17 @@ class _Reading(_MultiProcessingDataLoaderIter):
             politely.start()
             politely.join(GRACE)
         if any(worker.is_alive() for worker in self._workers):
-            if self._worker_pids_set:  # their death is no news
-                self._worker_pids_set = False
-                signal_handling._remove_worker_pids(id(self))
-            _kill(self._workers)
+            self._kill()
             if politely.is_alive():
                 politely.join(GRACE)
         self._shutdown = True
+
+
+def _watch(reference: weakref.ref[_Reading]) -> None:
+    while (reading := reference()) is not None and not reading._shutdown:
+        reading.look_up()
+        del reading
+        time.sleep(LOOK)
 
 
 _all: weakref.WeakSet[_Reading] = weakref.WeakSet()
