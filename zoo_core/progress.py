@@ -22,6 +22,10 @@ BAR_WIDTH = 10
 COUNTED = {"bytes": len("999.9/999.9 MB")}  # the widest count, where it is not that of the total
 
 
+def _on_a_terminal() -> bool:
+    return sys.stderr is not None and not sys.stderr.closed and sys.stderr.isatty()
+
+
 class Bar:
     """A bar of `total` steps, pictures or bytes, with numbers of what is going on.
 
@@ -41,7 +45,7 @@ class Bar:
         unit: Literal["steps", "pictures", "bytes"] = "steps",
     ) -> None:
         self.title, self.total, self.shown, self.unit = title, total, shown, unit
-        self.live = shown and sys.stderr.isatty()
+        self.live = shown and _on_a_terminal()
         self._done, self._note, self._due = 0, "", 0.0
         self._fields: dict[str, Any] = {}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import json
 import os
@@ -83,3 +84,60 @@ def test_closed_streams(closed: str, tmp_path: Path) -> None:
     done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
     assert done.returncode == 0 and "Traceback" not in done.stderr
     assert ("lenet5" in done.stdout) == (closed == "2>&-")
+
+
+class Full(io.StringIO):
+    """A stream on a full disk, or one that nobody reads any more."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
+
+    def write(self, text: str) -> int:
+        raise OSError(self.number, os.strerror(self.number))
+
+
+@pytest.mark.parametrize("stream", [Full(errno.ENOSPC), Full(errno.EPIPE), None])
+def test_a_stderr_that_takes_nothing_ends_no_training(
+    run: Path, stream: Full | None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(sys, "stderr", stream)
+    given = {"freeze_until": "head", "epochs": 1, "progress": True}
+    trained = zoo.finetune(
+        "lenet5", f"folder:{run.parent / 'Bilder 🐾'}", out=tmp_path / "r", **given
+    )
+    assert (trained.path / "report.html").exists()
+
+
+def test_a_full_stdout_is_one_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdout", Full(errno.ENOSPC))
+    assert main(["list", "lenet*"]) == 1
+    said = capsys.readouterr().err
+    assert said == "Error: No space left on device: where the output goes, or a file is written.\n"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [MemoryError(), ImportError("libtorch_cpu.so: failed to map segment from shared object")],
+)
+def test_too_little_memory(
+    error: Exception, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*words: object, **more: object) -> None:
+        raise error
+
+    monkeypatch.setattr("zoo_core.cli.zoo.main", fail)
+    assert main(["list"]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("Error: Not enough memory") and "ulimit -v" in said
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of memory are Linux's")
+def test_too_little_memory_to_import_torch() -> None:
+    command = f'ulimit -v 1000000; "{sys.executable}" -m zoo_core stages lenet5'
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and len(done.stderr.splitlines()) == 2
+    assert done.stderr.startswith("Error: Not enough memory")

@@ -5,6 +5,8 @@ Exit codes: 0, 1 (the thing failed), 2 (wrong usage), 130 (Ctrl-C).
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -13,7 +15,7 @@ from importlib import import_module
 import click
 
 from zoo_core.cli.output import echo_lines, known, note
-from zoo_core.cli.streams import make_writable
+from zoo_core.cli.streams import give_up, is_full, is_short_of_memory, make_writable
 from zoo_core.errors import PluginError, ZooError
 from zoo_core.humanize import one_line, readable_name, without_credentials
 from zoo_core.terminal.streams import shown_streams
@@ -150,41 +152,47 @@ def main(args: Sequence[str] | None = None) -> int:
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     debug = "--debug" in words or os.environ.get("ZOO_DEBUG", "") not in ("", "0")
     try:
+        return _run(words, debug)
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            if is_full(stream):
+                give_up(stream)
+
+
+def _run(words: list[str], debug: bool) -> int:
+    try:
         code = zoo.main(words, prog_name="zoo", standalone_mode=False, obj={"debug": debug})
         sys.stdout.flush()
-    except BrokenPipeError:
-        return _closed_pipe()
+    except BrokenPipeError:  # nobody reads on, as in `zoo list | head -1`
+        return 0
     except (click.Abort, KeyboardInterrupt):
         return 130
-    except click.NoSuchOption as error:
-        from zoo_core.cli.guesses import explained
-
-        return _misused(explained(error))
     except click.ClickException as error:
-        return _misused(error)
+        _show(error)
+        return error.exit_code
     except Exception as error:
         return _failed(error, debug)
     return code if isinstance(code, int) else 0
 
 
-def _closed_pipe() -> int:
-    """Nobody reads on, as in `zoo list | head -1`: keep Python from complaining at its end."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 0
+def _show(error: click.ClickException) -> None:
+    """Print wrong usage, where stderr takes it."""
+    if isinstance(error, click.NoSuchOption):
+        from zoo_core.cli.guesses import explained
 
-
-def _misused(error: click.ClickException) -> int:
+        error = explained(error)
     # names and addresses that were typed
     error.message = readable_name(without_credentials(error.message))  # type: ignore[misc]
-    error.show()
-    return error.exit_code
+    with contextlib.suppress(OSError):
+        error.show()
 
 
 def _failed(error: Exception, debug: bool) -> int:
     if debug:
         import traceback
 
-        echo_lines("".join(traceback.format_exception(error)), err=True)
+        with contextlib.suppress(OSError):
+            echo_lines("".join(traceback.format_exception(error)), err=True)
     message, hint = _explained(error, debug)
     note(f"Error: {message}")
     if hint:
@@ -198,6 +206,11 @@ def _explained(error: Exception, debug: bool) -> tuple[str, str]:
         return one_line(error.message), one_line(error.hint)
     if isinstance(error, OSError) and error.filename is not None and error.strerror:
         return f"{error.strerror}: {error.filename}", ""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
+        return f"{error.strerror}: where the output goes, or a file is written.", ""
+    if is_short_of_memory(error):
+        why = f": {one_line(error)}" if str(error) else ""
+        return f"Not enough memory{why}.", "See what limits it: ulimit -v, or that of a container."
     text = f"unexpected {type(error).__name__}: {one_line(error)}".rstrip(": ")
     if "torchvision::nms" in text:
         return text, 'torch and torchvision do not belong together here: run "zoo doctor".'

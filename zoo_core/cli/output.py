@@ -14,6 +14,7 @@ import click
 
 from zoo_core.cli.streams import takes_any_text
 from zoo_core.humanize import readable_json, readable_name, readable_text
+from zoo_core.terminal.lines import say
 
 if TYPE_CHECKING:
     from zoo_core.plugins.catalogue import Catalogue
@@ -98,7 +99,7 @@ def size(shape: Sequence[int]) -> str:
 
 def note(text: str) -> None:
     """A remark on stderr, where it is in nobody's way."""
-    echo(text, err=True)
+    say(text)
 
 
 def note_broken() -> None:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import math
 import os
-import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import Sampler
 
 from zoo_core.data.balance import balanced_order
+from zoo_core.data.reader import Told
 from zoo_core.data.readers import ENDED, Readers
+from zoo_core.data.room import with_room
 from zoo_core.data.samples import Key, Samples, seeded
 
 
@@ -95,12 +96,23 @@ class Batch(NamedTuple):
     share: float
 
 
-class Feed:
-    """The batches of an epoch: out of memory where samples are held, else from a DataLoader."""
+Say = Callable[[str], None]
 
-    def __init__(self, samples: Samples, order: Order, workers: int | str) -> None:
+
+class Feed:
+    """The batches of an epoch: out of memory where samples are held, else from a DataLoader.
+
+    `say`: takes a line where fewer processes read than were asked for. `waiting`: called each
+    second in which no batch comes from them; what it raises ends the pass.
+    """
+
+    waiting: Callable[[], None] | None = None
+
+    def __init__(
+        self, samples: Samples, order: Order, workers: int | str, say: Say | None = None
+    ) -> None:
         self.samples, self.order = samples, order
-        self.loader = None if samples.hold() else _loader(samples, order, workers)
+        self.loader = None if samples.hold() else _loader(samples, order, workers, say)
 
     @property
     def workers(self) -> int:
@@ -111,12 +123,9 @@ class Feed:
         return len(self.order)
 
     def close(self) -> None:
-        """End the processes that read pictures, where there are some; there are no more batches.
-
-        When it is the garbage collector that ends them, it waits 5 seconds for each: it may have
-        taken the queue away by which they would hear of it.
-        """
-        self.loader = None
+        """End the processes that read pictures; the next pass starts new ones."""
+        if self.loader is not None:
+            self.loader.close()
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """The batches of an epoch (from 1), or those from `start` on."""
@@ -127,11 +136,12 @@ class Feed:
                 x = samples.rows(epoch, indices)
                 yield Batch(x, samples.targets[indices], indices, share)
         else:
+            self.loader.waiting = self.waiting
             for (x, y), (indices, share) in zip(_read(self.loader), parts, strict=True):
                 yield Batch(x, y, indices, share)
 
 
-def _read(loader: DataLoader[Any]) -> Iterator[tuple[Tensor, Tensor]]:
+def _read(loader: Readers) -> Iterator[tuple[Tensor, Tensor]]:
     """Its batches. What waits for a reader that was ended sees a broken pipe first."""
     try:
         yield from loader
@@ -144,32 +154,29 @@ def _read(loader: DataLoader[Any]) -> Iterator[tuple[Tensor, Tensor]]:
 
 
 def loader(
-    samples: Samples, batch_size: int, *, shuffle: bool, workers: int | str
-) -> DataLoader[Any]:
+    samples: Samples, batch_size: int, *, shuffle: bool, workers: int | str, say: Say | None = None
+) -> Readers:
     """A DataLoader of whole batches, made in this process where samples are held in memory."""
     in_memory = samples.hold()
     order = Order(len(samples), batch_size, seed=samples.seed if shuffle else None)
-    return _loader(samples, order, 0 if in_memory and workers == "auto" else workers)
+    return _loader(samples, order, 0 if in_memory and workers == "auto" else workers, say)
 
 
-def _loader(samples: Samples, order: Order, workers: int | str) -> DataLoader[Any]:
+def _loader(samples: Samples, order: Order, workers: int | str, say: Say | None) -> Readers:
     count = worker_count(len(samples), workers)
+    if count:
+        count, why = with_room(count, lambda: samples.nbytes * max(order.sizes()))
+        if why and say is not None:
+            say(why)
     return Readers(
-        samples,
+        Told(samples) if count else samples,
         batch_sampler=order,
         collate_fn=_as_is,
         num_workers=count,
         persistent_workers=count > 0,
         pin_memory=torch.cuda.is_available(),
-        worker_init_fn=_deaf,
         generator=torch.Generator(),  # the global one is the training's own
     )
-
-
-def _deaf(worker: int) -> None:
-    """Readers outlive Ctrl-C and SIGTERM, which go to all processes: training ends them itself."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
 
 
 def _as_is(batch: Any) -> Any:

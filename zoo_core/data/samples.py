@@ -20,6 +20,7 @@ from torch.utils.data import Dataset
 
 from zoo_core.data.as_picture import as_picture
 from zoo_core.data.pictures import Pictures
+from zoo_core.data.reader import count_a_picture
 from zoo_core.errors import DataError
 
 # Preprocessed pictures up to this size stay in memory, so that an epoch costs no decoding.
@@ -65,8 +66,12 @@ class Samples(Dataset[Any]):
         """Whether nothing is random, and all fits in memory."""
         if self.random or not self.pictures.fixed:
             return False
-        first = self.sample(1, 0)
-        return first.numel() * first.element_size() * len(self) * self.views <= MEMORY
+        return self.nbytes * len(self) * self.views <= MEMORY
+
+    @functools.cached_property
+    def nbytes(self) -> int:
+        """How many bytes a sample takes: the first one."""
+        return self.sample(1, 0).nbytes
 
     @functools.cached_property
     def fingerprint(self) -> str:
@@ -106,7 +111,9 @@ class Samples(Dataset[Any]):
     def read(self, index: int, transform: Callable[[Any], Tensor]) -> Tensor:
         """The picture at `index`, transformed; a floating tensor counts as preprocessed."""
         item = as_picture(self._item(index), f"Item {index} of {self.pictures.name}")
-        return item if isinstance(item, Tensor) else transform(item)
+        made = item if isinstance(item, Tensor) else transform(item)
+        count_a_picture()
+        return made
 
     def _item(self, index: int) -> Any:
         if self.witnessed is None:

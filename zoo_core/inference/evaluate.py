@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -70,8 +71,9 @@ def evaluate(
     start = time.perf_counter()
     bar = Bar("evaluating", total=len(samples), shown=progress, unit="pictures")
     with bar, readers_watched():
-        batches = loader(samples, batch_size, shuffle=False, workers=workers)
-        scores, targets = scored(network, batches, bar.step)
+        batches = loader(samples, batch_size, shuffle=False, workers=workers, say=bar.line)
+        with contextlib.closing(batches):
+            scores, targets = scored(network, batches, bar.step)
         seconds = time.perf_counter() - start
         rate = f"{len(targets) / seconds:,.0f} pictures/s"
         bar.line(f"{len(targets):,} pictures in {duration(seconds)}, {rate}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
 from pathlib import Path
@@ -10,9 +11,10 @@ from zoo_core.humanize import readable_name
 
 
 def say(text: object) -> None:
-    """One line on stderr, whatever stands in it."""
+    """One line on stderr, whatever stands in it; where that is closed or full, work goes on."""
     if sys.stderr is not None:
-        print(readable_name(text), file=sys.stderr, flush=True)
+        with contextlib.suppress(OSError, ValueError):
+            print(readable_name(text), file=sys.stderr, flush=True)
 
 
 def logger(name: str) -> logging.Logger:

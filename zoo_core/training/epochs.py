@@ -12,7 +12,7 @@ import torch
 from zoo_core.data.loader import Batch
 from zoo_core.progress import Bar
 from zoo_core.regularize.regularizer import Verdict
-from zoo_core.training.interrupts import Interrupts
+from zoo_core.training.interrupts import Awaited, Interrupts
 from zoo_core.training.journal import Journal
 from zoo_core.training.messages import are_finite, diverged, peak_memory, refuse_strange_numbers
 from zoo_core.training.optimizer import Rates
@@ -41,6 +41,8 @@ class Epochs:
         """
         place = self.state.place
         with self._bar(last) as bar, Interrupts() as self.interrupts:
+            for feed in filter(None, (self.supply.train, self.supply.val)):
+                feed.waiting = self.interrupts.leave_the_wait
             while place.epoch <= last and not place.stopped:
                 self._run_epoch(bar, before, last)
 
@@ -57,7 +59,11 @@ class Epochs:
         row: Row = {"epoch": place.epoch, "phase": place.phase, "trains": self.trains}
         row |= {"lr": self.rates.highest, "loss": loss}
         row |= {f"penalty_{n}": p.item() for n, p in self.task.stack.penalties().items()}
-        verdict = self._validate(row)
+        try:
+            verdict = self._validate(row)
+        except Awaited:  # saved as after the last step: going on means validating again
+            self._save_after_step()
+            raise
         row |= {"pictures_per_second": round(speed, 1), "waiting": round(waiting, 3)}
         row |= {"memory": peak_memory(self.task.processes.device)}
         row["seconds"] = round(time.perf_counter() - start, 3)
@@ -83,6 +89,8 @@ class Epochs:
             place.losses.append(loss.double() * own)
             place.step, done, seen = place.step + 1, done + 1, seen + own
             bar.step(count=own, loss=loss, **self.journal.behind_the_bar)
+            self._save_after_step()
+        if batches.left:
             self._save_after_step()
         mean = self._mean_loss()
         seconds = batches.seconds
@@ -152,15 +160,22 @@ class Epochs:
 
 
 class Timed:
-    """Batches, with the seconds since the first was asked for, and those `waited` for them."""
+    """Batches, with the seconds since the first was asked for, and those `waited` for them.
+
+    `left`: a signal came while one was waited for, so there are no more.
+    """
 
     def __init__(self, batches: Iterator[Batch]) -> None:
-        self.batches, self.begun, self.waited = batches, time.perf_counter(), 0.0
+        self.batches, self.left = batches, False
+        self.begun, self.waited = time.perf_counter(), 0.0
 
     def __iter__(self) -> Iterator[Batch]:
         while True:
             asked = time.perf_counter()
-            batch = next(self.batches, None)
+            try:
+                batch = next(self.batches, None)
+            except Awaited:
+                self.left, batch = True, None
             self.waited += time.perf_counter() - asked
             if batch is None:
                 return

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import torch
 from torch import Tensor, nn
 
@@ -86,7 +88,7 @@ def _features(task: Task, layer: nn.Module, supply: Supply, feed: Feed) -> Tenso
     handle = layer.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
     features, places = [], []
     try:
-        with evaluating(task.model), torch.no_grad():
+        with contextlib.closing(feed), evaluating(task.model), torch.no_grad():
             for batch in feed.epoch(1):
                 seen.clear()
                 h = supply.entering(batch.x)

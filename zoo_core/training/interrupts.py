@@ -8,6 +8,10 @@ import time
 from types import FrameType, TracebackType
 
 
+class Awaited(Exception):
+    """A signal came while a batch was waited for, between two steps."""
+
+
 class Interrupts:
     """Ctrl-C and SIGTERM wait inside, so that a step ends before the training does.
 
@@ -43,6 +47,11 @@ class Interrupts:
         """End as the signal wants: KeyboardInterrupt, or SystemExit with 128 + its number."""
         if self.caught is not None:
             raise _end(self.caught)
+
+    def leave_the_wait(self) -> None:
+        """Raise Awaited where a signal came: who waits for a batch is in no step."""
+        if self.caught is not None:
+            raise Awaited
 
 
 def _end(number: int) -> BaseException:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -27,16 +27,22 @@ class Supply:
     """Batches for training and validation, for what trains in a phase.
 
     `sets`: samples by title, which hold activations where `cached`. `prefix`: the frozen part, or
-    None. `train`, `val`: the batches.
+    None. `train`, `val`: the batches. `say`: takes a line where fewer processes read than asked.
     """
 
     def __init__(
-        self, task: Task, sets: Mapping[str, Samples], prefix: Prefix | None, *, cached: bool
+        self,
+        task: Task,
+        sets: Mapping[str, Samples],
+        prefix: Prefix | None,
+        *,
+        cached: bool,
+        say: Callable[[str], None] | None = None,
     ) -> None:
         self.task, self.sets, self.prefix, self.cached = task, sets, prefix, cached
         settings = task.settings
         balance = task.train_set.targets if settings.balance == "sampler" else None
-        self.train = self._feed(sets[TRAIN], seed=settings.seed, balance=balance)
+        self.train = self._feed(sets[TRAIN], seed=settings.seed, balance=balance, say=say)
         self.val = self._feed(sets[VAL]) if VAL in sets else None
 
     def entering(self, x: Tensor) -> Tensor:
@@ -60,7 +66,14 @@ class Supply:
             samples = _samples(self.task, samples.pictures, False)
         return self._feed(samples)
 
-    def _feed(self, samples: Samples, *, seed: int | None = None, balance: Any = None) -> Feed:
+    def _feed(
+        self,
+        samples: Samples,
+        *,
+        seed: int | None = None,
+        balance: Any = None,
+        say: Callable[[str], None] | None = None,
+    ) -> Feed:
         settings, processes = self.task.settings, self.task.processes
         order = Order(
             len(samples),
@@ -70,7 +83,7 @@ class Supply:
             world=processes.world,
             balance=balance,
         )
-        feed = Feed(samples, order, settings.workers)
+        feed = Feed(samples, order, settings.workers, say)
         if samples.held is not None:
             samples.held = _on(processes.device, samples.held)
         return feed

@@ -61,7 +61,8 @@ class Phase:
         rest = list(task.model.chain.values())[before:]
         self.tail = Tail(task.model, rest, task.precision)
         self.cache = cached(task, prefix, sets, journal.console, self._forecast)
-        self.supply = Supply(task, sets, prefix, cached=isinstance(self.cache, dict))
+        has_cache = isinstance(self.cache, dict)
+        self.supply = Supply(task, sets, prefix, cached=has_cache, say=journal.say)
         state.caches[number] = self.cache
 
     def run(self, reference: Mapping[str, Tensor]) -> None:

@@ -6,6 +6,7 @@ the uncached training, bit for bit on a CPU: what cannot be so is refused, and s
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import time
@@ -135,10 +136,10 @@ class Caching:
             rank=self.processes.rank,
             world=self.processes.world,
         )
-        feed = Feed(samples, order, self.settings.workers)
+        feed = Feed(samples, order, self.settings.workers, self.console.say)
         read = {} if feed.loader is not None else samples.witnessed or {}
         temporary = self.processes.first(place_for_new)
-        with disk.removed_on_error(temporary):
+        with contextlib.closing(feed), disk.removed_on_error(temporary):
             store = Store(temporary, len(samples) * samples.views, self.processes)
             steps = len(feed) * samples.views
             with self.console.bar(f"caching {title}", steps) as bar:
