@@ -17,8 +17,9 @@ import torch
 from zoo_core.errors import UnknownName, WeightsError, ZooError
 from zoo_core.model.arguments import as_device, as_dtype, check_count, check_types, checked_config
 from zoo_core.model.build import Built, Plan, outline, without_weights
+from zoo_core.model.facts import Origin
 from zoo_core.model.loading import with_weights
-from zoo_core.model.zoo_model import Origin, ZooModel, as_zoo_model
+from zoo_core.model.zoo_model import ZooModel, as_zoo_model
 from zoo_core.plugins.catalogue import catalogue
 from zoo_core.runs.recipe import RECIPE
 from zoo_core.types import InputSpec, ModelInfo
