@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
+from zoo_core.chain import make_chain
 from zoo_core.model.head import (
     Maker,
     gives_scores,
@@ -249,6 +250,9 @@ def _head_replaced(model: Facts, new: list[str]) -> None:
     facts, stage = vars(model), model.chain["head"]
     watch_head(model)
     assert model._head is not None
+    if stage.reset is not None and not model._head.count:  # more went with it than its layer
+        model.chain = make_chain(stage.reset(model, 0), type(model).__name__)
+        watch_head(model)
     if facts["labels"]:
         log.info("The head of %s is another: it has no labels", facts["info"].name)
     facts["labels"], facts["multilabel"] = None, False

@@ -17,7 +17,7 @@ from zoo_core.chain import before, run_stages
 from zoo_core.data.trained_on import TrainedOn
 from zoo_core.errors import PluginError, ZooError
 from zoo_core.model.arguments import check_count
-from zoo_core.model.facts import Facts, Origin, watch_first, watch_head
+from zoo_core.model.facts import Facts, Origin, notice, watch_first, watch_head
 from zoo_core.model.head import head_layers, outputs, put_head
 from zoo_core.model.summary import render_rows, stage_rows
 from zoo_core.transfer.swap import swap_class
@@ -45,6 +45,7 @@ class ZooModel(Facts):
         >>> zoo.create("lenet5").forward_until(torch.zeros(2, 1, 32, 32), "fc1").shape
         torch.Size([2, 16, 5, 5])
         """
+        notice(self)
         return run_stages(self, before(self.chain, stage), x)
 
     @property
