@@ -256,6 +256,7 @@ def _head_replaced(model: Facts, new: list[str]) -> None:
     if facts["labels"]:
         log.info("The head of %s is another: it has no labels", facts["info"].name)
     facts["labels"], facts["multilabel"] = None, False
+    _record(model, "num_classes", model._head.count)
     beside = tuple(path for path in new if not stage.has(path))
     facts["origin"] = replace(
         facts["origin"],
@@ -275,7 +276,14 @@ def _first_replaced(model: Facts, old: Watch, new: list[str]) -> None:
     if channels and old.count == origin.in_chans:  # else it sees something made of the picture
         facts["input"] = spec.with_channels(channels)
         origin = replace(origin, in_chans=channels)
+        _record(model, "in_chans", channels)
     facts["origin"] = replace(origin, replaced=_with(origin.replaced, tuple(new)))
+
+
+def _record(model: nn.Module, name: str, count: int) -> None:
+    """Write a number where the original class keeps it, and timm's tools read it."""
+    if isinstance(vars(model).get(name), int):
+        setattr(model, name, count)
 
 
 def _with(known: tuple[str, ...], new: tuple[str, ...]) -> tuple[str, ...]:
