@@ -12,6 +12,7 @@ import pytest
 
 import zoo_core as zoo
 from zoo_core.weights.config_json import FORBIDDEN, read_config
+from zoo_timm.networks import network
 
 INPUT = {"size": [3, 32, 32], "mean": [0.5] * 3, "std": [0.5] * 3, "interpolation": "bicubic"}
 ZOO: dict[str, Any] = {

@@ -230,8 +230,8 @@ def _loaded(
         classes=check_count("num_classes", classes, least=0),
         in_chans=in_chans,
         own_chans=checkpoint.in_chans or checkpoint.input.size[0],
-        headless=num_classes is not None,
         source=str(checkpoint.path),
+        headless=num_classes is not None,
     )
 
 

@@ -82,7 +82,7 @@ class Facts(Freezable):
     @property
     def labels(self) -> tuple[str, ...] | None:
         """The names of the classes in order, or None where nobody knows them."""
-        return self._fact("labels")  # type: ignore[no-any-return]
+        return self._fact("labels")
 
     @labels.setter
     def labels(self, names: tuple[str, ...] | None) -> None:
@@ -100,7 +100,7 @@ class Facts(Freezable):
     @property
     def origin(self) -> Origin:
         """What create() needs to build the model again."""
-        return self._fact("origin")  # type: ignore[no-any-return]
+        return self._fact("origin")
 
     @origin.setter
     def origin(self, origin: Origin) -> None:
@@ -109,7 +109,7 @@ class Facts(Freezable):
     @property
     def input(self) -> InputSpec:
         """What the weights want to see."""
-        return self._fact("input")  # type: ignore[no-any-return]
+        return self._fact("input")
 
     @input.setter
     def input(self, spec: InputSpec) -> None:

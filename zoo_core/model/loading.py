@@ -24,8 +24,8 @@ def with_weights(
     classes: int,
     in_chans: int | None,
     own_chans: int,
-    headless: bool,
     source: str,
+    headless: bool = False,
 ) -> tuple[Built, int]:
     """The module with the tensors that `read` gives for it, and how many classes they have.
 

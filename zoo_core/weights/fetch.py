@@ -116,7 +116,7 @@ def _published(name: str) -> Iterator[LocalFile]:
     for filename in (CONFIG,) if pickled else published_files(checkpoint.saved):
         yield from _local(name, name, filename, obtain(checkpoint.reference, filename))
     if pickled:
-        yield from _files(legacy(checkpoint.reference))
+        yield from _files(legacy(name))
     if checkpoint.base is not None and checkpoint.saved.base is not None:
         yield from _files(checkpoint.saved.base.name)
 
