@@ -77,6 +77,13 @@ def test_facts_are_those_of_the_head_that_is_there(
         assert json.loads((folder / "config.json").read_text())["num_classes"] == classes
 
 
+def test_a_head_that_no_file_could_describe_is_refused_by_its_tensors(tmp_path: Path) -> None:
+    model = trained()
+    by_several_layers(model, 3)
+    with pytest.raises(zoo.PublishError, match=r"lacks fc\.weight.* unknown fc\.1\.weight"):
+        zoo.save_pretrained(model, tmp_path / "m")
+
+
 def test_labels_that_are_given_to_a_new_head_are_its_own() -> None:
     model = trained()
     model.fc = nn.Linear(model.fc.in_features, 2)

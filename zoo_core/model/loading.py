@@ -76,8 +76,8 @@ def _read(
 def _lacks_all(tensors: Mapping[str, Tensor], module: nn.Module, head: Stage) -> bool:
     """Whether the tensors have none of the head's, and some of what comes before it."""
     own = module.state_dict()
-    heads = {name for name in own if head.has(name)}
-    return bool(heads) and not heads & tensors.keys() and bool(own.keys() & tensors.keys())
+    theirs = any(head.has(name) for name in tensors)  # its own, or another head in its place
+    return not theirs and any(map(head.has, own)) and bool(own.keys() & tensors.keys())
 
 
 def _no_classifier(source: str) -> WeightsError:
