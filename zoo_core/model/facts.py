@@ -76,50 +76,50 @@ class Facts(Freezable):
 
     chain: dict[str, Stage]
     info: ModelInfo
-    _head: Watch | None = None
-    _first: Watch | None = None
+    _known_head: Watch | None = None
+    _known_first: Watch | None = None
 
     @property
     def labels(self) -> tuple[str, ...] | None:
         """The names of the classes in order, or None where nobody knows them."""
-        return self._fact("labels")
+        return self._known_fact("labels")
 
     @labels.setter
     def labels(self, names: tuple[str, ...] | None) -> None:
-        self._say("labels", names)
+        self._say_fact("labels", names)
 
     @property
     def multilabel(self) -> bool:
         """Whether a picture may have several classes: each score is then a yes or no of its own."""
-        return bool(self._fact("multilabel"))
+        return bool(self._known_fact("multilabel"))
 
     @multilabel.setter
     def multilabel(self, several: bool) -> None:
-        self._say("multilabel", several)
+        self._say_fact("multilabel", several)
 
     @property
     def origin(self) -> Origin:
         """What create() needs to build the model again."""
-        return self._fact("origin")
+        return self._known_fact("origin")
 
     @origin.setter
     def origin(self, origin: Origin) -> None:
-        self._say("origin", origin)
+        self._say_fact("origin", origin)
 
     @property
     def input(self) -> InputSpec:
         """What the weights want to see."""
-        return self._fact("input")
+        return self._known_fact("input")
 
     @input.setter
     def input(self, spec: InputSpec) -> None:
-        self._say("input", spec)
+        self._say_fact("input", spec)
 
-    def _fact(self, name: str) -> Any:
+    def _known_fact(self, name: str) -> Any:
         notice(self)
         return vars(self).get(name)
 
-    def _say(self, name: str, value: Any) -> None:
+    def _say_fact(self, name: str, value: Any) -> None:
         notice(self)  # what is said now is of the layers that are there now
         vars(self)[name] = value
 
@@ -131,9 +131,9 @@ def watch_head(model: Facts) -> None:
     """From now on the facts are of the classifier that is there."""
     layers = head_layers(model, model.chain)
     made = {path: maker(layer) for path, layer in layers.items()}
-    if not made and model._head is not None:
-        made = dict(model._head.layers)  # where there will be one again
-    model._head = _marked(model, "_zoo_head", made, next(map(outputs, layers.values()), 0))
+    if not made and model._known_head is not None:
+        made = dict(model._known_head.layers)  # where there will be one again
+    model._known_head = _marked(model, "_zoo_head", made, next(map(outputs, layers.values()), 0))
 
 
 def watch_first(model: Facts) -> None:
@@ -142,11 +142,11 @@ def watch_first(model: Facts) -> None:
     layers = (name for name, part in model.named_modules() if isinstance(part, nn.Conv2d))
     path = next((name for name in layers if first is not None and first.has(name)), None)
     if path is None:
-        old = model._first
+        old = model._known_first
         paths, count = (dict(old.layers), 0) if old is not None else ({}, 0)
     else:
         paths, count = {path: None}, _channels(model.get_submodule(path))
-    model._first = _marked(model, "_zoo_first", paths, count)
+    model._known_first = _marked(model, "_zoo_first", paths, count)
 
 
 def _marked(model: nn.Module, name: str, layers: Mapping[str, Maker | None], count: int) -> Watch:
@@ -192,7 +192,7 @@ def _unwrapped(part: Any, watch: Watch) -> nn.Module | None:
 
 def notice(model: Facts) -> None:
     """Bring the facts up to date with a head, or a first convolution, that was put there since."""
-    head, first = model._head, model._first
+    head, first = model._known_head, model._known_first
     if head is not None:
         new = _strangers(model, head)
         if new or _outputs_at(model, head) != head.count:
@@ -249,18 +249,18 @@ def _channels_at(model: nn.Module, watch: Watch) -> int:
 def _head_replaced(model: Facts, new: list[str]) -> None:
     facts, stage = vars(model), model.chain["head"]
     watch_head(model)
-    assert model._head is not None
-    if stage.reset is not None and not model._head.count:  # more went with it than its layer
+    assert model._known_head is not None
+    if stage.reset is not None and not model._known_head.count:  # more went with it than its layer
         model.chain = make_chain(stage.reset(model, 0), type(model).__name__)
         watch_head(model)
     if facts["labels"]:
         log.info("The head of %s is another: it has no labels", facts["info"].name)
     facts["labels"], facts["multilabel"] = None, False
-    _record(model, "num_classes", model._head.count)
+    _record(model, "num_classes", model._known_head.count)
     beside = tuple(path for path in new if not stage.has(path))
     facts["origin"] = replace(
         facts["origin"],
-        num_classes=model._head.count,
+        num_classes=model._known_head.count,
         new_head=True,
         kept=(),
         replaced=_with(facts["origin"].replaced, beside),
@@ -271,8 +271,8 @@ def _first_replaced(model: Facts, old: Watch, new: list[str]) -> None:
     facts = vars(model)
     origin, spec = facts["origin"], facts["input"]
     watch_first(model)
-    assert model._first is not None
-    channels = model._first.count
+    assert model._known_first is not None
+    channels = model._known_first.count
     if channels and old.count == origin.in_chans:  # else it sees something made of the picture
         facts["input"] = spec.with_channels(channels)
         origin = replace(origin, in_chans=channels)

@@ -88,7 +88,7 @@ class ZooModel(Facts):
     def _put_head(
         self, classes: int, labels: tuple[str, ...] | None, kept: Mapping[int, int]
     ) -> None:
-        makers = self._head.layers if self._head is not None else {}
+        makers = self._known_head.layers if self._known_head is not None else {}
         self.chain = put_head(self, self.chain, classes, kept, makers)
         watch_head(self)
         self.labels, self.multilabel = labels, self.multilabel and bool(kept)
