@@ -20,7 +20,9 @@ class Stage:
 
     `run`: dotted attribute paths, called with the result of the one before, or module-level
     functions `(model, x) -> x`. `owns`: prefixes of the parameters and buffers of the stage; by
-    default the paths in `run`.
+    default the paths in `run`. `reset`: of a head that is more than its last layer, such as one
+    with a norm that features lack: `reset(model, num_classes)` puts another there, or none for 0,
+    and gives the stages anew.
 
     >>> Stage("layer1", run=("layer1",)).owns
     ('layer1',)
@@ -29,6 +31,7 @@ class Stage:
     name: str
     run: tuple[str | Callable[[Any, Any], Any], ...]
     owns: tuple[str, ...] = ()
+    reset: Callable[[Any, int], list[Stage]] | None = None
 
     def __post_init__(self) -> None:
         for what, value in (("run", self.run), ("owns", self.owns)):

@@ -12,7 +12,7 @@ from torch import nn
 from zoo_core.errors import PluginError
 from zoo_core.types import Stage
 from zoo_timm import steps
-from zoo_timm.rows import HEADS, row
+from zoo_timm.rows import HEADLESS, HEADS, row
 
 _CALL = re.compile(r"@(\w+)(?:\((.*)\))?")
 
@@ -25,11 +25,22 @@ def stages(model: Any) -> list[Stage]:
     """
     text = row(model)
     listed = list(_read(model, _with_head(model, text))) if text else _by_methods(model)
-    return _owning_all(model, _joined(model, listed))
+    chain = _owning_all(model, _joined(model, listed))
+    if type(model).__name__ in HEADLESS:
+        chain[-1] = replace(chain[-1], reset=reset)
+    return chain
+
+
+def reset(model: Any, num_classes: int) -> list[Stage]:
+    """Another classifier, or none, as the class does it: a norm or a second head goes with it."""
+    head = model.head
+    twin = {"distillation": True} if getattr(head, "distillation", False) else {}
+    model.reset_classifier(num_classes, **twin)
+    return stages(model)
 
 
 def _with_head(model: Any, text: str) -> str:
-    if "| head:" in text:
+    if re.search(r"\| head(:|$)", text):
         return text
     head_class = type(model.head)
     key = (head_class.__module__.rpartition(".")[2], head_class.__name__)

@@ -125,6 +125,18 @@ ROWS = {
     "Xcit": f"{FEATURES} | {TOKENS} | {HEAD}",
 }
 
+# where a classifier is more than its last layer: the lines without one, which serve a new one too
+HEADLESS = {
+    "EfficientVitMsra": "stem: patch_embed | stages* | pool: global_pool | head",
+    "IFormer": "stem | stages* | pool: @mean_of_channels head_drop | head",
+    "Levit": "stem: stem @levit_tokens | stages* | pool: @levit_pool | head",
+    "LevitDistilled": "stem: stem @levit_tokens | stages* | pool: @levit_pool"
+    " | head: @two_heads(head,head_dist)",
+    "RepVit": "stem | stages* | pool: @mean_of_channels head_drop | head",
+    "SHViT": "stem: patch_embed | stages* | pool: global_pool flatten @dropout | head",
+    "VOLO": ROWS["VOLO"],
+}
+
 # by the class of `model.head` and the file that it is in
 HEADS = {
     ("attention_pool2d", "AttentionPool2d"): "attention: @attention_tokens(head.q,head.k,head.v,"
@@ -150,6 +162,8 @@ HEADS = {
 def row(model: Any) -> str | None:
     """The line of a network's class, or None for a class that has none."""
     name = type(model).__name__
+    if name in HEADLESS and not model.num_classes:
+        return HEADLESS[name]
     return SPECIAL[name](model) if name in SPECIAL else ROWS.get(name)
 
 

@@ -12,6 +12,7 @@ import pytest
 
 import zoo_core as zoo
 from zoo_core.weights.config_json import FORBIDDEN, read_config
+from zoo_timm.networks import network
 
 INPUT = {"size": [3, 32, 32], "mean": [0.5] * 3, "std": [0.5] * 3, "interpolation": "bicubic"}
 ZOO: dict[str, Any] = {
@@ -168,12 +169,14 @@ def test_a_variant_is_a_plain_name_of_timms(
 
     monkeypatch.setattr(socket.socket, "connect", refuse)
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
-    with pytest.raises(zoo.ZooError, match=f'timm .* has no "{variant}"'):
+    with pytest.raises(ValueError, match=f'timm .* has no "{variant}"'):
+        network(variant)
+    with pytest.raises(zoo.ZooError, match=f"variant='{variant}' would make another model"):
         zoo.create(model, variant=variant)
 
 
 def test_a_variant_of_another_kind_is_refused() -> None:
-    with pytest.raises(zoo.ZooError, match=r"resnet18 is no Inception network"):
+    with pytest.raises(zoo.ZooError, match=r"variant='resnet18' would make another model"):
         zoo.create("inception_v3", variant="resnet18")
     with pytest.raises(zoo.ZooError, match=r"img_size is 4,096 at most"):
         zoo.create("timm/test_vit", img_size=100_000)

@@ -25,11 +25,13 @@ from torch import Tensor, nn
 from torch.utils.data import TensorDataset
 
 import zoo_core as zoo
-from zoo_core.chain import run_stages
+from zoo_core.chain import make_chain, run_stages
 from zoo_core.cli import main
+from zoo_core.model.head import put_head
 from zoo_core.model.zoo_model import ZooModel
 from zoo_core.plugins.manifest import read_manifest
 from zoo_core.testing import check_architecture
+from zoo_core.weights.fetch import prefetch
 from zoo_timm import coverage, generate, specimens
 from zoo_timm.chains import stages
 from zoo_timm.networks import network
@@ -54,6 +56,38 @@ def pictures(count: int = 2, side: int = 64) -> Tensor:
 @pytest.mark.parametrize("module", specimens.SPECIMENS)
 def test_a_network_of_every_module_keeps_the_contract_of_stages(module: str) -> None:
     specimens.check(module)
+
+
+def without_head(module: str, classes: int) -> nn.Module:
+    """timm's own network of a module, small, with statistics that change what they norm."""
+    name, side, small = specimens.SPECIMENS[module]
+    torch.manual_seed(0)
+    sized = {"img_size": side} if specimens._is_built_for_a_size(name) else {}
+    model = timm.create_model(name, num_classes=classes, **sized, **small).eval()
+    for key, tensor in model.state_dict().items():
+        if tensor.is_floating_point():
+            tensor.copy_(0.1 * torch.rand_like(tensor) + 0.5 * key.endswith("running_var"))
+    return model
+
+
+HEADS = ("efficientvit_msra", "iformer", "levit", "repvit", "shvit", "volo")  # of several parts
+
+
+@pytest.mark.parametrize("module", (*HEADS, "efficientvit_mit", "vgg", "convnext", "deit"))
+def test_features_are_those_that_timm_gives(module: str) -> None:
+    """Bit for bit, with the names of its weights; and the stages are the forward pass still."""
+    model, side = without_head(module, 5), specimens.SPECIMENS[module][1]
+    full, theirs = copy.deepcopy(model.state_dict()), without_head(module, 0)
+    chain = put_head(model, make_chain(stages(model), module), 0)
+    assert model.state_dict().keys() == theirs.state_dict().keys()
+    theirs.load_state_dict({name: full[name] for name in theirs.state_dict()})
+    x = pictures(side=side)
+    assert torch.equal(scores(model, x), scores(theirs, x))
+    for classes in (0, 7):
+        chain = put_head(model, chain, classes)
+        assert torch.equal(scores(model, x), run_stages(model, chain.values(), x))
+    assert scores(model, x).shape == (2, 7)
+    assert model.state_dict().keys() == full.keys()
 
 
 def test_no_module_of_timm_is_forgotten() -> None:
@@ -334,6 +368,26 @@ def test_a_repository_in_timms_layout_is_the_network_of_that_name(hub: HubServer
     model = zoo.create("hf://somebody/pets")
     assert (model.info.name, model.labels) == ("timm/test_efficientnet", ("cat", "dog"))
     assert same(model, theirs.state_dict())
+
+
+def test_a_repository_with_a_pickle_alone(
+    hub: HubServer, own_places: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    theirs = timm.create_model("test_efficientnet", num_classes=2)
+    save_for_hf(theirs, tmp_path / "timm")
+    files = {path.name: path.read_bytes() for path in (tmp_path / "timm").iterdir()}
+    assert files.keys() == {"config.json", "pytorch_model.bin"}
+    hub.seed("somebody/old", files)
+    assert same(zoo.create("hf://somebody/old"), theirs.state_dict())
+    prefetch(["hf://somebody/old"], to=own_places / "stick")
+    monkeypatch.setenv("HF_HUB_CACHE", str(own_places / "none"))
+    monkeypatch.setenv("ZOO_OFFLINE", "1")
+    monkeypatch.setenv("ZOO_CACHE", str(own_places / "stick"))
+    assert same(zoo.create("hf://somebody/old"), theirs.state_dict())
+    hub.seed("somebody/none", {"config.json": files["config.json"]})
+    monkeypatch.delenv("ZOO_OFFLINE")
+    with pytest.raises(zoo.SourceError, match=r"somebody/none.* has no model\.safetensors"):
+        zoo.create("hf://somebody/none")
 
 
 def test_weights_in_a_layout_of_before_are_loaded(tmp_path: Path) -> None:

@@ -16,7 +16,8 @@ from zoo_core.conformance.cases import NotHere, expect
 from zoo_core.errors import ZooError
 from zoo_core.model.arguments import checked_config
 from zoo_core.model.build import Plan, without_weights
-from zoo_core.model.zoo_model import Origin, ZooModel, as_zoo_model
+from zoo_core.model.facts import Origin
+from zoo_core.model.zoo_model import ZooModel, as_zoo_model
 from zoo_core.plugins.catalogue import catalogue
 from zoo_core.types import Architecture, InputSpec, ModelInfo
 

@@ -5,13 +5,14 @@ from typing import TYPE_CHECKING
 from zoo_core.lazy import handed_on
 
 if TYPE_CHECKING:
-    from zoo_core.model.zoo_model import Origin as Origin
+    from zoo_core.model.facts import Origin as Origin
     from zoo_core.model.zoo_model import ZooModel as ZooModel
     from zoo_core.model.zoo_model import pretrained_part as pretrained_part
 else:
     __getattr__, __dir__, __all__ = handed_on(
         __name__,
         {
-            "zoo_model": "Origin ZooModel pretrained_part",
+            "facts": "Origin",
+            "zoo_model": "ZooModel pretrained_part",
         },
     )

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from zoo_core.errors import UnknownName, ZooError, did_you_mean
+from zoo_core.humanize import readable_name
 from zoo_core.types import Architecture, ModelInfo
 
 
@@ -20,19 +21,23 @@ def checked_config(
 ) -> Mapping[str, Any]:
     """The given arguments of an architecture, checked.
 
+    What the registry says of a model makes it that model, and is no option.
+
     Raises UnknownName for one that it does not have, with those it has, and ZooError for one of the
     wrong type, where `build` says which it wants.
     """
+    _refuse_another(info, config)
     parameters = dict(inspect.signature(architecture.build).parameters)
     parameters = {n: p for n, p in parameters.items() if n not in ("num_classes", "in_chans")}
     if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
         return config
+    open_ones = [name for name in parameters if name not in info.config]
     for key, value in config.items():
         if key not in parameters:
-            near = did_you_mean(key, (*parameters, *ALWAYS))
+            near = did_you_mean(key, (*open_ones, *ALWAYS))
             raise UnknownName(
                 f'{info.name} has no option "{key}". {near}'.strip(),
-                hint=f"It has: {', '.join(parameters) or 'none'}.",
+                hint=f"It has: {', '.join(open_ones) or 'none'}.",
             )
         wanted = parameters[key].annotation
         wanted = getattr(wanted, "__name__", wanted)
@@ -41,6 +46,17 @@ def checked_config(
         if allowed and (no_bool or not isinstance(value, allowed)):
             raise ZooError(f"{key} of {info.name} wants {wanted}, not {value!r}.")
     return config
+
+
+def _refuse_another(info: ModelInfo, config: Mapping[str, Any]) -> None:
+    """Raise ZooError for arguments that would make another model, under the name of this one."""
+    for key, value in config.items():
+        if key in info.config and value != info.config[key]:
+            raise ZooError(
+                f"{info.name} is made with {key}={info.config[key]!r}: "
+                f"{key}={readable_name(repr(value))[:100]} would make another model.",
+                hint='Another model has another name: "zoo list" has them.',
+            )
 
 
 ALWAYS = ("num_classes", "in_chans", "pretrained", "freeze_until", "device", "dtype")

@@ -21,7 +21,7 @@ from torch.utils._pytree import tree_leaves
 
 from zoo_core.chain import make_chain
 from zoo_core.errors import PluginError, WeightsError, ZooError, did_you_mean
-from zoo_core.model.head import replace_head
+from zoo_core.model.head import put_head
 from zoo_core.terminal.lines import logger
 from zoo_core.types import Architecture, Stage
 
@@ -104,7 +104,7 @@ def _build(plan: Plan, classes: int, in_chans: int) -> Built:
         raise _cannot_build(plan, error) from error
     _check_paths(module, chain, architecture.name)
     if classes == 0:
-        replace_head(module, chain, 0)
+        chain = put_head(module, chain, 0)
     return Built(module, chain)
 
 

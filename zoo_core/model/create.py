@@ -17,18 +17,20 @@ import torch
 from zoo_core.errors import UnknownName, WeightsError, ZooError
 from zoo_core.model.arguments import as_device, as_dtype, check_count, check_types, checked_config
 from zoo_core.model.build import Built, Plan, outline, without_weights
+from zoo_core.model.facts import Origin
 from zoo_core.model.loading import with_weights
-from zoo_core.model.zoo_model import Origin, ZooModel, as_zoo_model
+from zoo_core.model.zoo_model import ZooModel, as_zoo_model
 from zoo_core.plugins.catalogue import catalogue
 from zoo_core.runs.recipe import RECIPE
 from zoo_core.types import InputSpec, ModelInfo
 from zoo_core.weights.checkpoint import Checkpoint
 from zoo_core.weights.labels import label_names
+from zoo_core.weights.local import weights_in
 from zoo_core.weights.pretrained import chosen_checkpoint, expanded, is_path
 from zoo_core.weights.published import CONFIG
 from zoo_core.weights.repository import of_repository, published_model
 from zoo_core.weights.run_checkpoint import of_run
-from zoo_core.weights.sources import MODEL_FILE, names_file
+from zoo_core.weights.sources import ENDINGS, names_file
 
 
 def create(
@@ -73,7 +75,7 @@ def create(
     if checkpoint is None:
         model = _untrained(info, config, num_classes, in_chans, device, dtype)
     else:
-        model = _trained(info, checkpoint, config, in_chans, device, dtype)
+        model = _trained(info, checkpoint, config, num_classes, in_chans, device, dtype)
     if num_classes not in (None, model.num_outputs):
         model.reset_head(num_classes)
     if freeze_until is not None:
@@ -122,7 +124,7 @@ def _at(path: Path) -> tuple[ModelInfo, Checkpoint]:
     raise WeightsError(
         f"{path} is no run: it has no {RECIPE}.",
         hint=f'For a weights file, name the model: create("resnet50", pretrained="{path}").'
-        if path.suffix == ".safetensors" or (path / MODEL_FILE).exists()
+        if path.suffix.lower() in ENDINGS or weights_in(path)
         else "zoo finetune leaves runs.",
     )
 
@@ -177,6 +179,7 @@ def _trained(
     info: ModelInfo,
     checkpoint: Checkpoint,
     config: dict[str, Any],
+    num_classes: int | None,
     in_chans: int | None,
     device: torch.device,
     dtype: torch.dtype | None,
@@ -187,7 +190,7 @@ def _trained(
     plan = _plan(info, config, device, dtype)
     if checkpoint.in_chans is not None:
         in_chans = check_count("in_chans", checkpoint.in_chans, least=1)
-    built, classes = _loaded(checkpoint, plan, info, in_chans)
+    built, classes = _loaded(checkpoint, plan, info, num_classes, in_chans)
     weights, sha256 = checkpoint.stands_on
     channels = in_chans or checkpoint.input.size[0]
     exact = checkpoint.in_chans is not None
@@ -214,7 +217,11 @@ def _trained(
 
 
 def _loaded(
-    checkpoint: Checkpoint, plan: Plan, info: ModelInfo, in_chans: int | None
+    checkpoint: Checkpoint,
+    plan: Plan,
+    info: ModelInfo,
+    num_classes: int | None,
+    in_chans: int | None,
 ) -> tuple[Built, int]:
     classes = info.num_classes if checkpoint.classes is None else checkpoint.classes
     return with_weights(
@@ -224,6 +231,7 @@ def _loaded(
         in_chans=in_chans,
         own_chans=checkpoint.in_chans or checkpoint.input.size[0],
         source=str(checkpoint.path),
+        headless=num_classes is not None,
     )
 
 

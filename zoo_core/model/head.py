@@ -10,8 +10,10 @@ from typing import Any
 import torch
 from torch import nn
 
+from zoo_core.chain import make_chain
 from zoo_core.errors import PluginError, ZooError
 from zoo_core.types import Stage
+from zoo_core.weights.tensors import WRAPPERS
 
 
 class NoHead(nn.Identity):
@@ -30,19 +32,49 @@ def is_quantised(module: nn.Module) -> bool:
     return type(module).__module__.startswith(("torch.ao.nn.quantized", "torch.nn.quantized"))
 
 
+# what torch (all but DataParallel, whose `module` is a common name) and PEFT call what they wrap
+INSIDE = (*(name for name in WRAPPERS if name != "module"), "base_layer", "original_module")
+
+
+def wrapped_in(module: nn.Module) -> nn.Module | None:
+    """What a module wraps, as torch and PEFT wrap a layer: it gives as many numbers as that."""
+    inside = (module._modules.get(name) for name in INSIDE)
+    return next((part for part in inside if part is not None), None)
+
+
+def _innermost(module: nn.Module) -> nn.Module:
+    inside = wrapped_in(module)
+    return module if inside is None else _innermost(inside)
+
+
 def gives_scores(module: nn.Module) -> bool:
     """Whether it is of a kind that can be a classifier."""
+    module = _innermost(module)
     known = isinstance(module, nn.Linear | nn.Conv2d | NoHead)
     return known or (is_quantised(module) and hasattr(module, "out_features"))
 
 
 def _last_layer(module: nn.Module, prefix: str) -> str | None:
-    """The path of the last linear layer or convolution under `prefix`, or of its NoHead."""
-    below = Stage("below", run=(), owns=(prefix,))
+    """The path of the last linear layer or convolution under `prefix`, or of its NoHead.
+
+    Where somebody put another module in the place of several, the last layer of that one; where
+    somebody wrapped a layer, what it is wrapped in.
+    """
+    below = Stage("below", run=(), owns=(_way(module, prefix),))
     names = [
         name for name, part in module.named_modules() if below.has(name) and gives_scores(part)
     ]
-    return names[-1] if names else None
+    return next((name for name in names if f"{names[-1]}.".startswith(f"{name}.")), None)
+
+
+def _way(module: nn.Module, path: str) -> str:
+    """The path, or as much of it as there is; at least its first part."""
+    names = path.split(".")
+    for number, name in enumerate(names):
+        if not hasattr(module, name):
+            return ".".join(names[: max(number, 1)])
+        module = getattr(module, name)
+    return path
 
 
 def head_layers(model: nn.Module, stages: Mapping[str, Stage]) -> dict[str, nn.Module]:
@@ -70,37 +102,65 @@ def scores_of_one_layer(model: nn.Module, stages: Mapping[str, Stage]) -> bool:
 
 
 def outputs(layer: nn.Module) -> int:
+    layer = _innermost(layer)
     if isinstance(layer, NoHead):
         return 0
     return int(layer.out_channels if isinstance(layer, nn.Conv2d) else layer.out_features)  # type: ignore[arg-type]
 
 
-def replace_head(
+Maker = Callable[[int], nn.Module]
+
+
+def put_head(
+    model: nn.Module,
+    stages: dict[str, Stage],
+    num_classes: int,
+    kept: Mapping[int, int] | None = None,
+    makers: Mapping[str, Maker | None] | None = None,
+) -> dict[str, Stage]:
+    """Put a new classifier in the place of the head, or none for no classes. Returns the chain.
+
+    `kept`: numbers of new classes, and what they were before: their weights are copied. `makers`:
+    of the layers that were there, for a model that somebody else took them off.
+    """
+    gone = not any(map(outputs, head_layers(model, stages).values()))
+    reset = stages["head"].reset
+    if reset is not None and (gone or not num_classes):
+        return make_chain(reset(model, num_classes), type(model).__name__)
+    _replace_layers(model, stages, num_classes, kept or {}, makers or {})
+    if hasattr(model, "num_classes"):  # the original class's own record, which timm's tools read
+        model.num_classes = num_classes  # type: ignore[assignment]
+    return stages
+
+
+def _replace_layers(
     model: nn.Module,
     stages: Mapping[str, Stage],
     num_classes: int,
-    kept: Mapping[int, int] | None = None,
+    kept: Mapping[int, int],
+    makers: Mapping[str, Maker | None],
 ) -> None:
-    """Put new layers in the place of those that give class scores, or NoHead for no classes.
-
-    `kept`: numbers of new classes, and what they were before: their weights are copied.
-    """
-    layers = list(head_layers(model, stages).items())
+    layers = head_layers(model, stages)
+    if not layers:
+        makes = {path: make for path, make in makers.items() if make is not None}
+        layers = {
+            path: NoHead(make).train(model.training)
+            for path, make in makes.items()
+            if _way(model, path) == path
+        }
     if not layers:
         raise PluginError(
             f"The head of {type(model).__name__} is no linear layer or convolution to replace."
         )
-    if any(is_quantised(old) for _, old in layers):
+    if any(is_quantised(old) for old in layers.values()):
         raise ZooError("The head is quantised.", hint="Give the model its head, then quantise it.")
-    for name, old in layers:
+    for name, old in layers.items():
         like = next(chain(old.parameters(), model.parameters()), torch.empty(0))
-        new = _new_layer(old, num_classes)  # in the default type: one seed gives one head in each
+        new = _new_layer(_innermost(old), num_classes)  # in the default type: one seed, one head
         new.to(device=like.device, dtype=like.dtype).train(old.training)
-        _copy_rows(old, new, kept or {})
+        _copy_rows(_innermost(old), new, kept)
         parent, _, last = name.rpartition(".")
         setattr(model.get_submodule(parent), last, new)
-    if hasattr(model, "num_classes"):  # the original class's own record, which timm's tools read
-        model.num_classes = num_classes  # type: ignore[assignment]
 
 
 @torch.no_grad()
@@ -114,14 +174,21 @@ def _copy_rows(old: nn.Module, new: nn.Module, kept: Mapping[int, int]) -> None:
 
 
 def _new_layer(old: nn.Module, num_classes: int) -> nn.Module:
-    make = old.make if isinstance(old, NoHead) else _maker(old)
+    make = maker(old)
+    assert make is not None
     return make(num_classes) if num_classes else NoHead(make)
 
 
-def _maker(old: nn.Module) -> Callable[[int], nn.Module]:
-    bias = old.bias is not None
-    if isinstance(old, nn.Linear):
-        return functools.partial(nn.Linear, old.in_features, bias=bias)
-    assert isinstance(old, nn.Conv2d)
-    geometry: Any = {"kernel_size": old.kernel_size, "stride": old.stride, "padding": old.padding}
-    return functools.partial(nn.Conv2d, old.in_channels, bias=bias, **geometry)
+def maker(layer: nn.Module) -> Maker | None:
+    """What makes another such layer for any number of classes; None for a quantised one."""
+    layer = _innermost(layer)
+    if isinstance(layer, NoHead):
+        return layer.make
+    bias = layer.bias is not None
+    if isinstance(layer, nn.Linear):
+        return functools.partial(nn.Linear, layer.in_features, bias=bias)
+    if not isinstance(layer, nn.Conv2d):
+        return None
+    names = ("kernel_size", "stride", "padding")
+    geometry: Any = {name: getattr(layer, name) for name in names}
+    return functools.partial(nn.Conv2d, layer.in_channels, bias=bias, **geometry)

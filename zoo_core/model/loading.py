@@ -25,15 +25,21 @@ def with_weights(
     in_chans: int | None,
     own_chans: int,
     source: str,
+    headless: bool = False,
 ) -> tuple[Built, int]:
     """The module with the tensors that `read` gives for it, and how many classes they have.
 
     `classes`, `own_chans`: what the weights are said to have; the tensors know better. `in_chans`:
-    what the module shall have, None for the same. Raises WeightsError for what does not fit.
+    what the module shall have, None for the same. `headless`: whether the weights may have no
+    classifier, as those of self-supervised training. Raises WeightsError for what does not fit.
     """
     built = outline(plan, classes, in_chans or own_chans)
     tensors = _read(read, built.module, source)
     actual = _classes_in(tensors, built) or classes
+    if actual and _lacks_all(tensors, built.module, built.chain["head"]):
+        if not headless:
+            raise _no_classifier(source)
+        actual = 0
     if actual != classes:
         built = outline(plan, actual, in_chans or own_chans)
     first = next(stage for stage in built.chain.values() if stage.owns)
@@ -65,6 +71,21 @@ def _read(
             f"{source} is not of this model: its layout cannot be adapted: {text}.",
             hint='"zoo show" has the weights there are.',
         ) from error
+
+
+def _lacks_all(tensors: Mapping[str, Tensor], module: nn.Module, head: Stage) -> bool:
+    """Whether the tensors have none of the head's, and some of what comes before it."""
+    own = module.state_dict()
+    theirs = any(head.has(name) for name in tensors)  # its own, or another head in its place
+    return not theirs and any(map(head.has, own)) and bool(own.keys() & tensors.keys())
+
+
+def _no_classifier(source: str) -> WeightsError:
+    return WeightsError(
+        f"{source} has no classifier: it holds only what comes before one.",
+        hint="Say how many classes shall be told apart: num_classes=N gives a new head, "
+        "num_classes=0 none, for features.",
+    )
 
 
 def _classes_in(tensors: Mapping[str, Tensor], built: Built) -> int | None:

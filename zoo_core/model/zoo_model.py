@@ -7,7 +7,7 @@ new head, transforms and labels. State-dict keys stay those of the original.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,34 +17,14 @@ from zoo_core.chain import before, run_stages
 from zoo_core.data.trained_on import TrainedOn
 from zoo_core.errors import PluginError, ZooError
 from zoo_core.model.arguments import check_count
-from zoo_core.model.head import head_layers, outputs, replace_head
+from zoo_core.model.facts import Facts, Origin, notice, watch_first, watch_head
+from zoo_core.model.head import head_layers, outputs, put_head
 from zoo_core.model.summary import render_rows, stage_rows
-from zoo_core.transfer.freezing import Freezable
 from zoo_core.transfer.swap import swap_class
 from zoo_core.types import InputSpec, ModelInfo, Pushed, Stage
 
 
-@dataclass(frozen=True)
-class Origin:
-    """What create() needs to build a model again.
-
-    `weights`: the `pretrained` that brings its weights, or None where only this machine has them.
-    `trained`: whether anybody trained them. `new_head`: whether the head is random as yet, unlike
-    the weights before it, but for the classes `kept` of an older one.
-    """
-
-    reference: str
-    config: Mapping[str, Any]
-    weights: str | None
-    sha256: str | None
-    num_classes: int
-    in_chans: int
-    new_head: bool = False
-    kept: tuple[str, ...] = ()
-    trained: bool = False
-
-
-class ZooModel(Freezable):
+class ZooModel(Facts):
     """A vision model as an ordered chain of named stages: the original class, and these methods.
 
     `loaded_from`: the file or folder on this machine that had its weights, as `file:PATH`, or None.
@@ -54,14 +34,6 @@ class ZooModel(Freezable):
     >>> list(model.chain)
     ['conv1', 'conv2', 'fc1', 'fc2', 'head']
     """
-
-    chain: dict[str, Stage]
-    info: ModelInfo
-    origin: Origin
-    input: InputSpec
-    labels: tuple[str, ...] | None
-    multilabel: bool = False
-    """Whether a picture may have several classes: each score is then a yes or no of its own."""
 
     loaded_from: str | None
     _trained_on: TrainedOn | None = None  # by zoo: of its pretraining nothing is known
@@ -73,6 +45,7 @@ class ZooModel(Freezable):
         >>> zoo.create("lenet5").forward_until(torch.zeros(2, 1, 32, 32), "fc1").shape
         torch.Size([2, 16, 5, 5])
         """
+        notice(self)
         return run_stages(self, before(self.chain, stage), x)
 
     @property
@@ -115,7 +88,9 @@ class ZooModel(Freezable):
     def _put_head(
         self, classes: int, labels: tuple[str, ...] | None, kept: Mapping[int, int]
     ) -> None:
-        replace_head(self, self.chain, classes, kept)
+        makers = self._known_head.layers if self._known_head is not None else {}
+        self.chain = put_head(self, self.chain, classes, kept, makers)
+        watch_head(self)
         self.labels, self.multilabel = labels, self.multilabel and bool(kept)
         stay = tuple(labels[number] for number in kept) if labels else ()
         self.origin = replace(self.origin, num_classes=classes, new_head=True, kept=stay)
@@ -187,6 +162,8 @@ def as_zoo_model(
     module.chain, module.info, module.origin = chain, info, origin
     module.input, module.labels, module.multilabel = input, labels, multilabel
     module.loaded_from = loaded_from
+    watch_head(module)
+    watch_first(module)
     return module
 
 
@@ -200,5 +177,7 @@ def pretrained_part(model: nn.Module) -> dict[str, Tensor]:
         return named
     if not model.origin.trained:
         return {}
-    head = model.chain["head"]
-    return {n: p for n, p in named.items() if not (model.origin.new_head and head.has(n))}
+    origin = model.origin
+    replaced = origin.replaced + (model.chain["head"].owns if origin.new_head else ())
+    new = Stage("new", run=(), owns=replaced)
+    return {n: p for n, p in named.items() if not new.has(n)}

@@ -73,7 +73,7 @@ def _train(request: Request, task: Task) -> dict[str, Any]:
         ],
         "unreadable": request.unreadable,
     }
-    if settings.schedule is None and settings.train is None and model._freezing is not None:
+    if settings.schedule is None and settings.train is None and model._freezing and model.frozen:
         table["freeze_until"] = model._freezing.layer
     return table
 

@@ -138,7 +138,7 @@ class Session:
         """The run of a training that has ended, with all its files."""
         model, state, journal = self.task.model, self.state, self.journal
         self._note_what_was_replaced()
-        model.origin = replace(model.origin, new_head=False, kept=(), trained=True)
+        model.origin = replace(model.origin, new_head=False, kept=(), trained=True, replaced=())
         run = Run(model, self.recipe, state.history, state.best_row, journal.path)
         run.held_out = self.task.val_set
         self.recipe["result"] = dict(state.best_row)

@@ -7,14 +7,14 @@ Modules are never swapped. What feeds a layer is found in `feeding.py`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
 from torch import nn
 from torch.nn.parameter import is_lazy
 
-from zoo_core.chain import before, chain_of
+from zoo_core.chain import before, chain_of, owner
 from zoo_core.errors import FreezeError, UnknownName, did_you_mean
 from zoo_core.transfer.feeding import Feeding, declared, tied, traced
 from zoo_core.transfer.modes import can_learn
@@ -71,10 +71,13 @@ class Freezable(Swapped):
         return tuple(n for n, p in self.named_parameters() if n in frozen and not p.requires_grad)
 
     def train(self, mode: bool = True) -> Self:
-        """Set the mode as usual, and keep what is frozen in eval mode."""
+        """Set the mode as usual, and keep what is frozen in eval mode.
+
+        What somebody else has unfrozen since, as timm's and fastai's `unfreeze` do, is not.
+        """
         super().train(mode)
         if self._freezing is not None:
-            _set_modes(self, self._freezing.modules, False)
+            _set_modes(self, still_frozen(self, self._freezing), False)
         return self
 
     def param_groups(
@@ -182,6 +185,47 @@ def _set_modes(model: nn.Module, names: Iterable[str], training: bool) -> None:
     for name in names:
         if name in modules:  # gone when it was replaced since, as reset_head does
             modules[name].training = training
+
+
+def still_frozen(model: nn.Module, freezing: Freezing) -> tuple[str, ...]:
+    """The modules to keep in eval mode: all but those of blocks that learn again.
+
+    A block learns again where none of its parameters is frozen any more. Norms do not count where
+    a block has others: they may learn in a frozen one, as with `train_norm` and in fastai.
+    """
+    frozen = set(freezing.params)
+    held = {name for name, p in model.named_parameters() if name in frozen and not p.requires_grad}
+    if held.issuperset(frozen):
+        return freezing.modules
+    norms = norm_modules(model)
+    telling = {name for name in frozen if name.rpartition(".")[0] not in norms} or frozen
+    blocks, resting = _blocks(telling), _blocks(telling & held)
+    chain = chain_of(model)
+
+    def rests(module: str) -> bool:
+        block = next((path for path in _upwards(module) if path in blocks), "")
+        if block:
+            return block in resting
+        stage = chain.get(owner(chain, module) or "")
+        return any(stage is None or stage.has(name) for name in telling & held)
+
+    return tuple(module for module in freezing.modules if rests(module))
+
+
+def _blocks(parameters: Iterable[str]) -> set[str]:
+    """Every module that has one of the parameters, at any depth, but for the model itself."""
+    return {path for name in parameters for path in _upwards(name.rpartition(".")[0])}
+
+
+def _upwards(path: str) -> Iterator[str]:
+    """The path, and those above it.
+
+    >>> list(_upwards("layer1.0.bn1"))
+    ['layer1.0.bn1', 'layer1.0', 'layer1']
+    """
+    while path:
+        yield path
+        path = path.rpartition(".")[0]
 
 
 def norm_modules(model: nn.Module) -> set[str]:

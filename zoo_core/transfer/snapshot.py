@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 import torch
 from torch import Tensor, nn
 
+from zoo_core.transfer.freezing import still_frozen
+
 
 class Snapshot:
     """The tensors of a model that can move, as they are now.
@@ -40,7 +42,7 @@ def moving(model: nn.Module) -> dict[str, Tensor]:
     parameters = dict(model.named_parameters(remove_duplicate=False))
     trained = {name for name, parameter in parameters.items() if parameter.requires_grad}
     freezing = getattr(model, "_freezing", None)
-    still = set(freezing.modules) if freezing is not None else set()
+    still = set(still_frozen(model, freezing)) if freezing is not None else set()
     return {
         name: tensor
         for name, tensor in model.state_dict().items()

@@ -16,7 +16,7 @@ from zoo_core.weights.addresses import known_as, public
 from zoo_core.weights.hashes import Stamp, all_stamps, read_sha256
 from zoo_core.weights.lock import NAME, Pin, add_pins
 from zoo_core.weights.published import CONFIG
-from zoo_core.weights.repository import of_repository, published_files
+from zoo_core.weights.repository import legacy, of_repository, published_files
 from zoo_core.weights.sources import (
     MODEL_FILE,
     local_file,
@@ -112,8 +112,11 @@ def _files(name: str) -> Iterator[LocalFile]:
 
 def _published(name: str) -> Iterator[LocalFile]:
     checkpoint = of_repository(name)
-    for filename in published_files(checkpoint.saved):
+    pickled = checkpoint.path.parent.name == "converted"
+    for filename in (CONFIG,) if pickled else published_files(checkpoint.saved):
         yield from _local(name, name, filename, obtain(checkpoint.reference, filename))
+    if pickled:
+        yield from _files(legacy(name))
     if checkpoint.base is not None and checkpoint.saved.base is not None:
         yield from _files(checkpoint.saved.base.name)
 

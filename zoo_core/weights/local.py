@@ -12,7 +12,8 @@ from zoo_core.errors import WeightsError
 from zoo_core.runs.recipe import BEST
 from zoo_core.weights.config_json import read_config
 from zoo_core.weights.hashes import sha256_of
-from zoo_core.weights.published import CONFIG
+from zoo_core.weights.published import CONFIG, LEGACY
+from zoo_core.weights.sources import ENDINGS
 
 
 @dataclass(frozen=True)
@@ -60,9 +61,19 @@ def _weights_of(path: Path) -> Path | None:
     """The file that holds the weights of a file, an exported folder or a run."""
     try:
         if (path / CONFIG).is_file():
-            path = path / read_config(path / CONFIG, f"file:{path}").file
+            named = path / read_config(path / CONFIG, f"file:{path}").file
+            path = named if named.is_file() else path / LEGACY
         elif path.is_dir():
             path = path / BEST
         return path if path.is_file() else None
     except (OSError, WeightsError):
         return None
+
+
+def weights_in(folder: Path) -> list[Path]:
+    """The files of a folder that are named as weights are, safetensors first."""
+    try:
+        named = [path for path in folder.iterdir() if path.suffix.lower() in ENDINGS]
+        return sorted(named, key=lambda path: (path.suffix != ENDINGS[0], path.name))
+    except OSError:
+        return []

@@ -6,12 +6,14 @@ from pathlib import Path
 
 from zoo_core.cache import using_cache
 from zoo_core.errors import UnknownName, WeightsError
+from zoo_core.humanize import readable_name
 from zoo_core.plugins.catalogue import catalogue
 from zoo_core.types import ModelInfo, WeightsInfo
 from zoo_core.weights.checkpoint import Checkpoint, of_weights
+from zoo_core.weights.local import weights_in
 from zoo_core.weights.published import CONFIG
 from zoo_core.weights.repository import PublishedCheckpoint, of_repository, published_model
-from zoo_core.weights.sources import names_file
+from zoo_core.weights.sources import MODEL_FILE, names_file
 
 _ENDINGS = (".safetensors", ".pth", ".pt", ".bin", ".ckpt")
 
@@ -82,6 +84,11 @@ def _by_path(info: ModelInfo, named: WeightsInfo | None, path: Path) -> Checkpoi
     if (path / "fetched").is_dir() or (path / "converted").is_dir():
         with using_cache(path):
             return of_weights(named or _default(info))
+    if path.is_dir() and not (path / MODEL_FILE).exists() and (found := weights_in(path)):
+        if len(found) > 1:
+            names = ", ".join(readable_name(file.name) for file in found[:5])
+            raise WeightsError(f"{path} has several files of weights: {names}.", hint="Name one.")
+        path = found[0]
     return of_weights(WeightsInfo(tag="", source=f"file:{path}", input=info.input))
 
 

@@ -11,6 +11,7 @@ from msgspec import Meta
 from zoo_core.types import InputSpec
 
 CONFIG = "config.json"
+LEGACY = "pytorch_model.bin"  # what timm and transformers wrote before safetensors, and still can
 
 
 SCHEMA = 1

@@ -7,17 +7,24 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zoo_core.errors import PluginError, UnknownName, WeightsError
+from zoo_core.errors import (
+    NotCached,
+    PluginError,
+    SourceError,
+    UnknownName,
+    WeightsError,
+    ZooError,
+)
 from zoo_core.humanize import readable_name
 from zoo_core.plugins.catalogue import catalogue
 from zoo_core.plugins.known import how_to_get
-from zoo_core.types import Architecture, ModelInfo, WeightsInfo
+from zoo_core.types import Architecture, Fetched, ModelInfo, WeightsInfo
 from zoo_core.weights.checkpoint import Checkpoint, of_weights
 from zoo_core.weights.config_json import LARGEST, read_config
 from zoo_core.weights.hashes import remembered_digest, tensor_digest
-from zoo_core.weights.local import found
+from zoo_core.weights.local import found, weights_in
 from zoo_core.weights.lock import pin_of
-from zoo_core.weights.published import CONFIG, Base, Saved
+from zoo_core.weights.published import CONFIG, LEGACY, Base, Saved
 from zoo_core.weights.sources import absolute, names_file, obtain, split_reference
 from zoo_core.weights.tensors import read_tensors
 from zoo_core.weights.timm_layout import config_of
@@ -76,7 +83,7 @@ def of_repository(reference: str, depth: int = 0) -> PublishedCheckpoint:
     saved = read_config(config.path, reference)
     pinned = config.pinned or reference
     pin = pin_of(reference)
-    tensors = obtain(pinned, saved.file, pin.sha256 if pin else saved.sha256)
+    tensors = _tensors(pinned, saved, pin.sha256 if pin else saved.sha256)
     base = _base(saved.base, reference, depth) if saved.format == "delta" and saved.base else None
     return PublishedCheckpoint(
         reference=pinned,
@@ -90,6 +97,40 @@ def of_repository(reference: str, depth: int = 0) -> PublishedCheckpoint:
         saved=saved,
         base=base,
         local=absolute(reference) if split_reference(reference)[0] == "file" else None,
+    )
+
+
+def _tensors(reference: str, saved: Saved, sha256: str | None) -> Fetched:
+    """The file with the tensors; a pickle where nothing else is there, which comes as safetensors.
+
+    Raises as `obtain`; where a folder here has weights under other names, with these.
+    """
+    try:
+        return obtain(reference, saved.file, sha256)
+    except (SourceError, NotCached) as error:
+        if saved.format == "delta" or saved.sha256 is not None:
+            raise
+        try:
+            return obtain(legacy(reference), None, sha256)
+        except (SourceError, NotCached):
+            raise _with_others(error, reference) from None
+
+
+def legacy(reference: str) -> str:
+    """The pickle of a repository that has no other weights."""
+    return f"{reference}/{LEGACY}"
+
+
+def _with_others(error: ZooError, reference: str) -> ZooError:
+    """The error, with what a folder on this machine has under other names."""
+    scheme, _ = split_reference(reference)
+    folder = Path(split_reference(absolute(reference))[1])
+    found = weights_in(folder) if scheme == "file" else []
+    if not found:
+        return error
+    return SourceError(
+        f"{error.message} It has {readable_name(found[0].name)}.",
+        hint=f'Name the model and the file: create(NAME, pretrained="{found[0]}").',
     )
 
 

@@ -25,6 +25,7 @@ from zoo_core.weights.pickles import PICKLES, conversion_of, converted, is_pickl
 from zoo_core.weights.tensors import read_tensors
 
 MODEL_FILE = "model.safetensors"
+ENDINGS = (".safetensors", *PICKLES)
 
 log = logger(__name__)
 
@@ -58,8 +59,7 @@ def names_file(reference: str) -> bool:
         address = public(reference).partition("#")[0]
         address = address.partition("@")[2].partition("/")[2] or address
     suffixes = (PurePosixPath(address).suffix, PurePosixPath(reference).suffix)
-    endings = (".safetensors", *PICKLES)
-    return any(suffix.lower() in endings for suffix in suffixes[: 2 if "?" in reference else 1])
+    return any(suffix.lower() in ENDINGS for suffix in suffixes[: 2 if "?" in reference else 1])
 
 
 def local_file(weights: WeightsInfo, *, progress: bool = True) -> Fetched:

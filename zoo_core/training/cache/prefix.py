@@ -21,6 +21,7 @@ from zoo_core.regularize.regularizer import called
 from zoo_core.regularize.stack import Stack
 from zoo_core.training.memory import clear, ran_out
 from zoo_core.training.task import Task
+from zoo_core.transfer.freezing import still_frozen
 from zoo_core.types import Stage
 
 ROWS = 4  # matrix products take so many rows at once, and another way for the rest of them
@@ -29,7 +30,7 @@ ROWS = 4  # matrix products take so many rows at once, and another way for the r
 def frozen_stages(model: ZooModel) -> list[Stage]:
     """The first stages, as far as nothing in them moves: no weight, no statistics, no dropout."""
     learns = [name for name, p in model.named_parameters() if p.requires_grad]
-    frozen = set(model._freezing.modules) if model._freezing else set()
+    frozen = set(still_frozen(model, model._freezing)) if model._freezing else set()
     still: list[Stage] = []
     for stage in model.chain.values():
         inside = [name for name, _ in model.named_modules() if name and reach(stage).has(name)]

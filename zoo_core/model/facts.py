@@ -1,0 +1,290 @@
+"""What a model knows of itself, and whether its layers are still those that it is known of.
+
+A head is also replaced by other means than `reset_head`: `model.fc = nn.Linear(…)`, timm's
+`reset_classifier`, fastai's and PEFT's surgery; and so is a first convolution. So the layers bear a
+mark, which copies of them keep, and whoever asks for labels, origin or input gets those of the
+layers that are there.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from torch import nn
+
+from zoo_core.chain import make_chain
+from zoo_core.model.head import (
+    Maker,
+    gives_scores,
+    head_layers,
+    is_quantised,
+    maker,
+    outputs,
+    wrapped_in,
+)
+from zoo_core.terminal.lines import logger
+from zoo_core.transfer.freezing import Freezable
+
+if TYPE_CHECKING:
+    from zoo_core.types import InputSpec, ModelInfo, Stage
+
+log = logger(__name__)
+
+MARK = "_zoo_mark"
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What create() needs to build a model again.
+
+    `weights`: the `pretrained` that brings its weights, or None where only this machine has them.
+    `trained`: whether anybody trained them. `new_head`: whether the head is random as yet, unlike
+    the weights before it, but for the classes `kept` of an older one. `replaced`: what else was put
+    in the place of layers since, by its path: nobody knows of any training of it.
+    """
+
+    reference: str
+    config: Mapping[str, Any]
+    weights: str | None
+    sha256: str | None
+    num_classes: int
+    in_chans: int
+    new_head: bool = False
+    kept: tuple[str, ...] = ()
+    trained: bool = False
+    replaced: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Watch:
+    """Layers that facts are of, by path, with what makes another; all on the way bear the mark.
+
+    `count`: the outputs of a classifier, or the channels that a convolution sees.
+    """
+
+    name: str
+    mark: str
+    layers: Mapping[str, Maker | None]
+    count: int
+
+
+class Facts(Freezable):
+    """A model's labels, origin and input, which are those of the layers that it has."""
+
+    chain: dict[str, Stage]
+    info: ModelInfo
+    _known_head: Watch | None = None
+    _known_first: Watch | None = None
+
+    @property
+    def labels(self) -> tuple[str, ...] | None:
+        """The names of the classes in order, or None where nobody knows them."""
+        return self._known_fact("labels")
+
+    @labels.setter
+    def labels(self, names: tuple[str, ...] | None) -> None:
+        self._say_fact("labels", names)
+
+    @property
+    def multilabel(self) -> bool:
+        """Whether a picture may have several classes: each score is then a yes or no of its own."""
+        return bool(self._known_fact("multilabel"))
+
+    @multilabel.setter
+    def multilabel(self, several: bool) -> None:
+        self._say_fact("multilabel", several)
+
+    @property
+    def origin(self) -> Origin:
+        """What create() needs to build the model again."""
+        return self._known_fact("origin")
+
+    @origin.setter
+    def origin(self, origin: Origin) -> None:
+        self._say_fact("origin", origin)
+
+    @property
+    def input(self) -> InputSpec:
+        """What the weights want to see."""
+        return self._known_fact("input")
+
+    @input.setter
+    def input(self, spec: InputSpec) -> None:
+        self._say_fact("input", spec)
+
+    def _known_fact(self, name: str) -> Any:
+        notice(self)
+        return vars(self).get(name)
+
+    def _say_fact(self, name: str, value: Any) -> None:
+        notice(self)  # what is said now is of the layers that are there now
+        vars(self)[name] = value
+
+
+# --- what is watched -----------------------------------------------------------------------------
+
+
+def watch_head(model: Facts) -> None:
+    """From now on the facts are of the classifier that is there."""
+    layers = head_layers(model, model.chain)
+    made = {path: maker(layer) for path, layer in layers.items()}
+    if not made and model._known_head is not None:
+        made = dict(model._known_head.layers)  # where there will be one again
+    model._known_head = _marked(model, "_zoo_head", made, next(map(outputs, layers.values()), 0))
+
+
+def watch_first(model: Facts) -> None:
+    """From now on the facts are of the first convolution that is there."""
+    first = next((stage for stage in model.chain.values() if stage.owns), None)
+    layers = (name for name, part in model.named_modules() if isinstance(part, nn.Conv2d))
+    path = next((name for name in layers if first is not None and first.has(name)), None)
+    if path is None:
+        old = model._known_first
+        paths, count = (dict(old.layers), 0) if old is not None else ({}, 0)
+    else:
+        paths, count = {path: None}, _channels(model.get_submodule(path))
+    model._known_first = _marked(model, "_zoo_first", paths, count)
+
+
+def _marked(model: nn.Module, name: str, layers: Mapping[str, Maker | None], count: int) -> Watch:
+    watch = Watch(name, uuid.uuid4().hex, layers, count)
+    for path in layers:
+        for _, part in _way(model, path, watch):
+            if part is not None:
+                setattr(part, name, watch.mark)
+    return watch
+
+
+def _channels(layer: nn.Module) -> int:
+    """How many channels a convolution sees, which its weight knows best."""
+    return int(layer.weight.shape[1] * layer.groups) if isinstance(layer, nn.Conv2d) else 0
+
+
+def _way(model: nn.Module, path: str, watch: Watch) -> Iterator[tuple[str, nn.Module | None]]:
+    """The modules on the way to a layer, with their paths; None, at last, for one that is gone.
+
+    What somebody wrapped one in is left out.
+    """
+    part: nn.Module | None = model
+    names = path.split(".")
+    for number, name in enumerate(names, start=1):
+        part = _unwrapped(getattr(part, name, None), watch)
+        yield ".".join(names[:number]), part
+        if part is None:
+            return
+
+
+def _unwrapped(part: Any, watch: Watch) -> nn.Module | None:
+    """The module with the mark that a module wraps, else the module itself."""
+    inside = part
+    while isinstance(inside, nn.Module):
+        if vars(inside).get(watch.name) == watch.mark:
+            return inside
+        inside = wrapped_in(inside)
+    return part if isinstance(part, nn.Module) else None
+
+
+# --- what was replaced ---------------------------------------------------------------------------
+
+
+def notice(model: Facts) -> None:
+    """Bring the facts up to date with a head, or a first convolution, that was put there since."""
+    head, first = model._known_head, model._known_first
+    if head is not None:
+        new = _strangers(model, head)
+        if new or _outputs_at(model, head) != head.count:
+            _head_replaced(model, new)
+    if first is not None:
+        new = _strangers(model, first)
+        if new or _channels_at(model, first) != first.count:
+            _first_replaced(model, first, new)
+
+
+def _strangers(model: nn.Module, watch: Watch) -> list[str]:
+    """The paths of what stands, since, on the way to the layers or in their place."""
+    found = [_stranger(model, path, watch) for path in watch.layers]
+    first = [path for path in found[:1] if path is not None]
+    others = [p for p in found[1:] if p is not None and _has(model, p)]  # those may be taken off
+    return list(dict.fromkeys(first + others))
+
+
+def _stranger(model: nn.Module, path: str, watch: Watch) -> str | None:
+    for place, part in _way(model, path, watch):
+        if part is None:
+            return place if watch.count else None
+        if vars(part).get(watch.name) != watch.mark and not _of_quantisation(part):
+            return place
+    return None
+
+
+def _has(model: nn.Module, path: str) -> bool:
+    parent, _, name = path.rpartition(".")
+    return getattr(model.get_submodule(parent), name, None) is not None
+
+
+def _of_quantisation(module: nn.Module) -> bool:
+    """Whether torch made it of the layer that was there."""
+    return is_quantised(module) or type(module).__module__.startswith("torch.ao.nn.")
+
+
+def _last(model: nn.Module, watch: Watch) -> nn.Module | None:
+    path = next(iter(watch.layers), None)
+    return None if path is None else [part for _, part in _way(model, path, watch)][-1]
+
+
+def _outputs_at(model: nn.Module, watch: Watch) -> int:
+    layer = _last(model, watch)
+    return outputs(layer) if layer is not None and gives_scores(layer) else 0
+
+
+def _channels_at(model: nn.Module, watch: Watch) -> int:
+    layer = _last(model, watch)
+    quantised = layer is not None and _of_quantisation(layer)
+    return watch.count if layer is None or quantised else _channels(layer)
+
+
+def _head_replaced(model: Facts, new: list[str]) -> None:
+    facts, stage = vars(model), model.chain["head"]
+    watch_head(model)
+    assert model._known_head is not None
+    if stage.reset is not None and not model._known_head.count:  # more went with it than its layer
+        model.chain = make_chain(stage.reset(model, 0), type(model).__name__)
+        watch_head(model)
+    if facts["labels"]:
+        log.info("The head of %s is another: it has no labels", facts["info"].name)
+    facts["labels"], facts["multilabel"] = None, False
+    _record(model, "num_classes", model._known_head.count)
+    beside = tuple(path for path in new if not stage.has(path))
+    facts["origin"] = replace(
+        facts["origin"],
+        num_classes=model._known_head.count,
+        new_head=True,
+        kept=(),
+        replaced=_with(facts["origin"].replaced, beside),
+    )
+
+
+def _first_replaced(model: Facts, old: Watch, new: list[str]) -> None:
+    facts = vars(model)
+    origin, spec = facts["origin"], facts["input"]
+    watch_first(model)
+    assert model._known_first is not None
+    channels = model._known_first.count
+    if channels and old.count == origin.in_chans:  # else it sees something made of the picture
+        facts["input"] = spec.with_channels(channels)
+        origin = replace(origin, in_chans=channels)
+        _record(model, "in_chans", channels)
+    facts["origin"] = replace(origin, replaced=_with(origin.replaced, tuple(new)))
+
+
+def _record(model: nn.Module, name: str, count: int) -> None:
+    """Write a number where the original class keeps it, and timm's tools read it."""
+    if isinstance(vars(model).get(name), int):
+        setattr(model, name, count)
+
+
+def _with(known: tuple[str, ...], new: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*known, *new)))
