@@ -35,6 +35,7 @@ def timm_config(model: ZooModel, path: Path) -> dict[str, Any]:
             "std": spec.std,
             "interpolation": spec.interpolation,
             "crop_pct": spec.crop,
+            "crop_mode": spec.crop_mode,
         },
     )
     config = json.loads(path.read_text(encoding="utf-8"))

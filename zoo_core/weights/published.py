@@ -41,7 +41,7 @@ Value = (
 )
 
 
-class Input(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Input(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """InputSpec, as it is written down."""
 
     size: tuple[Channels, Side, Side]
@@ -50,6 +50,7 @@ class Input(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     interpolation: str
     crop: float
     flip: bool = True
+    crop_mode: str = "center"
 
 
 class Base(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
