@@ -105,7 +105,7 @@ def check_input(input: Input, where: str) -> None:
         raise WeightsError(f"{where}: mean and std need {channels} numbers each.")
     if input.interpolation not in INTERPOLATIONS:
         raise WeightsError(f"{where}: no interpolation {input.interpolation!r:.40}.")
-    if input.crop_mode not in CROP_MODES:
+    if input.crop_mode not in (None, *CROP_MODES):
         raise WeightsError(f"{where}: no crop_mode {input.crop_mode!r:.40}.")
     if not all(0 < value < 1e6 for value in input.std) or not 0 < input.crop <= LARGEST_CROP:
         raise WeightsError(f"{where}: std must be above 0, and crop in (0, {LARGEST_CROP}].")
