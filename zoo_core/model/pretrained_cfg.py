@@ -49,7 +49,8 @@ def tell_what_was_loaded(model: ZooModel, checkpoint: Checkpoint | None) -> None
         cfg = {key: value for key, value in (known or own).items() if key in NETWORK + PICTURES}
         cfg["tag"] = ""
     cfg = _fitting(cfg, model.input.size) | _facts(model)
-    model.pretrained_cfg = model.default_cfg = cfg
+    model.pretrained_cfg = cfg
+    model.default_cfg = cfg
 
 
 def _facts(model: ZooModel) -> dict[str, Any]:
