@@ -6,7 +6,7 @@ Frozen, plain, and free of torch: listing the zoo imports none.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -68,8 +68,11 @@ class InputSpec:
     """What weights want to see: pixels in [0, 1], resized, cropped, then (x - mean) / std.
 
     `size`: (channels, height, width). `mean` and `std`: per channel. `crop`: the share of the
-    resized picture that the crop keeps, in (0, 1]. `flip`: whether the mirror image of a picture
-    means the same (false for digits: a mirrored digit is another sign).
+    resized picture that the crop keeps, in (0, 2]; above 1 the picture is smaller, in a black
+    border. `flip`: whether the mirror image of a picture means the same (false for digits: a
+    mirrored digit is another sign). `crop_mode`: how a picture of another shape is resized: its
+    short side fits ("center"), both sides do, stretched ("squash"), or its long side, in a border
+    of the mean colour ("border").
     """
 
     size: tuple[int, int, int] = (3, 224, 224)
@@ -78,6 +81,7 @@ class InputSpec:
     interpolation: str = "bilinear"
     crop: float = 0.875
     flip: bool = True
+    crop_mode: str = "center"
 
     def with_channels(self, channels: int) -> InputSpec:
         """The same for another number of channels.
@@ -90,8 +94,8 @@ class InputSpec:
         index = [i % have for i in range(channels)]
         mean = tuple(self.mean[i] for i in index) if channels > 1 else (sum(self.mean) / have,)
         std = tuple(self.std[i] for i in index) if channels > 1 else (sum(self.std) / have,)
-        size = (channels, *self.size[1:])
-        return InputSpec(size, mean, std, self.interpolation, self.crop, self.flip)
+        size = (channels, self.size[1], self.size[2])
+        return replace(self, size=size, mean=mean, std=std)
 
 
 @dataclass(frozen=True)

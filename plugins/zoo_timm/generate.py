@@ -108,7 +108,8 @@ def _input(cfg: Any) -> InputSpec:
         mean=tuple(cfg.mean),
         std=tuple(cfg.std),
         interpolation=cfg.interpolation,
-        crop=min(cfg.crop_pct, 1.0),  # a few have more: a smaller picture with a border
+        crop=cfg.crop_pct,
+        crop_mode=cfg.crop_mode,
     )
 
 

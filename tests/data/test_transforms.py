@@ -40,6 +40,39 @@ def test_every_size_and_interpolation_is_timms(photo, size, crop, interpolation)
     assert torch.equal(build_transform(spec)(photo), theirs(photo))
 
 
+@pytest.mark.parametrize("crop_mode", ["center", "squash", "border"])
+@pytest.mark.parametrize("crop", [0.875, 1.0, 1.15])
+@pytest.mark.parametrize("size", [(3, 64, 64), (3, 64, 48), (3, 47, 65)])
+def test_every_way_to_crop_is_timms(photo, size, crop, crop_mode):
+    spec = InputSpec(size, interpolation="bicubic", crop=crop, crop_mode=crop_mode)
+    given = {"mean": spec.mean, "std": spec.std, "crop_pct": crop, "crop_mode": crop_mode}
+    theirs = create_transform(size, interpolation="bicubic", **given)
+    for picture in (photo, photo.rotate(90, expand=True), photo.resize((33, 20))):
+        assert torch.equal(build_transform(spec)(picture), theirs(picture))
+
+
+@pytest.mark.parametrize("train", [False, True])
+@pytest.mark.parametrize("channels", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA"])
+def test_a_border_is_of_the_mean_colour(mode, channels, train):
+    spec = InputSpec((3, 32, 32), crop=1.0, crop_mode="border").with_channels(channels)
+    torch.manual_seed(0)
+    x = build_transform(spec, train=train)(Image.new(mode, (320, 80), "white"))
+    border = x.abs().amax(dim=(0, 2)) < 0.02  # the mean is 0, but for the rounding to bytes
+    assert 32 - 8 - 1 <= border.sum() <= 32 - 7  # a picture of 32 x 8
+    assert train or border.tolist() == [True] * 12 + [False] * 8 + [True] * 12
+
+
+def test_training_pictures_are_squashed_where_those_of_evaluation_are():
+    halves = Image.new("RGB", (400, 100))
+    halves.paste((255, 255, 255), (200, 0, 400, 100))
+    spec = InputSpec((3, 32, 32), crop=1.0, crop_mode="squash", flip=False)
+    torch.manual_seed(0)
+    for _ in range(20):
+        row = build_transform(spec, train=True)(halves)[0, 16]
+        assert row[0] < 0 < row[-1]  # both ends are there, whatever part is cut
+
+
 def test_channels_follow_the_model(photo):
     spec = InputSpec(size=(3, 64, 64))
     one, four = (build_transform(spec.with_channels(n))(photo) for n in (1, 4))

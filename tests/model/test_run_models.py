@@ -21,6 +21,7 @@ from torch import nn
 from torch.utils.data import TensorDataset
 
 import zoo_core as zoo
+from zoo_core.weights.published import written_input
 
 SHA256 = zoo.info("lenet5").default_weights.sha256
 DIGITS = "digits#test"
@@ -417,7 +418,7 @@ def test_what_a_run_says_of_its_model(runs: Runs) -> None:
         **told,
         "plugin": None,
         "multilabel": None,
-        "input": vars(runs("fc2").model.input),
+        "input": written_input(runs("fc2").model.input),
     }
 
 

@@ -87,7 +87,7 @@ def test_no_models(tmp_path: Path) -> None:
 
 
 MODEL, WEIGHTS, OTHER = "[models.net]", "[models.net.weights.toy]", "[models.net.weights.v1.1]"
-CUBIC = 'interpolation = "cubic"'
+CUBIC, SQUISH = 'interpolation = "cubic"', 'crop_mode = "squish"'
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,8 @@ CUBIC = 'interpolation = "cubic"'
         ("gmacs =", "flops =", MODEL, 'unknown key "flops". Valid: architecture, default, config,'),
         ("license =", "licence =", WEIGHTS, 'unknown key "licence". Closest: "license".'),
         ("sha256 =", "sha25 =", WEIGHTS, 'unknown key "sha25". Closest: "sha256".'),
-        ("crop = 1.0", "crops = 1.0", MODEL, 'unknown key "crops" in input. Closest: "crop".'),
+        ("crop = 1.0", "crops = 1.0", MODEL, 'unknown key "crops" in input. Closest: "crop",'),
+        ("flip =", "crop_mod =", MODEL, 'unknown key "crop_mod" in input. Closest: "crop_mode",'),
         ("size = [3, 8", "sise = [3, 8", OTHER, 'unknown key "sise" in input. Closest: "size".'),
         ("[models.net]", "[model.net]", "", 'unknown key "model". Closest: "models".'),
         ("schema = 1", "schema = 1\nby = 'me'", "", 'unknown key "by". Valid: schema, models.'),
@@ -117,11 +118,14 @@ CUBIC = 'interpolation = "cubic"'
         ("file:/data", "/data", WEIGHTS, "has no scheme"),
         ("mean = [0.5]", "mean = [0.5, 0.5]", MODEL, "input needs 1 numbers in mean"),
         ("std = [0.5]", "std = [0.0]", MODEL, "> 0 in std"),
-        ("crop = 1.0", "crop = 1.5", MODEL, "crop in (0, 1]"),
+        ("crop = 1.0", "crop = 2.5", MODEL, "crop in (0, 2]"),
+        ("crop = 1.0", "crop = 0.0", MODEL, "crop in (0, 2]"),
         ("size = [1, 8, 8]", "size = [1, 0, 8]", MODEL, "input sizes must be positive"),
         ("params = 1_602", "params = -1", MODEL, "params, gmacs and num_classes must be positive"),
         ("classes = 10", "classes = 0", MODEL, "params, gmacs and num_classes must be positive"),
         ("crop = 1.0", CUBIC, MODEL, 'interpolation is "cubic". Closest: "bicubic".'),
+        ("crop = 1.0", SQUISH, MODEL, 'crop_mode is "squish". Closest: "squash".'),
+        ("crop = 1.0", 'crop_mode = "x"', MODEL, "Valid: center, squash, border."),
         # names
         ("[models.net]", '[models."net:8"]', "[models.net:8]", '"net:8" is no model name'),
         ("weights.toy", 'weights."a b"', "[models.net.weights.a b]", '"a b" is no weights name'),

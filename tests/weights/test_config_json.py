@@ -8,10 +8,13 @@ import tracemalloc
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 import zoo_core as zoo
+from zoo_core.types import InputSpec
 from zoo_core.weights.config_json import FORBIDDEN, read_config
+from zoo_core.weights.published import saved_input, written_input
 from zoo_timm.networks import network
 
 INPUT = {"size": [3, 32, 32], "mean": [0.5] * 3, "std": [0.5] * 3, "interpolation": "bicubic"}
@@ -50,6 +53,9 @@ def refused(tmp_path: Path, body: object, message: str) -> None:
         ({"num_classes": 10**9}, "num_classes"),
         ({"input": {**ZOO["input"], "size": [3, 10**6, 10**6]}}, "size"),
         ({"input": {**ZOO["input"], "mean": []}}, "mean and std need 3"),
+        ({"input": {**ZOO["input"], "crop_mode": "squish"}}, "no crop_mode 'squish'"),
+        ({"input": {**ZOO["input"], "crop_mode": 1}}, "crop_mode"),
+        ({"input": {**ZOO["input"], "crop": 2.5}}, r"crop in \(0, 2\]"),
         ({"input": []}, "Expected .*array"),
         ({"config": []}, "Expected .*array"),
         ({"config": {"depth": 10**9}}, "config"),
@@ -70,6 +76,19 @@ def test_what_zoo_wrote_and_somebody_changed(
     refused(tmp_path, {"zoo": {**ZOO, **change}}, message)
 
 
+def test_how_pictures_are_cropped_is_written_where_it_is_not_the_usual_way(tmp_path: Path) -> None:
+    """So an older zoo, which knows the usual way only, reads what it can prepare pictures for."""
+    path = tmp_path / "config.json"
+    for mode in ("center", "squash", "border"):
+        spec = InputSpec((3, 32, 32), crop=1.15, crop_mode=mode)
+        table = msgspec.to_builtins(saved_input(spec))
+        usual = mode == "center"
+        assert table.get("crop_mode") == written_input(spec).get("crop_mode")
+        assert table.get("crop_mode") == (None if usual else mode)
+        path.write_text(json.dumps({"zoo": {**ZOO, "input": table}}))
+        assert read_config(path, "hf://a/b").spec == spec
+
+
 @pytest.mark.parametrize("option", FORBIDDEN)
 def test_an_option_that_asks_for_other_weights(tmp_path: Path, option: str) -> None:
     refused(tmp_path, {"zoo": {**ZOO, "config": {option: True}}}, f"no option may say {option} = ")
@@ -85,6 +104,7 @@ def test_an_option_that_asks_for_other_weights(tmp_path: Path, option: str) -> N
         ({"model_args": {"depth": 10**9}}, "config"),
         ({"model_args": []}, "model_args"),
         ({"pretrained_cfg": []}, "pretrained_cfg"),
+        ({"pretrained_cfg": {**CFG, "crop_mode": "squish"}}, "no crop_mode 'squish'"),
         ({"pretrained_cfg": "hf-hub:a/b"}, "pretrained_cfg"),
         ({"pretrained_cfg": {**CFG, "input_size": [3, 10**9, 10**9]}}, "input_size"),
         ({"pretrained_cfg": {**CFG, "input_size": [10**8, 1, 1]}}, "input_size"),

@@ -13,7 +13,7 @@ from zoo_core.cli.names import MODEL
 from zoo_core.cli.output import aligned, count, echo, gmacs, known, print_json, print_table, size
 from zoo_core.errors import PluginError
 from zoo_core.humanize import one_line
-from zoo_core.types import Architecture, ModelInfo, WeightsInfo
+from zoo_core.types import Architecture, InputSpec, ModelInfo, WeightsInfo
 from zoo_core.weights.addresses import public
 
 
@@ -73,11 +73,15 @@ def _weights_facts(weights: WeightsInfo) -> list[tuple[str, str]]:
         ("sha256", weights.sha256 or "not pinned"),
         ("licence", weights.license or "not known"),
         ("labels", labels),
-        ("input", f"{size(spec.size)}, {spec.interpolation}, crop {spec.crop:g}"),
+        ("input", f"{size(spec.size)}, {spec.interpolation}, {_crop(spec)}"),
         ("mean, std", f"{_numbers(spec.mean)}, {_numbers(spec.std)}"),
         ("measured", ", ".join(f"{name} {value:.2f}" for name, value in weights.metrics.items())),
         ("recipe", weights.recipe or ""),
     ]
+
+
+def _crop(spec: InputSpec) -> str:
+    return f"crop {spec.crop:g}" + (f", {spec.crop_mode}" if spec.crop_mode != "center" else "")
 
 
 def _print_weights(model: ModelInfo) -> None:

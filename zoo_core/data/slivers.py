@@ -37,8 +37,9 @@ class Cut:
     """Resize and crop of a PIL picture: by `whole`, or of a sliver only the part that is kept.
 
     `resized`: the size (width, height) that a size becomes. `corner`: where the crop of (height,
-    width) begins in it, (top, left); outside, the pixels at the edge are repeated. `after`: what is
-    done with the crop. A class, so that worker processes can get it.
+    width) begins in it, (top, left). `fill`: the bytes of a pixel outside, by channel; None where
+    the pixels at the edge are repeated. `after`: what is done with the crop. A class, so that
+    worker processes can get it.
     """
 
     def __init__(
@@ -49,9 +50,10 @@ class Cut:
         resized: Callable[[Size], Size],
         corner: Callable[[Size], tuple[int, int]],
         after: Callable[[Image.Image], object],
+        fill: tuple[int, ...] | None,
     ) -> None:
         self.whole, self.crop, self.filter = whole, crop, filter
-        self.resized, self.corner, self.after = resized, corner, after
+        self.resized, self.corner, self.after, self.fill = resized, corner, after, fill
 
     def __call__(self, picture: Image.Image) -> object:
         width, height = self.resized(picture.size)
@@ -59,9 +61,31 @@ class Cut:
             return self.whole(picture)
         refuse_sliver(picture.size, "The picture")
         top, left = self.corner((width, height))
-        rows = np.arange(top, top + self.crop[0]).clip(0, height - 1)
-        columns = np.arange(left, left + self.crop[1]).clip(0, width - 1)
-        return self.after(resized_part(picture, (width, height), rows, columns, self.filter))
+        rows = np.arange(top, top + self.crop[0])
+        columns = np.arange(left, left + self.crop[1])
+        if self.fill is None:
+            rows, columns = rows.clip(0, height - 1), columns.clip(0, width - 1)
+        else:
+            rows = rows[(rows >= 0) & (rows < height)]
+            columns = columns[(columns >= 0) & (columns < width)]
+        size, filter = (width, height), self.filter
+        if size == picture.size:
+            filter = Image.Resampling.NEAREST  # nothing is weighed
+        part = resized_part(picture, size, rows, columns, filter)
+        if self.fill is not None:
+            part = framed(part, (max(-top, 0), max(-left, 0)), self.crop, self.fill)
+        return self.after(part)
+
+
+def framed(
+    part: Image.Image, corner: tuple[int, int], size: tuple[int, int], fill: tuple[int, ...]
+) -> Image.Image:
+    """A picture of (height, width) with `part` at (top, left), and `fill` around it, by channel."""
+    bands = len(part.getbands())
+    colour = tuple(fill[band % len(fill)] for band in range(bands))
+    frame = Image.new(part.mode, (size[1], size[0]), colour)
+    frame.paste(part, (corner[1], corner[0]))
+    return frame
 
 
 def resized_part(

@@ -17,10 +17,12 @@ from torchvision.transforms import v2
 
 from zoo_core.data.as_picture import as_picture
 from zoo_core.data.pixels import DEEP, depth_of, in_eight_bits
-from zoo_core.data.slivers import Cut, Size
+from zoo_core.data.slivers import Cut, Size, framed
 from zoo_core.errors import DataError
 from zoo_core.humanize import readable_name
 from zoo_core.types import InputSpec
+
+Fill = tuple[int, ...]
 
 # The share of a (padded) picture's side that a random crop keeps at most: AlexNet's 224 of 256.
 TRAIN_CROP = 0.875
@@ -62,8 +64,9 @@ class Preprocessing:
 def build_transform(spec: InputSpec, *, train: bool = False) -> Preprocessing:
     """The preprocessing that `spec` asks for.
 
-    `train=True`: a random crop instead of the middle one, and the mirror image half of the time
-    where `spec.flip` allows it (Krizhevsky et al., 2012).
+    The pixels are those of timm's transform for evaluation. `train=True`: a random crop instead of
+    the middle one, and the mirror image half of the time where `spec.flip` allows it (Krizhevsky et
+    al., 2012).
 
     >>> from PIL import Image
     >>> build_transform(InputSpec())(Image.new("L", (640, 480))).shape
@@ -73,54 +76,63 @@ def build_transform(spec: InputSpec, *, train: bool = False) -> Preprocessing:
 
 
 def _middle_crop(spec: InputSpec) -> Cut:
-    """As timm's: for squares by its own steps, since importing timm takes longer than torch."""
-    _, height, width = spec.size
-    whole: Any
-    if height == width:
-        side = math.floor(height / spec.crop)
-        resized = functools.partial(_short_side, side)
-        whole = v2.Compose(
-            [
-                v2.Resize(side, v2.InterpolationMode(spec.interpolation)),
-                v2.CenterCrop((height, width)),
-                v2.PILToTensor(),
-            ]
-        )
-    else:
-        from timm.data import create_transform
-
-        whole = create_transform(
-            input_size=spec.size,
-            interpolation=spec.interpolation,
-            crop_pct=spec.crop,
-            crop_mode="center",
-            normalize=False,
-        )
-        sides = math.floor(width / spec.crop), math.floor(height / spec.crop)
-        resized = functools.partial(_covering, sides)
-    corner = functools.partial(_middle, (height, width))
-    return Cut(whole, (height, width), _filter(spec), resized, corner, v2.PILToTensor())
+    """As timm's, by its own steps: importing timm takes longer than torch."""
+    crop = (spec.size[1], spec.size[2])
+    resized, corner = _resized(spec, _sides(spec)), functools.partial(_middle, crop)
+    fill = _mean_colour(spec) if spec.crop_mode == "border" else (0,)
+    whole = v2.Compose(
+        [
+            functools.partial(_resize, resized, _filter(spec)),
+            functools.partial(_cut, crop, corner, fill),
+            v2.PILToTensor(),
+        ]
+    )
+    return Cut(whole, crop, _filter(spec), resized, corner, v2.PILToTensor(), fill)
 
 
 def _random_crop(spec: InputSpec) -> Cut:
     """Crops at the scale that evaluation sees, so that things are as large as there.
 
-    The margin comes by padding.
+    The margin comes by padding: by the pixels at the edge, or where evaluation has a border of the
+    mean colour, by that.
     """
     _, height, width = spec.size
-    side = math.floor(min(height, width) / spec.crop)
+    side = _side(min(height, width), spec.crop)
     margin = math.ceil(max(min(height, width) / TRAIN_CROP - side, 0) / 2)
-    resize = v2.Resize(side, v2.InterpolationMode(spec.interpolation))
     crop = v2.RandomCrop((height, width), padding=margin, pad_if_needed=True, padding_mode="edge")
     after = v2.Compose([v2.RandomHorizontalFlip(0.5 if spec.flip else 0.0), v2.PILToTensor()])
-    whole = v2.Compose([resize, crop, after])
-    resized = functools.partial(_short_side, side)
-    corner = functools.partial(_drawn, crop)
-    return Cut(whole, (height, width), _filter(spec), resized, corner, after)
+    covered = (side, side) if spec.crop_mode == "center" else _sides(spec)
+    resized, corner = _resized(spec, covered), functools.partial(_drawn, crop)
+    fill = _mean_colour(spec) if spec.crop_mode == "border" else None
+    drawn = crop if fill is None else functools.partial(_cut, (height, width), corner, fill)
+    whole = v2.Compose([functools.partial(_resize, resized, _filter(spec)), drawn, after])
+    return Cut(whole, (height, width), _filter(spec), resized, corner, after, fill)
 
 
 def _filter(spec: InputSpec) -> Image.Resampling:
     return Image.Resampling[spec.interpolation.removesuffix("-exact").upper()]
+
+
+# --- the size of a picture, (width, height), before the crop ------------------------------------
+
+
+def _side(side: int, crop: float) -> int:
+    return max(math.floor(side / crop), 1)
+
+
+def _sides(spec: InputSpec) -> Size:
+    return _side(spec.size[2], spec.crop), _side(spec.size[1], spec.crop)
+
+
+def _resized(spec: InputSpec, sides: Size) -> Callable[[Size], Size]:
+    """What a size becomes, so that it covers `sides`, is `sides`, or is within them."""
+    if spec.crop_mode == "squash":
+        return functools.partial(_stretched, sides)
+    if spec.crop_mode == "border":
+        return functools.partial(_within, sides)
+    if sides[0] == sides[1]:
+        return functools.partial(_short_side, sides[0])
+    return functools.partial(_covering, sides)
 
 
 def _short_side(side: int, size: Size) -> Size:
@@ -135,9 +147,31 @@ def _covering(sides: Size, size: Size) -> Size:
     return round(size[0] / ratio), round(size[1] / ratio)
 
 
+def _within(sides: Size, size: Size) -> Size:
+    """What timm's ResizeKeepRatio(longest=1) makes of it, but never nothing: within `sides`."""
+    ratio = max(size[0] / sides[0], size[1] / sides[1])
+    return max(round(size[0] / ratio), 1), max(round(size[1] / ratio), 1)
+
+
+def _stretched(sides: Size, size: Size) -> Size:
+    return sides
+
+
+def _resize(
+    resized: Callable[[Size], Size], filter: Image.Resampling, picture: Image.Image
+) -> Image.Image:
+    size = resized(picture.size)
+    return picture if size == picture.size else picture.resize(size, filter)
+
+
+# --- the crop -----------------------------------------------------------------------------------
+
+
 def _middle(crop: tuple[int, int], size: Size) -> tuple[int, int]:
-    """Where torchvision's CenterCrop of (height, width) begins."""
-    return round((size[1] - crop[0]) / 2), round((size[0] - crop[1]) / 2)
+    """Where torchvision's CenterCrop of (height, width) begins; below 0 where it pads."""
+    spare = size[1] - crop[0], size[0] - crop[1]
+    top, left = (round(n / 2) if n >= 0 else -(-n // 2) for n in spare)
+    return top, left
 
 
 def _drawn(crop: v2.RandomCrop, size: Size) -> tuple[int, int]:
@@ -146,6 +180,23 @@ def _drawn(crop: v2.RandomCrop, size: Size) -> tuple[int, int]:
     drawn = crop.make_params([as_if])
     left, top = drawn["padding"][:2]
     return drawn["top"] - top, drawn["left"] - left
+
+
+def _cut(
+    crop: tuple[int, int],
+    corner: Callable[[Size], tuple[int, int]],
+    fill: Fill,
+    picture: Image.Image,
+) -> Image.Image:
+    top, left = corner(picture.size)
+    box = (left, top, left + crop[1], top + crop[0])
+    inside = min(left, top) >= 0 and box[2] <= picture.width and box[3] <= picture.height
+    return picture.crop(box) if inside else framed(picture, (-top, -left), crop, fill)
+
+
+def _mean_colour(spec: InputSpec) -> Fill:
+    """The mean as bytes, as timm rounds it: what becomes 0, by channel."""
+    return tuple(min(max(round(255 * mean), 0), 255) for mean in spec.mean)
 
 
 def in_mode(picture: Image.Image, mode: str) -> Image.Image:

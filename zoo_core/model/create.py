@@ -19,6 +19,7 @@ from zoo_core.model.arguments import as_device, as_dtype, check_count, check_typ
 from zoo_core.model.build import Built, Plan, outline, without_weights
 from zoo_core.model.facts import Origin
 from zoo_core.model.loading import with_weights
+from zoo_core.model.pretrained_cfg import tell_what_was_loaded
 from zoo_core.model.zoo_model import ZooModel, as_zoo_model
 from zoo_core.plugins.catalogue import catalogue
 from zoo_core.runs.recipe import RECIPE
@@ -165,7 +166,7 @@ def _untrained(
     classes = info.num_classes if num_classes is None else num_classes
     channels = in_chans or info.input.size[0]
     built = without_weights(plan, classes, channels)
-    return as_zoo_model(
+    model = as_zoo_model(
         built.module,
         chain=built.chain,
         info=info,
@@ -173,6 +174,8 @@ def _untrained(
         input=_shown(info.input, plan, channels),
         labels=None,
     )
+    tell_what_was_loaded(model, None)
+    return model
 
 
 def _trained(
@@ -212,6 +215,7 @@ def _trained(
         multilabel=checkpoint.multilabel,
         loaded_from=checkpoint.local,
     )
+    tell_what_was_loaded(model, checkpoint)
     model._trained_on = checkpoint.trained_on
     return model
 

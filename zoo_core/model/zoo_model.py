@@ -36,6 +36,10 @@ class ZooModel(Facts):
     """
 
     loaded_from: str | None
+    pretrained_cfg: dict[str, Any]
+    """What was loaded into it, in the words by which timm's tools ask for it."""
+
+    default_cfg: dict[str, Any]
     _trained_on: TrainedOn | None = None  # by zoo: of its pretraining nothing is known
 
     def forward_until(self, x: Tensor, stage: str) -> Tensor:

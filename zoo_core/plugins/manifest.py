@@ -151,4 +151,6 @@ def _weights_record(tag: str, raw: Weights, own: InputSpec | None) -> WeightsInf
 
 
 def _spec(raw: Input) -> InputSpec:
-    return InputSpec(raw.size, raw.mean, raw.std, raw.interpolation, raw.crop, raw.flip)
+    return InputSpec(
+        *(raw.size, raw.mean, raw.std, raw.interpolation, raw.crop, raw.flip, raw.crop_mode)
+    )

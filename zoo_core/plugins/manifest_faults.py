@@ -18,8 +18,10 @@ from zoo_core.errors import ManifestError, did_you_mean
 from zoo_core.files import content
 from zoo_core.humanize import readable_name
 from zoo_core.plugins.manifest_schema import (
+    CROP_MODES,
     INTERPOLATIONS,
     LARGEST,
+    LARGEST_CROP,
     LONGEST_NAME,
     LONGEST_SIDE,
     MOST,
@@ -141,18 +143,23 @@ def _check_numbers(place: str, what: str, table: Mapping[str, Any]) -> None:
 
 def _check_input(place: str, raw: Input) -> None:
     channels = raw.size[0]
-    if raw.interpolation not in INTERPOLATIONS:
-        valid = f"Valid: {', '.join(INTERPOLATIONS)}."
-        near = did_you_mean(raw.interpolation, INTERPOLATIONS) or valid
-        raise ManifestError(f'{place}: interpolation is "{raw.interpolation}". {near}')
-    if not 1 <= min(raw.size) <= max(raw.size) <= LONGEST_SIDE or not 0 < raw.crop <= 1:
+    _check_choice(place, "interpolation", raw.interpolation, INTERPOLATIONS)
+    _check_choice(place, "crop_mode", raw.crop_mode, CROP_MODES)
+    if not 1 <= min(raw.size) <= max(raw.size) <= LONGEST_SIDE or not 0 < raw.crop <= LARGEST_CROP:
         raise ManifestError(
-            f"{place}: input sizes must be positive, up to {LONGEST_SIDE:,}, and crop in (0, 1]."
+            f"{place}: input sizes must be positive, up to {LONGEST_SIDE:,}, "
+            f"and crop in (0, {LARGEST_CROP}]."
         )
     finite = all(map(math.isfinite, (*raw.mean, *raw.std)))
     if not finite or len(raw.mean) != channels or len(raw.std) != channels or min(raw.std) <= 0:
         needed = f"{channels} numbers in mean, and {channels} > 0 in std"
         raise ManifestError(f"{place}: input needs {needed}.")
+
+
+def _check_choice(place: str, what: str, value: str, valid: tuple[str, ...]) -> None:
+    if value not in valid:
+        near = did_you_mean(value, valid) or f"Valid: {', '.join(valid)}."
+        raise ManifestError(f'{place}: {what} is "{value}". {near}')
 
 
 def _check_name(place: str, what: str, name: str, pattern: re.Pattern[str]) -> None:

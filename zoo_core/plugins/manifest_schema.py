@@ -22,6 +22,15 @@ Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos", "box", "ham
 INTERPOLATIONS: tuple[str, ...] = get_args(Interpolation)
 
 
+CropMode = Literal["center", "squash", "border"]
+
+
+CROP_MODES: tuple[str, ...] = get_args(CropMode)
+
+
+LARGEST_CROP = 2  # above 1, the share of the crop that the picture takes is 1 / crop
+
+
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_/-]{0,199}")
 
 
@@ -44,6 +53,7 @@ class Input(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     interpolation: str = "bilinear"
     crop: float = 0.875
     flip: bool = True
+    crop_mode: str = "center"
 
 
 class Weights(msgspec.Struct, forbid_unknown_fields=True, gc=False):
@@ -79,7 +89,8 @@ class _SoundInput(Input, forbid_unknown_fields=True):
     size: tuple[Side, Side, Side] = (3, 224, 224)
     std: tuple[Annotated[float, Meta(gt=0)], ...] = (0.229, 0.224, 0.225)
     interpolation: Interpolation = "bilinear"
-    crop: Annotated[float, Meta(gt=0, le=1)] = 0.875
+    crop: Annotated[float, Meta(gt=0, le=LARGEST_CROP)] = 0.875
+    crop_mode: CropMode = "center"
 
     def __post_init__(self) -> None:
         if not self.size[0] == len(self.mean) == len(self.std):

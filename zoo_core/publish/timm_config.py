@@ -35,9 +35,11 @@ def timm_config(model: ZooModel, path: Path) -> dict[str, Any]:
             "std": spec.std,
             "interpolation": spec.interpolation,
             "crop_pct": spec.crop,
+            "crop_mode": spec.crop_mode,
         },
     )
     config = json.loads(path.read_text(encoding="utf-8"))
+    config["pretrained_cfg"].pop("label_names", None)  # those of the weights below; ours are above
     arguments = config.pop("model_args", {})
     arguments.pop("num_classes", None)  # stands above already, and transformers takes it from there
     return config | ({"model_args": arguments} if arguments else {})

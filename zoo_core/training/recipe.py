@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import platform
-from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from zoo_core.training.task import Task
 from zoo_core.types import ModelInfo
 from zoo_core.version import __version__
 from zoo_core.weights.hashes import read_sha256
+from zoo_core.weights.published import written_input
 
 
 def recipe_of(request: Request, task: Task, folder: Path | None) -> dict[str, Any]:
@@ -140,7 +140,7 @@ def model_recipe(model: ZooModel, held: Held, folder: Path | None) -> dict[str, 
         "in_chans": origin.in_chans,
         "labels": list(model.labels) if model.labels else None,
         "multilabel": model.multilabel or None,
-        "input": asdict(model.input),
+        "input": written_input(model.input),
         **({"base": held.local.told(folder)} if held.local is not None and folder else {}),
     }
 

@@ -18,7 +18,7 @@ import msgspec
 from zoo_core.errors import WeightsError
 from zoo_core.files import NoRegularFile, text
 from zoo_core.humanize import one_line, readable_name, without_credentials
-from zoo_core.plugins.manifest_schema import INTERPOLATIONS
+from zoo_core.plugins.manifest_schema import CROP_MODES, INTERPOLATIONS, LARGEST_CROP
 from zoo_core.weights.published import CONFIG, SCHEMA, Input, Saved
 from zoo_core.weights.timm_layout import from_timm
 
@@ -105,8 +105,10 @@ def check_input(input: Input, where: str) -> None:
         raise WeightsError(f"{where}: mean and std need {channels} numbers each.")
     if input.interpolation not in INTERPOLATIONS:
         raise WeightsError(f"{where}: no interpolation {input.interpolation!r:.40}.")
-    if not all(0 < value < 1e6 for value in input.std) or not 0 < input.crop <= 1:
-        raise WeightsError(f"{where}: std must be above 0, and crop in (0, 1].")
+    if input.crop_mode not in (None, *CROP_MODES):
+        raise WeightsError(f"{where}: no crop_mode {input.crop_mode!r:.40}.")
+    if not all(0 < value < 1e6 for value in input.std) or not 0 < input.crop <= LARGEST_CROP:
+        raise WeightsError(f"{where}: std must be above 0, and crop in (0, {LARGEST_CROP}].")
     if not all(abs(value) < 1e6 for value in input.mean):
         raise WeightsError(f"{where}: a mean is no number.")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from zoo_core.cache import using_cache
@@ -69,8 +70,19 @@ def _default(info: ModelInfo) -> WeightsInfo:
 def _by_reference(info: ModelInfo, reference: str) -> Checkpoint:
     known = next((w for w in info.weights.values() if w.source == reference), None)
     if known is not None or reference.startswith("file:") or names_file(reference):
-        return of_weights(known or WeightsInfo(tag="", source=reference, input=info.input))
+        of = {_any_revision(w.source): w.input for w in info.weights.values()}
+        seen = of.get(_any_revision(reference), info.input)
+        return of_weights(known or WeightsInfo(tag="", source=reference, input=seen))
     return _of_model(info, of_repository(reference))
+
+
+def _any_revision(reference: str) -> str:
+    """Other revisions of the same file want to see the same pictures.
+
+    >>> _any_revision("hf://timm/resnet18.tv_in1k@c0ffee/model.safetensors")
+    'hf://timm/resnet18.tv_in1k/model.safetensors'
+    """
+    return re.sub(r"^(hf://[^/@]+/[^/@]+)@[^/]+", r"\1", reference)
 
 
 def _by_path(info: ModelInfo, named: WeightsInfo | None, path: Path) -> Checkpoint:

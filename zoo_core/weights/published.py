@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
@@ -12,6 +12,9 @@ from zoo_core.types import InputSpec
 
 CONFIG = "config.json"
 LEGACY = "pytorch_model.bin"  # what timm and transformers wrote before safetensors, and still can
+
+
+CENTER = InputSpec().crop_mode
 
 
 SCHEMA = 1
@@ -42,8 +45,8 @@ Value = (
 )
 
 
-class Input(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """InputSpec, as it is written down."""
+class Input(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """InputSpec, as it is written down: "center" is not, so that an older zoo reads what it can."""
 
     size: tuple[Channels, Side, Side]
     mean: tuple[float, ...]
@@ -51,6 +54,12 @@ class Input(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     interpolation: str
     crop: float
     flip: bool = True
+    crop_mode: str | None = None
+
+    @property
+    def spec(self) -> InputSpec:
+        facts = {name: getattr(self, name) for name in self.__struct_fields__}
+        return InputSpec(**facts | {"crop_mode": self.crop_mode or CENTER})
 
 
 class Base(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -94,9 +103,14 @@ class Saved(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
 
     @property
     def spec(self) -> InputSpec:
-        return InputSpec(**{name: getattr(self.input, name) for name in Input.__struct_fields__})
+        return self.input.spec
 
 
 def saved_input(spec: InputSpec) -> Input:
     """An InputSpec, to be written down."""
-    return Input(**asdict(spec))
+    return Input(**written_input(spec))
+
+
+def written_input(spec: InputSpec) -> dict[str, Any]:
+    """The same as a table, for a recipe."""
+    return {k: v for k, v in asdict(spec).items() if (k, v) != ("crop_mode", CENTER)}

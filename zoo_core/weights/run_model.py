@@ -55,7 +55,7 @@ class RunModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def spec(self) -> InputSpec:
-        return InputSpec(**{name: getattr(self.input, name) for name in Input.__struct_fields__})
+        return self.input.spec
 
 
 def model_of(facts: Mapping[str, Any], folder: Path) -> RunModel:

@@ -34,6 +34,7 @@ class _TimmInput(msgspec.Struct, frozen=True):
     std: tuple[float, ...] = (0.229, 0.224, 0.225)
     interpolation: str = "bicubic"
     crop_pct: float = 0.875
+    crop_mode: str | None = None
     license: str | None = None
     num_classes: Count | None = None
 
@@ -61,7 +62,10 @@ def from_timm(data: dict[str, Any], reference: str) -> Saved:
     cfg, classes = timm.pretrained_cfg, _classes(timm)
     channels = _channels(timm, reference)
     config = {k: v for k, v in timm.model_args.items() if k not in ("num_classes", "in_chans")}
-    spec = InputSpec(cfg.input_size, cfg.mean, cfg.std, cfg.interpolation, cfg.crop_pct)
+    spec = InputSpec(
+        *(cfg.input_size, cfg.mean, cfg.std, cfg.interpolation, cfg.crop_pct),
+        crop_mode=cfg.crop_mode or "center",
+    )
     table = {
         "schema": SCHEMA,
         "format": "whole",

@@ -120,7 +120,8 @@ def _table(done: Converted) -> Iterator[str]:
 
 
 def _inline(spec: InputSpec) -> str:
-    facts = {key: value for key, value in vars(spec).items() if key != "flip" or not value}
+    usual = {"flip": True, "crop_mode": "center"}
+    facts = {key: value for key, value in vars(spec).items() if usual.get(key) != value}
     return f"{{ {', '.join(f'{key} = {_value(value)}' for key, value in facts.items())} }}"
 
 

@@ -11,7 +11,6 @@ import functools
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
 
 import torch
@@ -29,6 +28,7 @@ from zoo_core.training.task import Task
 from zoo_core.transfer.modes import modes_kept
 from zoo_core.version import __version__
 from zoo_core.weights.hashes import tensor_digest
+from zoo_core.weights.published import written_input
 
 SAMPLE = 32  # so many items of a dataset of one's own are read twice
 
@@ -176,7 +176,7 @@ class Caching:
             "config": dict(self.model.origin.config),
             "boundary": self.prefix.boundary,
             "prefix": self._prefix_digest,
-            "input": asdict(self.model.input),
+            "input": written_input(self.model.input),
             "views": _views(samples),
             "data": samples.fingerprint,
             "count": len(samples),
