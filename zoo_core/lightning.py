@@ -11,7 +11,7 @@ from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import GradientAccumulationScheduler
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from zoo_core.errors import RecipeError
@@ -20,6 +20,7 @@ from zoo_core.regularize.regularizer import Regularizer, Verdict
 from zoo_core.regularize.stack import Stack
 from zoo_core.regularize.swapping import Swapping, copied, differing
 from zoo_core.training.resume import random_states, set_random_state
+from zoo_core.transfer.wrappers import only_child
 
 METRICS = {"loss": "val_loss", "accuracy": "val_acc"}
 
@@ -102,15 +103,13 @@ class Regularization(Callback):
         if stage != "fit":
             return
         self._resumed, self._random, self._trained = None, [], {}
-        listed: Any = trainer  # whose callbacks have no type
-        others = (other for other in listed.callbacks if other is not self)
-        listed.callbacks = [self, *others]
+        whole: Any = trainer  # whose callbacks have no type
+        whole.callbacks = [self, *(one for one in whole.callbacks if one is not self)]
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Before the loaders draw the order of the first epoch."""
-        rank, world = trainer.global_rank, trainer.world_size
-        if len(self._random) == world:
-            set_random_state(self._random[rank], pl_module.device)
+        if len(self._random) == trainer.world_size:
+            set_random_state(self._random[trainer.global_rank], pl_module.device)
         if self._resumed is not None and self._resumed.get("stopped"):
             trainer.should_stop = True
 
@@ -122,7 +121,7 @@ class Regularization(Callback):
         (optimizer,) = trainer.optimizers
         after = optimizer.register_step_post_hook(lambda *step: self._after_step())
         self._running.callback(after.remove)
-        self._running.enter_context(_saves_first(pl_module, self._save_weights_only(trainer)))
+        self._running.enter_context(self._weights_only(trainer, pl_module))
         if isinstance(pl_module, Regularized):
             pl_module._stack, pl_module._asked = self.stack, False
             self._running.callback(_release, pl_module)
@@ -130,7 +129,7 @@ class Regularization(Callback):
 
     def _attach(self, trainer: Trainer, pl_module: LightningModule) -> None:
         (optimizer,) = trainer.optimizers
-        model = pl_module.get_submodule(self.part) if self.part else _only_child(pl_module)
+        model = pl_module.get_submodule(self.part) if self.part else only_child(pl_module)
         scaler = getattr(trainer.precision_plugin, "scaler", None)
         self.stack.attach(model, optimizer=optimizer, scaler=scaler)
         state, self._resumed = self._resumed, None
@@ -138,15 +137,12 @@ class Regularization(Callback):
             self.stack.load_state_dict(state)
         self._begun, self._stopped = True, bool(state and state.get("stopped"))
 
-    def on_train_batch_start(
-        self, trainer: Trainer, pl_module: LightningModule, *batch: Any
-    ) -> None:
-        _refuse_accumulation(self.stack, trainer)  # which may change from epoch to epoch
-
     def on_before_optimizer_step(
         self, trainer: Trainer, pl_module: LightningModule, optimizer: Any
     ) -> None:
         """Gradients, unscaled by now, before Lightning clips them."""
+        if trainer.accumulate_grad_batches > 1:  # somebody has changed it meanwhile
+            self.stack.refuse_several_passes("accumulate_grad_batches")
         left_out = self.stack.using("batch", "loss")
         if left_out and not getattr(pl_module, "_asked", False):
             raise RecipeError(
@@ -235,24 +231,32 @@ class Regularization(Callback):
         if self._trained:  # it has ended, and what stays is in the model
             checkpoint[TRAINED] = {**checkpoint["state_dict"], **self._trained}
         else:
-            self._save_both(trainer, pl_module, checkpoint)
+            self._put_validated(trainer, pl_module, checkpoint)
 
-    def _save_weights_only(self, trainer: Trainer) -> Callable[[Any, dict[str, Any]], None]:
-        """For checkpoints without states: Lightning does not tell callbacks of them."""
-
-        def save(pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-            if "callbacks" not in checkpoint:
-                self._save_both(trainer, pl_module, checkpoint)
-                checkpoint.pop(TRAINED, None)
-
-        return save
-
-    def _save_both(
+    def _put_validated(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         both = self._swapping.both(pl_module, trainer.strategy.lightning_module_state_dict)
         if both is not None:
-            checkpoint[TRAINED], checkpoint["state_dict"] = both
+            trains, checkpoint["state_dict"] = both
+            if "callbacks" in checkpoint:
+                checkpoint[TRAINED] = trains
+
+    @contextlib.contextmanager
+    def _weights_only(self, trainer: Trainer, pl_module: LightningModule) -> Iterator[None]:
+        """Inside, checkpoints without states have them, too; of those no callback is told."""
+        own, members = pl_module.on_save_checkpoint, vars(pl_module)
+        given = {key: members[key] for key in ("on_save_checkpoint",) if key in members}
+
+        def on_save(checkpoint: dict[str, Any]) -> None:
+            if "callbacks" not in checkpoint:
+                self._put_validated(trainer, pl_module, checkpoint)
+            own(checkpoint)
+
+        members["on_save_checkpoint"] = on_save
+        yield
+        del members["on_save_checkpoint"]
+        members.update(given)
 
     def on_load_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
@@ -280,52 +284,17 @@ def _check(stack: Stack, trainer: Trainer, module: LightningModule) -> None:
             hint="Make your module a zoo_core.lightning.Regularized, and return "
             "self.regularized(x, y) from training_step.",
         )
-    later = any(
-        isinstance(other, GradientAccumulationScheduler)
-        and other.going_to_accumulate_grad_batches()
-        for other in trainer.callbacks  # type: ignore[attr-defined]
-    )
-    _refuse_accumulation(stack, trainer, sure=later or not module.automatic_optimization)
+    if not module.automatic_optimization:
+        stack.refuse_several_passes("manual optimization")
+    if trainer.accumulate_grad_batches > 1:
+        stack.refuse_several_passes("accumulate_grad_batches")
+    callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
+    schedulers = [one for one in callbacks if isinstance(one, GradientAccumulationScheduler)]
+    if any(one.going_to_accumulate_grad_batches() for one in schedulers):
+        stack.refuse_several_passes("GradientAccumulationScheduler")
     if not trainer.enable_validation:
         stack.refuse_without_validation(hint="Give val data.")
 
 
-def _refuse_accumulation(stack: Stack, trainer: Trainer, *, sure: bool = False) -> None:
-    passes = stack.using("passes")
-    if passes and (sure or trainer.accumulate_grad_batches > 1):
-        raise RecipeError(
-            f"{passes[0]} replaces the backward pass of a whole step, so that it goes neither "
-            "with accumulate_grad_batches or its scheduler nor with manual optimization.",
-            hint="Leave one of them out.",
-        )
-
-
-def _only_child(module: LightningModule) -> nn.Module:
-    """A child under which the names are those of the model, so that stages and weights fit."""
-    children = [child for child in module.children() if any(True for _ in child.parameters())]
-    own = any(True for _ in module.parameters(recurse=False))
-    return children[0] if len(children) == 1 and not own else module
-
-
 def _release(module: Regularized) -> None:
     module._stack = module._drawn = None
-
-
-@contextlib.contextmanager
-def _saves_first(
-    module: LightningModule, save: Callable[[LightningModule, dict[str, Any]], None]
-) -> Iterator[None]:
-    """Inside, `save` sees each checkpoint before the module's own hook does."""
-    own, given = module.on_save_checkpoint, vars(module).get("on_save_checkpoint")
-
-    def both(checkpoint: dict[str, Any]) -> None:
-        save(module, checkpoint)
-        own(checkpoint)
-
-    vars(module)["on_save_checkpoint"] = both
-    try:
-        yield
-    finally:
-        del vars(module)["on_save_checkpoint"]
-        if given is not None:
-            vars(module)["on_save_checkpoint"] = given

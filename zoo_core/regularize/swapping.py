@@ -58,10 +58,10 @@ class Swapping:
         trains = copied(state()) if inside else state()
         with self._looking(model):
             validated = copied(state())
-        differ = bool(differing(validated, trains))
+        moved = differing(validated, trains)
         if inside:
             self.enter(model)
-        return (trains, validated) if differ else None
+        return (trains, {**trains, **moved}) if moved else None
 
     @contextlib.contextmanager
     def _looking(self, model: nn.Module) -> Iterator[None]:
