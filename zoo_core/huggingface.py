@@ -93,7 +93,8 @@ class Regularized(Trainer):
     ) -> Any:
         labels = inputs.get("labels")
         mixed = labels is not None and labels.is_floating_point() and labels.ndim == 2
-        if labels is not None and (not self._takes_labels() or (mixed and not self._own_loss())):
+        own = self.compute_loss_func is not None
+        if labels is not None and (not self._takes_labels() or (mixed and not own)):
             loss, outputs = self._loss_of_scores(model, inputs)
         else:
             loss, outputs = super().compute_loss(model, inputs, return_outputs=True)
@@ -123,7 +124,7 @@ class Regularized(Trainer):
 
     def _loss_of_scores(self, model: nn.Module, inputs: Mapping[str, Any]) -> tuple[Tensor, Any]:
         outputs, labels = {"logits": self._scores_of(model, inputs)}, inputs["labels"]
-        if self._own_loss():
+        if self.compute_loss_func is not None:
             return self.compute_loss_func(outputs, labels, num_items_in_batch=None), outputs
         smoothing = self.args.label_smoothing_factor
         loss = functional.cross_entropy(outputs["logits"], labels, label_smoothing=smoothing)
@@ -148,9 +149,6 @@ class Regularized(Trainer):
     def _takes_labels(self) -> bool:
         assert self.model is not None
         return "labels" in inspect.signature(unwrapped(self.model).forward).parameters
-
-    def _own_loss(self) -> bool:
-        return self.compute_loss_func is not None
 
     def _attach(self) -> None:
         _check(self.stack, self)

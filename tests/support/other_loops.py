@@ -98,6 +98,14 @@ def accuracy(prediction):
 
 
 def trainer(network, chosen, digits, folder, *, resume=None, **given):
+    """A Trainer of Hugging Face's that has trained."""
+    made = untrained(network, chosen, digits, folder, **given)
+    made.train(resume_from_checkpoint=resume)
+    return made
+
+
+def untrained(network, chosen, digits, folder, *, options=(), **given):
+    """One that has not; `options`: of its own, beside those of its TrainingArguments."""
     transformers = pytest.importorskip("transformers")
     from zoo_core.huggingface import Regularized
 
@@ -128,7 +136,7 @@ def trainer(network, chosen, digits, folder, *, resume=None, **given):
         compute_metrics=accuracy,
         optimizers=optimizer_and_schedule(network),
         regularizers=chosen,
+        **dict(options),
     )
     made.remove_callback(transformers.PrinterCallback)
-    made.train(resume_from_checkpoint=resume)
     return made
