@@ -35,7 +35,7 @@ def trained(chosen, digits, folder, network=None, **given):
     saves = [saving(folder, monitor="val_loss", save_last=True)]
     own = Regularization(chosen)
     callbacks = [*given.pop("callbacks", saves), own]
-    given |= {"enable_checkpointing": True, "callbacks": callbacks}
+    given |= {"enable_checkpointing": True, "callbacks": callbacks, "default_root_dir": folder}
     return fit(module, own, digits, **given), module
 
 
