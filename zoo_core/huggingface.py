@@ -58,8 +58,10 @@ class Regularized(Trainer):
         self._attached = self._moved = self._stopped = False
         with _smoothing_aside(args, model):
             super().__init__(model, args, *others, **given)
-        if self.args.label_smoothing_factor and not hasattr(self.model, "config"):
-            self.label_smoother = LabelSmoother(epsilon=self.args.label_smoothing_factor)
+        problem = getattr(getattr(self.model, "config", None), "problem_type", None)
+        smoothing = self.args.label_smoothing_factor
+        if smoothing and problem != "multi_label_classification":
+            self.label_smoother = LabelSmoother(epsilon=smoothing)
         self.label_names = self.label_names or ["labels"]
         self.add_callback(_Moments(self))
 
@@ -235,7 +237,7 @@ class _Moments(TrainerCallback):
 def _smoothing_aside(args: Any, model: Any) -> Iterator[None]:
     """Transformers looks for the configuration of a model whose labels it smooths."""
     smoothing = getattr(args, "label_smoothing_factor", 0)
-    if not smoothing or model is None or hasattr(model, "config"):
+    if not smoothing or hasattr(model, "config"):
         yield
         return
     args.label_smoothing_factor = 0.0

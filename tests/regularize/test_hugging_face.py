@@ -54,6 +54,9 @@ def test_labels_are_smoothed(digits, tmp_path):
     assert not same(trained, trainer(model(), [], digits, tmp_path).model)
     mixing = trainer(model(), ["mixup"], digits, tmp_path, label_smoothing_factor=0.3)
     assert mixing.state.epoch == EPOCHS
+    later = {"model_init": model}
+    made = untrained(None, [], digits, tmp_path, options=later, label_smoothing_factor=0.3)
+    assert made.evaluate()["eval_loss"] == pytest.approx(smoothed, abs=1e-6)
 
 
 def test_a_loss_of_ones_own_is_the_one_that_counts(digits, tmp_path):

@@ -134,7 +134,7 @@ def untrained(network, chosen, digits, folder, *, options=(), **given):
         train_dataset=rows(digits[0]),
         eval_dataset=evaluated,
         compute_metrics=accuracy,
-        optimizers=optimizer_and_schedule(network),
+        optimizers=optimizer_and_schedule(network) if network is not None else (None, None),
         regularizers=chosen,
         **dict(options),
     )
