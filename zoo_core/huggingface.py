@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from transformers import Trainer, TrainerCallback
-from transformers.trainer_utils import get_last_checkpoint
+from transformers.trainer_pt_utils import LabelSmoother
+from transformers.trainer_utils import TrainOutput, get_last_checkpoint
 
 from zoo_core.errors import RecipeError
 from zoo_core.regularize.by_name import regularizers as stack_of
@@ -43,7 +45,9 @@ class Regularized(Trainer):
 
     def __init__(
         self,
-        *args: Any,
+        model: Any = None,
+        args: Any = None,
+        *others: Any,
         regularizers: Iterable[str | Regularizer] | str | Regularizer = (),
         metrics: Mapping[str, str] | None = None,
         **given: Any,
@@ -51,8 +55,13 @@ class Regularized(Trainer):
         self.stack = stack_of(regularizers)
         self.metric_names = METRICS | dict(metrics or {})
         self._resumed: str | None = None
-        self._attached = self._moved = False
-        super().__init__(*args, **given)
+        self._attached = self._moved = self._stopped = False
+        with _smoothing_aside(args, model):
+            super().__init__(model, args, *others, **given)
+        problem = getattr(getattr(self.model, "config", None), "problem_type", None)
+        smoothing = self.args.label_smoothing_factor
+        if smoothing and problem != "multi_label_classification":
+            self.label_smoother = LabelSmoother(epsilon=smoothing)
         self.label_names = self.label_names or ["labels"]
         self.add_callback(_Moments(self))
 
@@ -62,6 +71,8 @@ class Regularized(Trainer):
         self._resumed = folder or None
         try:
             return super().train(resume_from_checkpoint, *args, **given)
+        except _Over:
+            return self._ended()
         finally:
             self._attached = False
 
@@ -70,7 +81,7 @@ class Regularized(Trainer):
     ) -> Tensor:
         model.train()
         given = dict(self._prepare_inputs(inputs))
-        name = self._picture(given)
+        name = self._picture(given, "labels")
         given[name], given["labels"] = self.stack.batch(given[name], given["labels"])
         step = super().training_step
         return self.stack.passes(lambda: step(model, dict(given), num_items_in_batch))
@@ -84,8 +95,9 @@ class Regularized(Trainer):
     ) -> Any:
         labels = inputs.get("labels")
         mixed = labels is not None and labels.is_floating_point() and labels.ndim == 2
-        if labels is not None and (not self._takes_labels() or (mixed and not self._own_loss())):
-            loss, outputs = self._cross_entropy(model, inputs)
+        own = self.compute_loss_func is not None
+        if labels is not None and (not self._takes_labels() or (mixed and not own)):
+            loss, outputs = self._loss_of_scores(model, inputs)
         else:
             loss, outputs = super().compute_loss(model, inputs, return_outputs=True)
         if model.training and self._attached and labels is not None:
@@ -98,19 +110,40 @@ class Regularized(Trainer):
         with self.stack.evaluating():
             return super().evaluation_loop(*args, **given)
 
-    def _cross_entropy(self, model: nn.Module, inputs: Mapping[str, Any]) -> tuple[Tensor, Any]:
+    def prediction_step(
+        self,
+        model: nn.Module,
+        inputs: dict[str, Any],
+        prediction_loss_only: bool,
+        ignore_keys: list[str] | None = None,
+    ) -> tuple[Tensor | None, Any, Any]:
+        """Pictures without labels, too: scores, and no loss."""
+        if self._takes_labels() or inputs.get("labels") is not None:
+            return super().prediction_step(model, inputs, prediction_loss_only, ignore_keys)
+        with torch.no_grad(), self.compute_loss_context_manager():
+            scores = self._scores_of(model, self._prepare_inputs(inputs))
+        return None, None if prediction_loss_only else scores.detach(), None
+
+    def _loss_of_scores(self, model: nn.Module, inputs: Mapping[str, Any]) -> tuple[Tensor, Any]:
+        outputs, labels = {"logits": self._scores_of(model, inputs)}, inputs["labels"]
+        if self.compute_loss_func is not None:
+            return self.compute_loss_func(outputs, labels, num_items_in_batch=None), outputs
+        smoothing = self.args.label_smoothing_factor
+        loss = functional.cross_entropy(outputs["logits"], labels, label_smoothing=smoothing)
+        return loss, outputs
+
+    def _scores_of(self, model: nn.Module, inputs: Mapping[str, Any]) -> Tensor:
         name = self._picture(inputs)
         others = {key: value for key, value in inputs.items() if key not in (name, "labels")}
-        scores = _scores(model(inputs[name], **others))
-        smoothing = self.args.label_smoothing_factor
-        loss = functional.cross_entropy(scores, inputs["labels"], label_smoothing=smoothing)
-        return loss, {"logits": scores}
+        return _scores(model(inputs[name], **others))
 
-    def _picture(self, inputs: Mapping[str, Any]) -> str:
+    def _picture(self, inputs: Mapping[str, Any], *more: str) -> str:
+        """What the pictures of a batch are called. Raises RecipeError where they, or more, lack."""
         name = getattr(self.model, "main_input_name", "pixel_values")
-        if name not in inputs or "labels" not in inputs:
+        if any(wanted not in inputs for wanted in (name, *more)):
+            wanted = " and ".join(f'"{one}"' for one in (name, *more))
             raise RecipeError(
-                f'A batch has "{name}" and "labels", and this one has: {", ".join(inputs)}.',
+                f"A batch has {wanted}, and this one has: {', '.join(inputs) or 'nothing'}.",
                 hint="Set remove_unused_columns=False, or give a data_collator that names them so.",
             )
         return name
@@ -119,17 +152,24 @@ class Regularized(Trainer):
         assert self.model is not None
         return "labels" in inspect.signature(unwrapped(self.model).forward).parameters
 
-    def _own_loss(self) -> bool:
-        return self.compute_loss_func is not None
-
     def _attach(self) -> None:
         _check(self.stack, self)
         assert self.model is not None
         scaler = self.accelerator.scaler
         self.stack.attach(self.model, optimizer=self.optimizer, scaler=scaler)
-        if self._resumed is not None:
-            self.stack.load_state_dict(_saved(Path(self._resumed), self.args.device))
+        state = _saved(Path(self._resumed), self.args.device) if self._resumed is not None else {}
+        if state:
+            self.stack.load_state_dict(state)
         self._attached, self._moved = True, False
+        self._stopped = bool(state.get("stopped"))
+
+    def _ended(self) -> TrainOutput:
+        """As a training ends that has no epoch left."""
+        if self.args.load_best_model_at_end and self.state.best_model_checkpoint is not None:
+            self._load_best_model()
+        self.control = self.callback_handler.on_train_end(self.args, self.state, self.control)
+        self.is_in_train = False
+        return TrainOutput(self.state.global_step, 0.0, {})
 
     def _metrics(self, reported: Mapping[str, float]) -> dict[str, float]:
         keys = {name: key for name, key in self.metric_names.items() if key in reported}
@@ -141,6 +181,10 @@ class Regularized(Trainer):
                 hint='Say metrics={"loss": "your_name"}.',
             )
         return {name: float(reported[key]) for name, key in keys.items()}
+
+
+class _Over(Exception):
+    """The run that is resumed had stopped: there is nothing to train."""
 
 
 class _Moments(TrainerCallback):
@@ -155,6 +199,10 @@ class _Moments(TrainerCallback):
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **more: Any) -> None:
         self.trainer._attach()
+
+    def on_epoch_begin(self, args: Any, state: Any, control: Any, **more: Any) -> None:
+        if self.trainer._stopped:  # the run that was resumed
+            raise _Over
 
     def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **more: Any) -> None:
         self.trainer.stack.gradients()
@@ -171,27 +219,38 @@ class _Moments(TrainerCallback):
         if not metrics and isinstance(trainer.eval_dataset, dict):  # another of several datasets
             return
         trainer._moved = False
-        if trainer.stack.validation(metrics) is Verdict.STOP:
+        trainer._stopped = trainer.stack.validation(metrics) is Verdict.STOP
+        if trainer._stopped:
             control.should_training_stop = True
 
     def on_save(self, args: Any, state: Any, control: Any, **more: Any) -> None:
         folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
         if state.is_world_process_zero and folder.is_dir():
-            torch.save(self.trainer.stack.state_dict(), folder / FILE)
+            state = self.trainer.stack.state_dict() | {"stopped": self.trainer._stopped}
+            torch.save(state, folder / FILE)
 
     def on_train_end(self, args: Any, state: Any, control: Any, **more: Any) -> None:
         self.trainer.stack.detach()
 
 
+@contextlib.contextmanager
+def _smoothing_aside(args: Any, model: Any) -> Iterator[None]:
+    """Transformers looks for the configuration of a model whose labels it smooths."""
+    smoothing = getattr(args, "label_smoothing_factor", 0)
+    if not smoothing or hasattr(model, "config"):
+        yield
+        return
+    args.label_smoothing_factor = 0.0
+    try:
+        yield
+    finally:
+        args.label_smoothing_factor = smoothing
+
+
 def _check(stack: Stack, trainer: Regularized) -> None:
     args = trainer.args
-    passes = stack.using("passes")
-    if passes and args.gradient_accumulation_steps > 1:
-        raise RecipeError(
-            f"{passes[0]} replaces the backward pass of a whole step, so that it does not go "
-            "with gradient_accumulation_steps.",
-            hint="Leave one of them out.",
-        )
+    if args.gradient_accumulation_steps > 1:
+        stack.refuse_several_passes("gradient_accumulation_steps")
     averages = [called(member) for member in stack.members if member.averages]
     if averages and args.load_best_model_at_end:
         raise RecipeError(

@@ -37,6 +37,15 @@ class Stack(Regularizer):
         if names:
             raise RecipeError(f"{' and '.join(names)} needs validation.", hint=hint)
 
+    def refuse_several_passes(self, how: str) -> None:
+        """Raise RecipeError, where gradients come `how`, for a member that replaces the passes."""
+        for name in self.using("passes"):
+            raise RecipeError(
+                f"{name} replaces the backward pass of a whole step, so that it does not go with "
+                f"{how}.",
+                hint="Leave one of them out.",
+            )
+
     def refuse_several_labels(self) -> None:
         """Raise RecipeError, where pictures have several labels, for members that know one only."""
         names = [called(member) for member in self.members if member.one_class]

@@ -97,7 +97,8 @@ def finetune(
     What is left: `out`, a new folder (default `runs/…`; False: none). `resume`: go on with the run
     in `out` where it was stopped, if there is one, with the same result. `tracker`: "tensorboard",
     "wandb", "mlflow" and others of Accelerate. `workers`: processes that read pictures. `recipe`:
-    one that this training must be the same as, else RecipeError.
+    one that this training must be the same as, else RecipeError. `progress`: False says nothing on
+    stderr, and tells the logger `zoo_core` (INFO) of each epoch, of the begin and of the end.
 
     Trains on the GPU that there is, else on CPU; started by `accelerate launch` or `torchrun`, on
     all of them. Best is what early stopping calls so, else the lowest validation log-loss. Raises
@@ -126,6 +127,7 @@ def finetune(
         if wanted is not None:
             refuse_another(path or Path(), wanted, plan)
         main = task.processes.main
-        numbers, console = Tracker(tracker if main else None, path), Console(progress and main)
+        numbers = Tracker(tracker if main else None, path)
+        console = Console(progress and main, logged=main)
         session = Session(task, plan, folder=folder, tracker=numbers, console=console)
         return session.run(resume=resume)

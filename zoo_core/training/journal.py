@@ -14,7 +14,14 @@ from zoo_core.runs.folder import RunFolder
 from zoo_core.runs.recipe import STATE
 from zoo_core.training.console import Console
 from zoo_core.training.interrupts import Clock
-from zoo_core.training.messages import behind_the_bar, epoch_line, is_slow, what_is_slow
+from zoo_core.training.messages import (
+    begin_line,
+    behind_the_bar,
+    end_line,
+    epoch_line,
+    is_slow,
+    what_is_slow,
+)
 from zoo_core.training.recipe import model_recipe
 from zoo_core.training.resume import load_state, random_state, save_state
 from zoo_core.training.state import Row, TrainingState
@@ -39,7 +46,7 @@ class Journal:
         tracker: Tracker,
         console: Console,
     ) -> None:
-        self.model, self.processes = task.model, task.processes
+        self.model, self.processes, self.pictures = task.model, task.processes, task.train_set
         self.epochs = task.settings.total
         self.recipe, self.held = recipe, held
         self.path: Path | None = folder.path if folder is not None else None
@@ -61,6 +68,8 @@ class Journal:
             self.folder.write_metrics(history)
         self.save_trained_on()
         self.tracker.begin(self.recipe)
+        done = history[-1]["epoch"] if history else 0
+        self.console.record(begin_line(self.model, self.pictures, self.epochs, done))
         return True
 
     def save_trained_on(self) -> None:
@@ -74,12 +83,13 @@ class Journal:
         if self.folder is not None:
             self.folder.write_recipe(self.recipe)
 
-    def end(self) -> None:
+    def end(self, best: Row) -> None:
         """The recipe once more, with what came out: from now on the run is whole."""
         if self.folder is not None:
             self.recipe["best"] = {"sha256": self.folder.best.sha256}
             self.folder.settle()
         self.write_recipe()
+        self.console.record(end_line(self.model, best, self.path))
 
     def add_row(self, row: Row) -> None:
         """An epoch."""
@@ -119,7 +129,9 @@ class Journal:
 
     def say_epoch(self, bar: Bar, row: Row, workers: int) -> None:
         """An epoch as a line above the bar; once, that it waited for pictures."""
-        bar.line(epoch_line(row, self.epochs))
+        line = epoch_line(row, self.epochs)
+        bar.line(line)
+        self.console.record(line)
         self.behind_the_bar = behind_the_bar(row, self.processes.device)
         if not self.told_slow and is_slow(row):
             self.told_slow = True
@@ -135,6 +147,7 @@ class Journal:
 
     def say_stopped(self, state: TrainingState) -> None:
         """What is there of a run that is stopped now, and how it goes on."""
+        self.console.record(f"stopped in epoch {state.place.epoch} of {self.epochs}")
         if self.path is None:
             return
         if state.best_row:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import resource
 import sys
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,7 +13,8 @@ from torch import Tensor
 
 from zoo_core.data.pictures import Pictures, is_tensor_item, place_of
 from zoo_core.errors import DataError, RecipeError
-from zoo_core.humanize import duration
+from zoo_core.humanize import duration, without_credentials
+from zoo_core.model.zoo_model import ZooModel
 from zoo_core.regularize.regularizer import called
 from zoo_core.regularize.stack import Stack
 
@@ -27,6 +29,24 @@ def epoch_line(row: Mapping[str, Any], total: int) -> str:
         parts += [f"val loss {row['val_loss']:.4f}", f"val accuracy {row['val_accuracy']:.1%}"]
     parts += [duration(row["seconds"]), f"{row['pictures_per_second']:,.0f}/s"]
     return "  ".join(parts)
+
+
+def begin_line(model: ZooModel, pictures: Pictures, epochs: int, done: int) -> str:
+    """What begins; `done`: epochs from before, where it goes on."""
+    name = without_credentials(model.origin.reference)
+    many = f"{len(pictures):,} pictures, {epochs} epoch{'' if epochs == 1 else 's'}"
+    on = f", from epoch {done + 1} on" if done else ""
+    return f"training {name} on {pictures.name}: {many}{on}"
+
+
+def end_line(model: ZooModel, best: Mapping[str, Any], path: Path | None) -> str:
+    """What came of it."""
+    parts = [f"trained {without_credentials(model.origin.reference)}"]
+    if best:
+        parts += [f"best epoch {best['epoch']}", f"loss {best['loss']:.4f}"]
+    if "val_loss" in best:
+        parts += [f"val loss {best['val_loss']:.4f}", f"val accuracy {best['val_accuracy']:.1%}"]
+    return "  ".join([*parts, *([str(path)] if path else [])])
 
 
 def behind_the_bar(row: Mapping[str, Any], device: torch.device) -> dict[str, Any]:

@@ -92,6 +92,16 @@ def random_state(device: torch.device) -> dict[str, Any]:
     return generators
 
 
+def random_states(device: torch.device) -> list[dict[str, Any]]:
+    """The random generators of all processes, in their order; all of them ask."""
+    own, distributed = random_state(device), torch.distributed
+    if not (distributed.is_available() and distributed.is_initialized()):
+        return [own]
+    states = [own] * distributed.get_world_size()
+    distributed.all_gather_object(states, own)
+    return states
+
+
 def set_random_state(state: Mapping[str, Any], device: torch.device) -> None:
     """Set the random generators of this process."""
     torch.set_rng_state(state["cpu"])

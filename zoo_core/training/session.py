@@ -143,7 +143,7 @@ class Session:
         run.held_out = self.task.val_set
         self.recipe["result"] = dict(state.best_row)
         self.recipe["cost"] = cost_of(self.task, state, journal.path)
-        journal.end()
+        journal.end(state.best_row)
         self._report(run)
         return run
 

@@ -1,4 +1,4 @@
-"""What torch puts around a module: compiled, data-parallel, or both."""
+"""What is around a model: torch's wrappers, or a module of a training loop."""
 
 from __future__ import annotations
 
@@ -15,3 +15,10 @@ def unwrapped(model: nn.Module) -> nn.Module:
             model = model._modules["_orig_mod"]  # type: ignore[assignment]
         else:
             return model
+
+
+def only_child(module: nn.Module) -> nn.Module:
+    """A child under which the names are those of the model, so that stages and weights fit."""
+    children = [child for child in module.children() if any(True for _ in child.parameters())]
+    own = any(True for _ in module.parameters(recurse=False))
+    return children[0] if len(children) == 1 and not own else module
