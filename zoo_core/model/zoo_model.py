@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
@@ -65,6 +65,11 @@ class ZooModel(Freezable):
 
     loaded_from: str | None
     _trained_on: TrainedOn | None = None  # by zoo: of its pretraining nothing is known
+    __jit_ignored_attributes__: ClassVar = [  # no types of TorchScript, and no part of forward()
+        *("chain", "info", "origin", "input", "labels", "multilabel", "loaded_from"),
+        *("_trained_on", *Freezable.__jit_ignored_attributes__),
+    ]
+    __jit_unused_properties__: ClassVar = ["num_outputs", *Freezable.__jit_unused_properties__]
 
     def forward_until(self, x: Tensor, stage: str) -> Tensor:
         """The tensor that enters `stage`, from pictures of shape (N, C, H, W). Raises UnknownName.

@@ -7,6 +7,7 @@ and pickles come back swapped.
 from __future__ import annotations
 
 import functools
+import inspect
 from typing import Any
 
 from torch import nn
@@ -49,8 +50,20 @@ def _swapped(mixin: type[Swapped], original: type[nn.Module]) -> type[nn.Module]
         "__module__": original.__module__,
         "__qualname__": original.__qualname__,
         "__doc__": original.__doc__,
+        **_for_torchscript(mixin, original),
     }
     return type(original.__name__, (mixin, original), members)
+
+
+def _for_torchscript(mixin: type[Swapped], original: type[nn.Module]) -> dict[str, Any]:
+    """What torch.jit.script reads of a class: those of the original, and what it is to pass over.
+
+    It takes the annotations of the first class that has any, which would be the mixin's.
+    """
+    annotated = next(filter(None, map(inspect.get_annotations, original.__mro__)), {})
+    lists = ("__jit_ignored_attributes__", "__jit_unused_properties__")
+    passed = {name: [*getattr(mixin, name, ()), *getattr(original, name, ())] for name in lists}
+    return {"__annotations__": dict(annotated), **passed}
 
 
 def _blank(mixin: type[Swapped], original: type[nn.Module]) -> nn.Module:
