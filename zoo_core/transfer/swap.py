@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import nn
 
@@ -16,7 +16,12 @@ from zoo_core.errors import PluginError
 
 
 class Swapped(nn.Module):
-    """Base of the mixins: how a module is copied and pickled whose class no import can find."""
+    """Base of the mixins: how a module is copied and pickled whose class no import can find.
+
+    `_same_everywhere`: names of a mixin that an original may have too, since they mean the same.
+    """
+
+    _same_everywhere: ClassVar[tuple[str, ...]] = ()
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         cls = type(self)
@@ -29,7 +34,8 @@ def swap_class(model: nn.Module, mixin: type[Swapped]) -> None:
     Raises PluginError where it has an attribute of a name that the mixin adds.
     """
     original = getattr(type(model), "_original", type(model))
-    taken = [name for name in added_names(mixin) if hasattr(model, name)]
+    names = (name for name in added_names(mixin) if name not in mixin._same_everywhere)
+    taken = [name for name in names if hasattr(model, name)]
     if taken and not isinstance(model, Swapped):
         raise PluginError(f"{original.__name__} has attributes that zoo needs: {', '.join(taken)}.")
     model.__class__ = _swapped(mixin, original)  # type: ignore[arg-type]
