@@ -115,8 +115,8 @@ def _head_of(hub: HfApi, repository: str, revision: str, main: str, create_pr: b
             f"{revision} of hf://{repository} is a tag, which stays as it is.",
             hint="Name a branch.",
         )
-    branches = [*refs.branches, *(refs.pull_requests or ())]
-    known = {name: ref.target_commit for ref in branches for name in (ref.name, ref.ref)}
+    known = {branch.name: branch.target_commit for branch in refs.branches}
+    known |= {request.ref: request.target_commit for request in refs.pull_requests or ()}
     if revision in known:
         return known[revision]
     if create_pr or revision.startswith("refs/") or COMMIT.fullmatch(revision):

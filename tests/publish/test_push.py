@@ -535,7 +535,9 @@ def test_a_branch_is_made_and_pushed_to_again(hub: HubServer, signed_in: str) ->
     assert zoo.create("hf://alice/three").num_outputs == 6
 
 
-def test_a_branch_of_a_new_repository(hub: HubServer, signed_in: str) -> None:
+def test_a_branch_of_a_new_repository(
+    hub: HubServer, signed_in: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     model = tuned()
     assert not zoo.push(model, "alice/three", revision="dev", dry_run=True).commit
     assert hub.requests("POST */repos/create") == []
@@ -543,6 +545,10 @@ def test_a_branch_of_a_new_repository(hub: HubServer, signed_in: str) -> None:
     assert same(zoo.create("hf://alice/three@dev"), model.state_dict())
     with pytest.raises(zoo.ZooError, match=r"config.json"):
         zoo.create("hf://alice/three")
+    folder = tuned(4).save_pretrained(tmp_path / "four")
+    assert main(["push", str(folder), "alice/three", "--revision", "dev"]) == 0
+    assert "three@v" not in capsys.readouterr().out
+    assert zoo.create("hf://alice/three@dev").num_outputs == 4
 
 
 def test_a_pull_request_to_a_branch_and_a_push_to_it(hub: HubServer, signed_in: str) -> None:
