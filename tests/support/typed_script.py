@@ -30,6 +30,11 @@ class Patience(zoo.Regularizer):
         return Verdict.STOP if metrics["loss"] < self.least else Verdict.CONTINUE
 
 
+class Net(nn.Module):
+    def hello(self) -> str:
+        return "hello"
+
+
 SPEC = zoo.RegularizerSpec("patience", Patience, (Option("least", 0.1, "where it stops"),))
 
 
@@ -58,7 +63,12 @@ def tune(folder: str) -> Run:
 def loop(pictures: Pictures) -> Stack:
     net = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3))
     tuned = zoo.freeze_until(net, "1", example=torch.zeros(1, 3))
-    print(tuned.frozen[0], tuned.unfreeze().param_groups(1e-3))
+    print(tuned.frozen[0], tuned.unfreeze().param_groups(1e-3), tuned[0])
+    net = zoo.freeze_until(net, "1", example=torch.zeros(1, 3))
+    print(net.frozen, net[0])
+    plain: nn.Module = zoo.freeze_until(net, "1", example=torch.zeros(1, 3))
+    own: Net = zoo.freeze_until(Net(), "last", example=torch.zeros(1, 3))
+    print(plain, own.hello(), zoo.freeze_until(Net(), "last", example=None).hello())
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
     stack = zoo.regularizers(["l1=1e-5", "ema"]).attach(net, optimizer=optimizer)
     assert_type(stack, Stack)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, overload
 
 from torch import nn
 from torch.nn.parameter import is_lazy
@@ -97,15 +97,22 @@ class Freezable(Swapped):
 
 FreezableT = TypeVar("FreezableT", bound=Freezable)
 
+if TYPE_CHECKING:
 
-@overload
-def freeze_until(
+    class Frozen(Freezable, Any):
+        """A Freezable and what the module was before: Python has no type for both, so it is Any."""
+
+        def __getattr__(self, name: str) -> Any: ...
+
+
+@overload  # the second is of all other modules, which mypy cannot say
+def freeze_until(  # type: ignore[overload-overlap]
     model: FreezableT, layer: str, *, example: Any = None, train_norm: bool = False
 ) -> FreezableT: ...
 @overload
 def freeze_until(
     model: nn.Module, layer: str, *, example: Any = None, train_norm: bool = False
-) -> Freezable: ...
+) -> Frozen: ...
 def freeze_until(
     model: nn.Module, layer: str, *, example: Any = None, train_norm: bool = False
 ) -> nn.Module:
