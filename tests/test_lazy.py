@@ -33,7 +33,7 @@ def declared(face: ModuleType) -> dict[str, str]:
     blocks = [node for node in tree.body if isinstance(node, ast.If)]
     block = next(node for node in blocks if ast.unparse(node.test) == "TYPE_CHECKING")
     imports = [node for node in block.body if isinstance(node, ast.ImportFrom)]
-    return {str(name.asname): str(node.module) for node in imports for name in node.names}
+    return {name.name: str(node.module) for node in imports for name in node.names}
 
 
 def test_the_faces() -> None:

@@ -12,45 +12,55 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from zoo_core.lazy import handed_on
 from zoo_core.version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from zoo_core.errors import DataError as DataError
-    from zoo_core.errors import FreezeError as FreezeError
-    from zoo_core.errors import HashMismatch as HashMismatch
-    from zoo_core.errors import ManifestError as ManifestError
-    from zoo_core.errors import NotCached as NotCached
-    from zoo_core.errors import PluginError as PluginError
-    from zoo_core.errors import PublishError as PublishError
-    from zoo_core.errors import RecipeError as RecipeError
-    from zoo_core.errors import SourceError as SourceError
-    from zoo_core.errors import UnknownName as UnknownName
-    from zoo_core.errors import WeightsError as WeightsError
-    from zoo_core.errors import ZooError as ZooError
-    from zoo_core.hookspecs import hookimpl as hookimpl
-    from zoo_core.inference.evaluate import evaluate as evaluate
-    from zoo_core.inference.export import export as export
-    from zoo_core.inference.predict import predict as predict
-    from zoo_core.model.create import create as create
-    from zoo_core.plugins.catalogue import info as info
-    from zoo_core.plugins.catalogue import list_models as list_models
-    from zoo_core.publish.push import push as push
+    from zoo_core.data.pictures import Pictures
+    from zoo_core.errors import (
+        DataError,
+        FreezeError,
+        HashMismatch,
+        ManifestError,
+        NotCached,
+        PluginError,
+        PublishError,
+        RecipeError,
+        SourceError,
+        UnknownName,
+        WeightsError,
+        ZooError,
+    )
+    from zoo_core.hookspecs import hookimpl
+    from zoo_core.inference.evaluate import evaluate
+    from zoo_core.inference.export import export
+    from zoo_core.inference.predict import predict
+    from zoo_core.model.create import create
+    from zoo_core.model.run import Run
+    from zoo_core.model.zoo_model import ZooModel
+    from zoo_core.plugins.catalogue import info, list_models
+    from zoo_core.publish.push import push
     from zoo_core.publish.push import save_pretrained as save_pretrained
-    from zoo_core.regularize.by_name import regularizers as regularizers
-    from zoo_core.regularize.regularizer import Regularizer as Regularizer
-    from zoo_core.training.finetune import finetune as finetune
-    from zoo_core.transfer.freezing import freeze_until as freeze_until
-    from zoo_core.types import Architecture as Architecture
-    from zoo_core.types import Fetched as Fetched
-    from zoo_core.types import ModelInfo as ModelInfo
-    from zoo_core.types import RegularizerSpec as RegularizerSpec
-    from zoo_core.types import Stage as Stage
-    from zoo_core.types import WeightSource as WeightSource
+    from zoo_core.regularize.by_name import regularizers
+    from zoo_core.regularize.regularizer import Regularizer, Verdict
+    from zoo_core.regularize.stack import Stack
+    from zoo_core.training.finetune import finetune
+    from zoo_core.transfer.freezing import freeze_until
+    from zoo_core.types import (
+        Architecture,
+        Fetched,
+        ModelInfo,
+        Option,
+        RegularizerSpec,
+        Stage,
+        WeightSource,
+    )
 else:
-    __getattr__, __dir__, __all__ = handed_on(
+    from zoo_core.lazy import handed_on
+
+    __getattr__, __dir__ = handed_on(
         __name__,
         {
+            "data.pictures": "Pictures",
             "errors": "DataError FreezeError HashMismatch ManifestError NotCached "
             "PluginError PublishError RecipeError SourceError UnknownName "
             "WeightsError ZooError",
@@ -59,13 +69,55 @@ else:
             "inference.export": "export",
             "inference.predict": "predict",
             "model.create": "create",
+            "model.run": "Run",
+            "model.zoo_model": "ZooModel",
             "plugins.catalogue": "info list_models",
             "publish.push": "push",
             "regularize.by_name": "regularizers",
-            "regularize.regularizer": "Regularizer",
+            "regularize.regularizer": "Regularizer Verdict",
+            "regularize.stack": "Stack",
             "training.finetune": "finetune",
             "transfer.freezing": "freeze_until",
-            "types": "Architecture Fetched ModelInfo RegularizerSpec Stage WeightSource",
+            "types": "Architecture Fetched ModelInfo Option RegularizerSpec Stage WeightSource",
         },
         unlisted={"publish.push": "save_pretrained"},  # a method of what create() returns
-    )
+    )[:2]
+
+__all__ = [  # written out, since type checkers run nothing: what `import *` brings
+    "Architecture",
+    "DataError",
+    "Fetched",
+    "FreezeError",
+    "HashMismatch",
+    "ManifestError",
+    "ModelInfo",
+    "NotCached",
+    "Option",
+    "Pictures",
+    "PluginError",
+    "PublishError",
+    "RecipeError",
+    "Regularizer",
+    "RegularizerSpec",
+    "Run",
+    "SourceError",
+    "Stack",
+    "Stage",
+    "UnknownName",
+    "Verdict",
+    "WeightSource",
+    "WeightsError",
+    "ZooError",
+    "ZooModel",
+    "create",
+    "evaluate",
+    "export",
+    "finetune",
+    "freeze_until",
+    "hookimpl",
+    "info",
+    "list_models",
+    "predict",
+    "push",
+    "regularizers",
+]

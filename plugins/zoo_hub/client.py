@@ -26,8 +26,8 @@ class _Hub(HfApi):
         return super().model_info(*args, timeout=timeout or ANSWER, **given)
 
 
-def api() -> HfApi:
-    """A client that says who is asking.
+def api(token: str | bool | None = None) -> HfApi:
+    """A client that says who is asking. `token`: whose it is; who is signed in by default.
 
     Raises SourceError where tokens would travel in the clear.
     """
@@ -40,7 +40,7 @@ def api() -> HfApi:
     session = get_session()
     if session.timeout == httpx.Timeout(None):  # nobody has chosen one
         session.timeout = httpx.Timeout(LONGEST, connect=ANSWER)
-    return _Hub(library_name="zoo", library_version=__version__)
+    return _Hub(library_name="zoo", library_version=__version__, token=token)
 
 
 def _keep_from_proxies() -> None:

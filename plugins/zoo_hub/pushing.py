@@ -15,22 +15,33 @@ from zoo_core.humanize import one_line
 from zoo_core.types import Pushed, Upload
 from zoo_hub.client import api
 from zoo_hub.failures import explained
+from zoo_hub.reference import COMMIT
 
 CARD = "README.md"
 LARGEST = 8 * 2**20  # bytes of a card
 
 
 def push(
-    repository: str, upload: Upload, *, private: bool, create_pr: bool, dry_run: bool
+    repository: str,
+    upload: Upload,
+    *,
+    private: bool,
+    create_pr: bool,
+    dry_run: bool,
+    token: str | bool | None = None,
+    revision: str | None = None,
 ) -> Pushed:
     """Commit an upload to OWNER/NAME, which is made where it does not exist; a dry run only looks.
 
+    `revision`: the branch, made where it is not there; only what goes to the main one is tagged.
     The commit names the head that it stands on, so that nobody's work is overwritten: PublishError
     says where somebody was quicker, and every other failure. Nothing is half pushed.
     """
     with explained(repository, "the push", PublishError):
-        hub = api()
+        hub = api(token)
         head = _head(hub, repository, private)
+        if head is not None and revision is not None:
+            head = _head_of(hub, repository, revision, head, create_pr)
         card = upload.card(_card(hub, repository, head))
         sizes = {name: path.stat().st_size for name, path in upload.files.items()}
         sizes[CARD] = len(card.encode())
@@ -41,14 +52,18 @@ def push(
             if head is None:
                 hub.create_repo(repository, private=private, exist_ok=True)
                 head = hub.model_info(repository).sha
+            if revision is not None and not (create_pr or revision.startswith("refs/")):
+                hub.create_branch(repository, branch=revision, revision=head, exist_ok=True)
             done = hub.create_commit(
                 repository,
                 [*_additions(upload, card), *_deletions(hub, repository, head, upload)],
                 commit_message=upload.message,
+                revision=revision,
                 parent_commit=head,
                 create_pr=create_pr,
             )
-        tag = None if create_pr else _tagged(hub, repository, done.oid)
+        tagged = not create_pr and revision in (None, "main")
+        tag = _tagged(hub, repository, done.oid) if tagged else None
         return Pushed(url, sizes, card, done.oid, tag, done.pr_url)
 
 
@@ -87,6 +102,29 @@ def _head(hub: HfApi, repository: str, private: bool) -> str | None:
             hint="Make it private in its settings, or push without private=True.",
         )
     return facts.sha
+
+
+def _head_of(hub: HfApi, repository: str, revision: str, main: str, create_pr: bool) -> str:
+    """The commit at the head of a branch, or of the main one, from which a new branch goes.
+
+    Raises PublishError for what is no branch, and cannot be committed to.
+    """
+    refs = hub.list_repo_refs(repository, include_pull_requests=revision.startswith("refs/"))
+    if any(tag.name == revision for tag in refs.tags):
+        raise PublishError(
+            f"{revision} of hf://{repository} is a tag, which stays as it is.",
+            hint="Name a branch.",
+        )
+    known = {branch.name: branch.target_commit for branch in refs.branches}
+    known |= {request.ref: request.target_commit for request in refs.pull_requests or ()}
+    if revision in known:
+        return known[revision]
+    if create_pr or revision.startswith("refs/") or COMMIT.fullmatch(revision):
+        raise PublishError(
+            f"hf://{repository} has no branch {revision}.",
+            hint=f"It has: {', '.join(branch.name for branch in refs.branches)}.",
+        )
+    return main
 
 
 def _card(hub: HfApi, repository: str, head: str | None) -> str | None:

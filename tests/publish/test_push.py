@@ -19,7 +19,9 @@ from support.model_fixtures import Offer
 import zoo_core as zoo
 from zoo_core.cli import main
 from zoo_core.model.zoo_model import ZooModel
+from zoo_core.plugins.catalogue import catalogue
 from zoo_core.publish import staging
+from zoo_core.types import Pushed, Upload
 
 __all__ = ["own_places"]
 pytestmark = pytest.mark.usefixtures("own_places")
@@ -515,3 +517,96 @@ def test_the_command_line_pushes(
     said = capsys.readouterr().err
     assert said.startswith("Error: ")
     assert main(["push", str(folder)]) == 2
+
+
+# --- to a branch, by another token ---------------------------------------------------------------
+
+
+def test_a_branch_is_made_and_pushed_to_again(hub: HubServer, signed_in: str) -> None:
+    main_one, first, second = tuned(3), tuned(4), tuned(5)
+    done = zoo.push(main_one, "alice/three")
+    for model in (first, second):
+        pushed = zoo.push(model, "alice/three", revision="dev")
+        assert (pushed.tag, hub.tags("alice/three")) == (None, {"v1": done.commit})
+        assert '"hf://alice/three@dev"' in pushed.card
+        assert same(zoo.create("hf://alice/three@dev"), model.state_dict())
+    assert same(zoo.create("hf://alice/three"), main_one.state_dict())
+    assert zoo.push(tuned(6), "alice/three", revision="main").tag == "v2"
+    assert zoo.create("hf://alice/three").num_outputs == 6
+
+
+def test_a_branch_of_a_new_repository(
+    hub: HubServer, signed_in: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = tuned()
+    assert not zoo.push(model, "alice/three", revision="dev", dry_run=True).commit
+    assert hub.requests("POST */repos/create") == []
+    model.push_to_hub("alice/three", revision="dev")
+    assert same(zoo.create("hf://alice/three@dev"), model.state_dict())
+    with pytest.raises(zoo.ZooError, match=r"config.json"):
+        zoo.create("hf://alice/three")
+    folder = tuned(4).save_pretrained(tmp_path / "four")
+    assert main(["push", str(folder), "alice/three", "--revision", "dev"]) == 0
+    assert "three@v" not in capsys.readouterr().out
+    assert zoo.create("hf://alice/three@dev").num_outputs == 4
+
+
+def test_a_pull_request_to_a_branch_and_a_push_to_it(hub: HubServer, signed_in: str) -> None:
+    zoo.push(tuned(), "alice/three")
+    asked = zoo.push(tuned(4), "alice/three", create_pr=True)
+    more = zoo.push(tuned(5), "alice/three", revision="refs/pr/1")
+    assert asked.pull_request
+    assert more.commit
+    assert zoo.create("hf://alice/three@refs%2Fpr%2F1").num_outputs == 5
+
+
+@pytest.mark.parametrize(
+    ("revision", "how", "message"),
+    [
+        ("v1", {}, "v1 of hf://alice/three is a tag, which stays as it is"),
+        ("0" * 40, {}, "hf://alice/three has no branch 0{40}. It has: main"),
+        ("refs/pr/9", {}, "has no branch refs/pr/9"),
+        ("dev", {"create_pr": True}, "has no branch dev"),
+    ],
+)
+def test_what_is_no_branch(
+    hub: HubServer, signed_in: str, revision: str, how: dict[str, bool], message: str
+) -> None:
+    done = zoo.push(tuned(), "alice/three")
+    with pytest.raises(zoo.PublishError, match=message):
+        zoo.push(tuned(4), "alice/three", revision=revision, **how)
+    assert zoo.create("hf://alice/three").num_outputs == 3
+    assert hub.tags("alice/three") == {"v1": done.commit}
+
+
+def test_a_token_is_used_and_shown_nowhere(
+    hub: HubServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    with pytest.raises(zoo.PublishError):
+        zoo.push(tuned(), "alice/three")
+    done = tuned().push_to_hub("alice/three", token="hf_write")
+    assert done.commit
+    with pytest.raises(zoo.PublishError) as caught:
+        tuned().push_to_hub("alice/three", token="hf_of_nobody")
+    assert "hf_of_nobody" not in f"{caught.value}{caplog.text}"
+    assert "hf_write" not in f"{done}{caplog.text}"
+
+
+def test_a_source_that_knows_no_branches_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As those of before there were any: it would push to the main one, by another's token."""
+
+    def push(
+        repository: str, upload: Upload, *, private: bool, create_pr: bool, dry_run: bool
+    ) -> Pushed:
+        raise AssertionError("asked to push")
+
+    def fetch(reference: str, filename: str | None, **how: object) -> zoo.Fetched:
+        raise AssertionError("asked to fetch")
+
+    model, source = tuned(), zoo.WeightSource("acme", fetch, push=push)
+    monkeypatch.setattr(catalogue(), "_sources", {"acme": source})
+    with pytest.raises(zoo.PublishError, match="A push to acme:// takes no revision"):
+        zoo.push(model, "acme://me/x", revision="dev")
+    with pytest.raises(zoo.PublishError, match="A push to acme:// takes no token"):
+        model.push_to_hub("acme://me/x", token="hf_x")

@@ -19,6 +19,7 @@ from zoo_core.files import name_or_path
 @click.option("--private", is_flag=True, help="A new repository is made private.")
 @click.option("--license", metavar="ID", help="For weights that were trained from scratch.")
 @click.option("-m", "--message", help="The commit's message.")
+@click.option("--revision", metavar="BRANCH", help="A branch other than the main one.")
 @click.option("--dry-run", is_flag=True, help="Show what would be pushed, and push nothing.")
 @json_option
 def command(
@@ -29,6 +30,7 @@ def command(
     private: bool,
     license: str | None,
     message: str | None,
+    revision: str | None,
     dry_run: bool,
     as_json: bool,
 ) -> None:
@@ -44,6 +46,7 @@ def command(
         dry_run=dry_run,
         license=license,
         message=message,
+        revision=revision,
     )
     if as_json:
         print_json(done)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from torch import nn
 
@@ -78,6 +78,15 @@ class Facts(Freezable):
     info: ModelInfo
     _known_head: Watch | None = None
     _known_first: Watch | None = None
+    # for torch.jit.script, as in Freezable
+    __jit_ignored_attributes__: ClassVar = [
+        *("chain", "info", "_known_head", "_known_first"),
+        *Freezable.__jit_ignored_attributes__,
+    ]
+    __jit_unused_properties__: ClassVar = [
+        *("labels", "multilabel", "origin", "input"),
+        *Freezable.__jit_unused_properties__,
+    ]
 
     @property
     def labels(self) -> tuple[str, ...] | None:

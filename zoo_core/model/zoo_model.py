@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
@@ -19,9 +19,11 @@ from zoo_core.errors import PluginError, ZooError
 from zoo_core.model.arguments import check_count
 from zoo_core.model.facts import Facts, Origin, notice, watch_first, watch_head
 from zoo_core.model.head import head_layers, outputs, put_head
+from zoo_core.model.hub_habits import reference_of, renamed, without_habits
 from zoo_core.model.summary import render_rows, stage_rows
 from zoo_core.transfer.swap import swap_class
 from zoo_core.types import InputSpec, ModelInfo, Pushed, Stage
+from zoo_core.weights.pretrained import brings_weights
 
 
 class ZooModel(Facts):
@@ -41,6 +43,13 @@ class ZooModel(Facts):
 
     default_cfg: dict[str, Any]
     _trained_on: TrainedOn | None = None  # by zoo: of its pretraining nothing is known
+    # names of the Hub that mean the same for every class: those of the original may have them
+    _same_everywhere: ClassVar = ("from_pretrained", "push_to_hub", "save_pretrained")
+    __jit_ignored_attributes__: ClassVar = [  # no types of TorchScript, and no part of forward()
+        *("loaded_from", "pretrained_cfg", "default_cfg", "_trained_on", "_same_everywhere"),
+        *Facts.__jit_ignored_attributes__,
+    ]
+    __jit_unused_properties__: ClassVar = ["num_outputs", *Facts.__jit_unused_properties__]
 
     def forward_until(self, x: Tensor, stage: str) -> Tensor:
         """The tensor that enters `stage`, from pictures of shape (N, C, H, W). Raises UnknownName.
@@ -108,21 +117,69 @@ class ZooModel(Facts):
 
         return build_transform(self.input, train=train)
 
-    def save_pretrained(self, folder: str | Path, *, delta: bool = False) -> Path:
+    @classmethod
+    def from_pretrained(
+        cls, name_or_path: str | Path, *, revision: str | None = None, **how: Any
+    ) -> ZooModel:
+        """The model with its weights of a folder, a model's name or a repository, `OWNER/NAME`.
+
+        A folder that is here comes first, then a model that zoo knows. `how`: the arguments of
+        `zoo.create`. Raises ZooError.
+
+        >>> ZooModel.from_pretrained("lenet5", num_classes=3).num_outputs
+        3
+        """
+        import zoo_core as zoo  # create() stands on this file, so it is reached from the top
+
+        reference = reference_of(name_or_path, revision)
+        arguments = without_habits(how)
+        if not brings_weights(reference):
+            arguments.setdefault("pretrained", True)
+        return zoo.create(reference, **arguments)
+
+    def save_pretrained(
+        self, save_directory: str | Path | None = None, *, delta: bool = False, **old: Any
+    ) -> Path:
         """Write weights, config.json and a card to a folder, which `zoo.create(Path)` loads.
 
         `delta=True`: only what differs from the weights it came from, also from a folder that
-        is here. Raises PublishError.
+        is here. `old`: the folder under its older name, `folder`. Raises PublishError.
         """
         import zoo_core as zoo  # publishing stands on models, so they reach it from the top
 
-        return zoo.save_pretrained(self, folder, delta=delta)
+        directory = renamed(save_directory, old, "folder", "save_directory")
+        return zoo.save_pretrained(self, directory, delta=delta, **old)
 
-    def push_to_hub(self, repository: str, **how: Any) -> Pushed:
-        """Publish this model as `OWNER/NAME`; `how`: the arguments of `zoo.push`."""
+    def push_to_hub(
+        self,
+        repo_id: str | None = None,
+        *,
+        commit_message: str | None = None,
+        token: str | bool | None = None,
+        private: bool | None = False,
+        create_pr: bool | None = False,
+        revision: str | None = None,
+        **how: Any,
+    ) -> Pushed:
+        """Publish this model as `OWNER/NAME`; each argument as huggingface_hub has it.
+
+        `how`: other arguments of `zoo.push`, and `repository` and `message`, the older names.
+        """
         import zoo_core as zoo
 
-        return zoo.push(self, repository, **how)
+        repository = renamed(repo_id, how, "repository", "repo_id")
+        if "message" in how:
+            commit_message = renamed(commit_message, how, "message", "commit_message")
+        return zoo.push(
+            self,
+            repository,
+            message=commit_message,
+            token=token,
+            private=bool(private),
+            create_pr=bool(create_pr),
+            revision=revision,
+            **how,
+        )
 
     def summary(self) -> str:
         """A table of stages: output shape, parameters, trained or frozen.

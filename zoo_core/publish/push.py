@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import tempfile
 from collections.abc import Mapping
@@ -38,6 +39,8 @@ def push(
     dry_run: bool = False,
     license: str | None = None,
     message: str | None = None,
+    token: str | bool | None = None,
+    revision: str | None = None,
 ) -> Pushed:
     """Publish a model, a run or a run's folder as `OWNER/NAME`, in one commit with a tag.
 
@@ -46,7 +49,8 @@ def push(
     everything (which timm and transformers can load, where the network is timm's). `create_pr`: as
     a pull request. `private`: for a repository that is new. `dry_run`: stage, check and show, and
     change nothing. `license`: for weights that were trained from scratch; tuned ones keep that of
-    their base.
+    their base. `token`: whose push it is, where it is not who is signed in. `revision`: the branch,
+    which is made where it is not there; only what goes to the main one is tagged.
 
     Raises PublishError where it must not or cannot happen; nothing is then half pushed.
 
@@ -60,6 +64,7 @@ def push(
         )
     subject, recipe = _subject(model)
     source, name = _destination(repository)
+    asked = _taken(source, token=token, revision=revision)
     with tempfile.TemporaryDirectory(prefix="zoo-push-") as folder:
         try:
             staged = stage(subject, Path(folder), delta=delta, recipe=recipe, license=license)
@@ -70,13 +75,13 @@ def push(
             ) from error
         upload = Upload(
             files=staged.files,
-            card=lambda old: staged.card(old, f"{source.scheme}://{name}"),
+            card=lambda old: staged.card(old, _reference(source, name, revision)),
             message=message or f"{subject.info.name}, {staged.saved.format}, by zoo",
             obsolete=tuple({*FILES.values(), RECIPE} - set(staged.files)),
         )
         assert source.push is not None
         how = {"private": private, "create_pr": create_pr, "dry_run": dry_run}
-        done = source.push(name, upload, **how)
+        done = source.push(name, upload, **how, **asked)
         return replace(done, sha256={staged.saved.file: str(staged.saved.sha256)})
 
 
@@ -162,3 +167,25 @@ def _destination(repository: str) -> tuple[WeightSource, str]:
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", name):
         raise PublishError(f'"{name}" is no name of a repository.', hint="Write OWNER/NAME.")
     return able[scheme], name
+
+
+def _taken(source: WeightSource, **asked: Any) -> dict[str, Any]:
+    """Those that are asked for. Raises PublishError for one that the source's push does not take.
+
+    They came later than the first sources, which know nothing of them.
+    """
+    assert source.push is not None
+    asked = {name: value for name, value in asked.items() if value is not None}
+    takes = inspect.signature(source.push).parameters
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in takes.values()):
+        return asked
+    for name in asked:
+        if name not in takes:
+            raise PublishError(f"A push to {source.scheme}:// takes no {name}.")
+    return asked
+
+
+def _reference(source: WeightSource, name: str, revision: str | None) -> str:
+    """How create() gets it: at the branch, but for a pull request's, which is to be merged."""
+    branch = revision is not None and not revision.startswith("refs/")
+    return f"{source.scheme}://{name}" + (f"@{revision}" if branch else "")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, overload
 
 from torch import nn
 from torch.nn.parameter import is_lazy
@@ -39,6 +39,8 @@ class Freezable(Swapped):
     """What zoo adds to any module: freezing that survives `train()`, and groups by depth."""
 
     _freezing: Freezing | None = None
+    __jit_ignored_attributes__: ClassVar = ["_freezing"]  # torch.jit.script has no type for them,
+    __jit_unused_properties__: ClassVar = ["frozen"]  # and compiles properties that nobody calls
 
     def freeze_until(self, layer: str, *, train_norm: bool = False, example: Any = None) -> Self:
         """Train `layer` and everything after it; freeze all that feeds it. Returns the model.
@@ -96,14 +98,33 @@ class Freezable(Swapped):
         return param_groups(self, lr, decay, weight_decay, no_decay)
 
 
+FreezableT = TypeVar("FreezableT", bound=Freezable)
+
+if TYPE_CHECKING:
+
+    class Frozen(Freezable, Any):
+        """A Freezable and what the module was before: Python has no type for both, so it is Any."""
+
+        def __getattr__(self, name: str) -> Any: ...
+
+
+@overload  # the second is of all other modules, which mypy cannot say
+def freeze_until(  # type: ignore[overload-overlap]
+    model: FreezableT, layer: str, *, example: Any = None, train_norm: bool = False
+) -> FreezableT: ...
+@overload
+def freeze_until(
+    model: nn.Module, layer: str, *, example: Any = None, train_norm: bool = False
+) -> Frozen: ...
 def freeze_until(
     model: nn.Module, layer: str, *, example: Any = None, train_norm: bool = False
 ) -> nn.Module:
     """Freeze everything that feeds `layer`, in any module: zoo's or not.
 
-    The module is changed in place and returned. `example`: a tensor (or a tuple of arguments) for
-    one small forward pass; models of zoo need none. Raises UnknownName for a layer that is not
-    there, FreezeError where the cut cannot be made; then nothing has changed.
+    The module is changed in place and returned, and has the methods of a Freezable from then on.
+    `example`: a tensor (or a tuple of arguments) for one small forward pass; models of zoo need
+    none. Raises UnknownName for a layer that is not there, FreezeError where the cut cannot be
+    made; then nothing has changed.
     """
     plain = getattr(model, "_orig_mod", model)  # what torch.compile has wrapped
     feeding = _feeding(plain, layer, example)

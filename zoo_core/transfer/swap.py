@@ -7,7 +7,8 @@ and pickles come back swapped.
 from __future__ import annotations
 
 import functools
-from typing import Any
+import inspect
+from typing import Any, ClassVar
 
 from torch import nn
 
@@ -15,7 +16,12 @@ from zoo_core.errors import PluginError
 
 
 class Swapped(nn.Module):
-    """Base of the mixins: how a module is copied and pickled whose class no import can find."""
+    """Base of the mixins: how a module is copied and pickled whose class no import can find.
+
+    `_same_everywhere`: names of a mixin that an original may have too, since they mean the same.
+    """
+
+    _same_everywhere: ClassVar[tuple[str, ...]] = ()
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         cls = type(self)
@@ -28,7 +34,8 @@ def swap_class(model: nn.Module, mixin: type[Swapped]) -> None:
     Raises PluginError where it has an attribute of a name that the mixin adds.
     """
     original = getattr(type(model), "_original", type(model))
-    taken = [name for name in added_names(mixin) if hasattr(model, name)]
+    names = (name for name in added_names(mixin) if name not in mixin._same_everywhere)
+    taken = [name for name in names if hasattr(model, name)]
     if taken and not isinstance(model, Swapped):
         raise PluginError(f"{original.__name__} has attributes that zoo needs: {', '.join(taken)}.")
     model.__class__ = _swapped(mixin, original)  # type: ignore[arg-type]
@@ -49,8 +56,20 @@ def _swapped(mixin: type[Swapped], original: type[nn.Module]) -> type[nn.Module]
         "__module__": original.__module__,
         "__qualname__": original.__qualname__,
         "__doc__": original.__doc__,
+        **_for_torchscript(mixin, original),
     }
     return type(original.__name__, (mixin, original), members)
+
+
+def _for_torchscript(mixin: type[Swapped], original: type[nn.Module]) -> dict[str, Any]:
+    """What torch.jit.script reads of a class: those of the original, and what it is to pass over.
+
+    It takes the annotations of the first class that has any, which would be the mixin's.
+    """
+    annotated = next(filter(None, map(inspect.get_annotations, original.__mro__)), {})
+    lists = ("__jit_ignored_attributes__", "__jit_unused_properties__")
+    passed = {name: [*getattr(mixin, name, ()), *getattr(original, name, ())] for name in lists}
+    return {"__annotations__": dict(annotated), **passed}
 
 
 def _blank(mixin: type[Swapped], original: type[nn.Module]) -> nn.Module:
