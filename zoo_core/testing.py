@@ -69,7 +69,8 @@ def plugin_tests(name: str) -> Callable[..., None]:
 
     `name`: a plugin, its distribution, or an architecture, model or regularizer that it offers. One
     test for each check and model, such as `test_contract[lenet5-stages-compose]`. What the report
-    warns of is a ConformanceWarning, one where many models lack the same. Raises UnknownName where nothing of the name is installed.
+    warns of is a ConformanceWarning, one where many models lack the same. Raises UnknownName where
+    nothing of the name is installed.
 
     >>> test_contract = plugin_tests("zoo_files")
     """

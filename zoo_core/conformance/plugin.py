@@ -115,8 +115,8 @@ def _meant(known: Catalogue, everything: list[tuple[Plugin, Offers]], name: str)
         if alone:  # of a plugin that offers nothing of its own name
             return alone
         raise _unknown(name, everything, error) from error
-    owner = known.offered_by(model)
-    return [Wanted(p, o, models=[model]) for p, o in everything if p is owner]
+    offering = known.offered_by(model)
+    return [Wanted(p, o, models=[model]) for p, o in everything if p is offering]
 
 
 def _models(known: Catalogue, plugin: Plugin) -> list[ModelInfo]:

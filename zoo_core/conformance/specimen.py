@@ -102,8 +102,8 @@ def attempt(specimen: Specimen) -> Attempt:
             built = without_weights(plan, CLASSES, own.size[0])
             told = f"Building it changes {', '.join(changes[known:])}: put back what you set."
             expect(len(changes) == known, told)
-            fault = inputs_fault(built.module) or head_fault(built.module, built.chain)
-            expect(not fault, fault)
+            wrong = inputs_fault(built.module) or head_fault(built.module, built.chain)
+            expect(not wrong, wrong)
             spec = _smallest(built.module, own) if specimen.small else own
             _are_scores(takes_pictures(built.module, spec))
         except (Exception, SystemExit) as error:
