@@ -95,7 +95,8 @@ class InputSpec:
 class WeightsInfo:
     """One trained set for a model: where it is, what it must hash to, and what was measured of it.
 
-    `labels`: the name of a label set (`"imagenet-1k"`) or the class names in order.
+    `labels`: the name of a label set (`"imagenet-1k"`) or the class names in order. `sha1`, `md5`,
+    `sha512`: what whoever released the file says of it, where that is no sha256.
     """
 
     tag: str
@@ -108,6 +109,19 @@ class WeightsInfo:
     metrics: Mapping[str, float] = field(default_factory=dict)
     default: bool = False
     recipe: str | None = None
+    sha1: str | None = None
+    md5: str | None = None
+    sha512: str | None = None
+
+    @property
+    def other_hashes(self) -> dict[str, str]:
+        """What the file must hash to beside its sha256, by the name of the hash.
+
+        >>> WeightsInfo("a", "https://host/a.pth", sha1="0" * 40).other_hashes
+        {'sha1': '0000000000000000000000000000000000000000'}
+        """
+        stated = {"sha1": self.sha1, "md5": self.md5, "sha512": self.sha512}
+        return {name: digest for name, digest in stated.items() if digest is not None}
 
 
 @dataclass(frozen=True)

@@ -124,6 +124,9 @@ def sha256(weights: WeightsInfo) -> str:
     """The hash of the file is stated."""
     if weights.sha256:
         return weights.sha256[:12]
+    if weights.other_hashes:  # the first fetch compares it, and pins the sha256
+        name, digest = next(iter(weights.other_hashes.items()))
+        return f"none, but {name} {digest[:12]}"
     advice = "without it nobody knows whether the file is still the same"
     if split_reference(weights.source)[0] in HERE:
         with _offline(), contextlib.suppress(ZooError):  # "weights load" tells what is wrong
