@@ -188,7 +188,10 @@ class Upload:
 
 @dataclass(frozen=True)
 class Pushed:
-    """What a push did, or would do: `commit` is None after a dry run. `sizes`: bytes by file."""
+    """What a push did, or would do: `commit` is None after a dry run. `sizes`: bytes by file.
+
+    `reference`: what brings the model again. push() writes it, and so a source need not.
+    """
 
     url: str
     sizes: Mapping[str, int]
@@ -197,6 +200,7 @@ class Pushed:
     tag: str | None = None
     pull_request: str | None = None
     sha256: Mapping[str, str] = field(default_factory=dict)
+    reference: str = ""
 
 
 class Push(Protocol):
