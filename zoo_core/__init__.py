@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from zoo_core.inference.export import export as export
     from zoo_core.inference.predict import predict as predict
     from zoo_core.model.create import create as create
+    from zoo_core.model.zoo_model import pretrained_part as pretrained_part
     from zoo_core.plugins.catalogue import info as info
     from zoo_core.plugins.catalogue import list_models as list_models
     from zoo_core.publish.push import push as push
@@ -59,6 +60,7 @@ else:
             "inference.export": "export",
             "inference.predict": "predict",
             "model.create": "create",
+            "model.zoo_model": "pretrained_part",
             "plugins.catalogue": "info list_models",
             "publish.push": "push",
             "regularize.by_name": "regularizers",

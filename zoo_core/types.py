@@ -49,7 +49,8 @@ class Architecture:
     """A family of networks that a plugin can build.
 
     `build(*, num_classes, in_chans, **config)` returns the module, `stages(model)` its chain, and
-    `adapt(state_dict, model)` turns a checkpoint of another layout into one that fits.
+    `adapt(state_dict, model)` turns a checkpoint of another layout into one that fits. What zoo
+    makes of the arguments stands in the hook, `zoo_core.hookspecs.zoo_architectures`.
     """
 
     name: str

@@ -107,6 +107,15 @@ def test_arguments_without_names_are_a_wish() -> None:
     assert (result.status, "misspelt" in result.found) == ("warn", True)
 
 
+def test_an_argument_that_never_comes_is_a_wish() -> None:
+    def build(*, num_classes: int, in_chans: int, pretrained: bool = False) -> nn.Module:
+        return Tiny(num_classes, in_chans)
+
+    made = Architecture("tiny", build, lambda model: list(STAGES))
+    result = looked_at(made, USE)["arguments named"]
+    assert (result.status, "has pretrained, which create() keeps" in result.found) == ("warn", True)
+
+
 def test_what_cannot_be_built_is_told_once() -> None:
     def build(*, num_classes: int, in_chans: int) -> nn.Module:
         return Tiny(num_classes, in_chans)[0]  # type: ignore[index]
