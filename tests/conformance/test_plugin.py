@@ -398,6 +398,25 @@ def test_an_architecture_is_looked_at_alone(known: Known, tmp_path: Path) -> Non
     assert subjects("acme/b1") == subjects("zoo-acme:acme/b1") == {"zoo_acme", "acme/b1"}
 
 
+def test_what_is_no_classifier_is_told_once(known: Known, tmp_path: Path) -> None:
+    """In the facts of models that are tried, too; and of one that is not, in the same words."""
+
+    class Pair(Tiny):
+        def forward(self, x: Tensor) -> Any:
+            return super().forward(x), x
+
+    path = tmp_path / "models.toml"
+    facts = "input = { size = [3, 12, 12] }\nparams = 303\n"
+    path.write_text(f'schema = 1\n[models.pair]\narchitecture = "tiny"\n{facts}')
+    known(zoo_architectures=lambda: [architecture(Pair)], zoo_manifests=lambda: [path])
+    results = [case.run() for one in examinations("tiny") for case in one.cases]
+    told = "forward() must give one tensor of scores, not a tuple of 2"
+    failed = [r for r in results if r.status == "fail" and r.check != "params as stated"]
+    assert [(r.check, r.found.partition(":")[0]) for r in failed] == [("builds", told)]
+    facts_alone = {case.check: case.run() for case in manifest_examination(path).cases}
+    assert facts_alone["input as stated"].found.startswith(told)
+
+
 def test_what_a_family_lacks_is_one_warning_a_point(
     known: Known, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

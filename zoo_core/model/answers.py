@@ -143,17 +143,18 @@ def told(value: Any) -> str:
     )
 
 
-def scores_fault(scores: Any, when: str = "") -> str:
-    """Whether what forward() gives for two pictures is no tensor of (pictures, classes)."""
+def scores_fault(scores: Any, when: str = "", *, count: int = 2) -> str:
+    """Whether what forward() gives for so many pictures is no tensor of (pictures, classes)."""
     if not isinstance(scores, Tensor):
         advice = "return the scores alone, here and in train mode"
         return f"forward() must give one tensor of scores{when}, not {told(scores)}: {advice}."
     shape = tuple(scores.shape)
-    if len(shape) == 2 and shape[0] == 2:
+    if len(shape) == 2 and shape[0] == count:
         return ""
+    pictures = "two pictures" if count == 2 else f"{count} picture{'s' * (count > 1)}"
     wanted = "scores must be of shape (pictures, classes)"
-    gives = f"forward() gives {{}} of shape {shape} for two pictures{when}"
-    if shape[:1] != (2,) or len(shape) < 2 or len(shape) > 4:
+    gives = f"forward() gives {{}} of shape {shape} for {pictures}{when}"
+    if shape[:1] != (count,) or len(shape) < 2 or len(shape) > 4:
         return f"{gives.format('a tensor')}: {wanted}."
     if all(side == 1 for side in shape[2:]):
         return f"{gives.format('scores')}: {wanted}, so flatten them."
