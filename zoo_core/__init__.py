@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from zoo_core.inference.predict import predict
     from zoo_core.model.create import create
     from zoo_core.model.run import Run
-    from zoo_core.model.zoo_model import ZooModel
+    from zoo_core.model.zoo_model import ZooModel, pretrained_part
     from zoo_core.plugins.catalogue import info, list_models
     from zoo_core.publish.push import push
     from zoo_core.publish.push import save_pretrained as save_pretrained
@@ -70,7 +70,7 @@ else:
             "inference.predict": "predict",
             "model.create": "create",
             "model.run": "Run",
-            "model.zoo_model": "ZooModel",
+            "model.zoo_model": "ZooModel pretrained_part",
             "plugins.catalogue": "info list_models",
             "publish.push": "push",
             "regularize.by_name": "regularizers",
@@ -118,6 +118,7 @@ __all__ = [  # written out, since type checkers run nothing: what `import *` bri
     "info",
     "list_models",
     "predict",
+    "pretrained_part",
     "push",
     "regularizers",
 ]

@@ -20,7 +20,19 @@ hookimpl = pluggy.HookimplMarker("zoo")
 def zoo_architectures() -> list[Architecture]:  # type: ignore[empty-body]
     """Families of networks that this plugin builds.
 
-    Called once, when the catalogue is first needed.
+    Called once, when the catalogue is first needed. `build` of each is called with `num_classes`
+    and `in_chans`, both 1 or more, and with those of its other arguments that the manifest's
+    `config` or create() gives. What zoo does by itself, and what never reaches it:
+
+    - `num_classes=0` and a new head, by replacing the layer that `head` owns; `in_chans` other than
+      the weights' own, by adapting their first convolution.
+    - `pretrained`, `freeze_until`, `device`, `dtype` are create()'s own. Weights come from a
+      manifest; `build` fetches and loads none.
+    - `img_size`, where `build` has an argument of that name, is also the size of the pictures:
+      a side, or height and width. `model.input` and all that follows it take that size.
+    - it is called on the meta device, too, where tensors have no values.
+
+    docs/hooks/zoo_architectures.md has the whole list.
     """
 
 

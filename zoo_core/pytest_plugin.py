@@ -51,21 +51,22 @@ class ZooPlugin(pytest.Collector):
             examined = examinations(self.name)
         except ZooError as error:
             raise self.CollectError(str(error)) from error
+        heard = set[tuple[str, str]]()
         for case in [case for examination in examined for case in examination.cases]:
-            yield ZooItem.from_parent(self, name=case.id, case=case)
+            yield ZooItem.from_parent(self, name=case.id, case=case, heard=heard)
 
 
 class ZooItem(pytest.Item):
-    """One case, as a test."""
+    """One case, as a test. `heard`: what its plugin's cases have warned of already."""
 
-    def __init__(self, *, case: Case, **rest: object) -> None:
+    def __init__(self, *, case: Case, heard: set[tuple[str, str]], **rest: object) -> None:
         super().__init__(**rest)  # type: ignore[arg-type]
-        self.case = case
+        self.case, self.heard = case, heard
 
     def runtest(self) -> None:
         from zoo_core.testing import as_outcome
 
-        as_outcome(self.case.run())
+        as_outcome(self.case.run(), self.heard)
 
     def reportinfo(self) -> tuple[str, None, str]:
         return str(self.parent.name if self.parent else ""), None, self.name

@@ -69,23 +69,28 @@ def plugin_tests(name: str) -> Callable[..., None]:
 
     `name`: a plugin, its distribution, or an architecture, model or regularizer that it offers. One
     test for each check and model, such as `test_contract[lenet5-stages-compose]`. What the report
-    warns of is a ConformanceWarning. Raises UnknownName where nothing of the name is installed.
+    warns of is a ConformanceWarning, one where many models lack the same. Raises UnknownName where
+    nothing of the name is installed.
 
     >>> test_contract = plugin_tests("zoo_files")
     """
     import pytest
 
     cases = [case for examination in examinations(name) for case in examination.cases]
+    heard = set[tuple[str, str]]()
 
     @pytest.mark.parametrize("case", cases, ids=[case.id for case in cases])
     def test_plugin(case: Case) -> None:
-        as_outcome(case.run())
+        as_outcome(case.run(), heard)
 
     return test_plugin
 
 
-def as_outcome(result: Result) -> None:
-    """A result as pytest knows them: passed, failed, skipped, or passed with a warning."""
+def as_outcome(result: Result, heard: set[tuple[str, str]]) -> None:
+    """A result as pytest knows them: passed, failed, skipped, or passed with a warning.
+
+    `heard`: what was warned of before, which is not said again.
+    """
     import pytest
 
     message = readable_text(f"{result.subject}, {result.check}: {result.found}")
@@ -93,7 +98,8 @@ def as_outcome(result: Result) -> None:
         pytest.fail(message, pytrace=False)
     if result.status == "skip":
         pytest.skip(message)
-    if result.status == "warn":
+    if result.status == "warn" and result.wish not in heard:
+        heard.add(result.wish)
         warnings.warn(message, ConformanceWarning, stacklevel=2)
 
 

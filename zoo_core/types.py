@@ -52,7 +52,8 @@ class Architecture:
     """A family of networks that a plugin can build.
 
     `build(*, num_classes, in_chans, **config)` returns the module, `stages(model)` its chain, and
-    `adapt(state_dict, model)` turns a checkpoint of another layout into one that fits.
+    `adapt(state_dict, model)` turns a checkpoint of another layout into one that fits. What zoo
+    makes of the arguments stands in the hook, `zoo_core.hookspecs.zoo_architectures`.
     """
 
     name: str
@@ -102,7 +103,8 @@ class InputSpec:
 class WeightsInfo:
     """One trained set for a model: where it is, what it must hash to, and what was measured of it.
 
-    `labels`: the name of a label set (`"imagenet-1k"`) or the class names in order.
+    `labels`: the name of a label set (`"imagenet-1k"`) or the class names in order. `sha1`, `md5`,
+    `sha512`: what whoever released the file says of it, where that is no sha256.
     """
 
     tag: str
@@ -115,6 +117,19 @@ class WeightsInfo:
     metrics: Mapping[str, float] = field(default_factory=dict)
     default: bool = False
     recipe: str | None = None
+    sha1: str | None = None
+    md5: str | None = None
+    sha512: str | None = None
+
+    @property
+    def other_hashes(self) -> dict[str, str]:
+        """What the file must hash to beside its sha256, by the name of the hash.
+
+        >>> WeightsInfo("a", "https://host/a.pth", sha1="0" * 40).other_hashes
+        {'sha1': '0000000000000000000000000000000000000000'}
+        """
+        stated = {"sha1": self.sha1, "md5": self.md5, "sha512": self.sha512}
+        return {name: digest for name, digest in stated.items() if digest is not None}
 
 
 @dataclass(frozen=True)
@@ -181,7 +196,10 @@ class Upload:
 
 @dataclass(frozen=True)
 class Pushed:
-    """What a push did, or would do: `commit` is None after a dry run. `sizes`: bytes by file."""
+    """What a push did, or would do: `commit` is None after a dry run. `sizes`: bytes by file.
+
+    `reference`: what brings the model again. push() writes it, and so a source need not.
+    """
 
     url: str
     sizes: Mapping[str, int]
@@ -190,6 +208,7 @@ class Pushed:
     tag: str | None = None
     pull_request: str | None = None
     sha256: Mapping[str, str] = field(default_factory=dict)
+    reference: str = ""
 
 
 class Push(Protocol):

@@ -95,8 +95,8 @@ class Locked(Tiny):
 @pytest.mark.parametrize(
     ("network", "told"),
     [
-        (Both, "forward() must give one tensor of scores, not a tuple."),
-        (BothInTraining, "forward() must give one tensor of scores in train mode, not a tuple."),
+        (Both, "forward() must give one tensor of scores, not a tuple of 2: return"),
+        (BothInTraining, "one tensor of scores in train mode, not a tuple of 2: return"),
         (AlwaysRandom, "In eval mode two forward passes of the same pictures give different"),
         (Locked, "act.lock of the model cannot be copied: cannot pickle '_thread.lock' object"),
         (lambda num_classes, in_chans: None, "build() returns nothing, not a module."),
@@ -372,7 +372,7 @@ def test_scores_that_are_no_tensor() -> None:
         def forward(self, x: Tensor) -> Any:
             return super().forward(x), x
 
-    assert fails(Pair) == "forward() must give one tensor of scores, not a tuple."
+    assert "forward() must give one tensor of scores, not a tuple of 2:" in fails(Pair)
 
 
 # --- 6. and 7. names and torch -------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import os
 import subprocess
@@ -104,6 +105,15 @@ def test_arguments_without_names_are_a_wish() -> None:
     made = Architecture("tiny", build, lambda model: list(STAGES))
     result = looked_at(made, USE)["arguments named"]
     assert (result.status, "misspelt" in result.found) == ("warn", True)
+
+
+def test_an_argument_that_never_comes_is_a_wish() -> None:
+    def build(*, num_classes: int, in_chans: int, pretrained: bool = False) -> nn.Module:
+        return Tiny(num_classes, in_chans)
+
+    made = Architecture("tiny", build, lambda model: list(STAGES))
+    result = looked_at(made, USE)["arguments named"]
+    assert (result.status, "has pretrained, which create() keeps" in result.found) == ("warn", True)
 
 
 def test_what_cannot_be_built_is_told_once() -> None:
@@ -366,6 +376,68 @@ def test_of_many_models_a_few_are_looked_at(known: Known, tmp_path: Path) -> Non
     (one,) = examinations("zoo_acme")
     assert one.models == ("tiny1", "tiny51")
     assert one.note == "2 of 100 models: tiny1, tiny51. For another, check its name."
+
+
+def named(name: str) -> Architecture:
+    return dataclasses.replace(architecture(), name=name)
+
+
+def test_an_architecture_is_looked_at_alone(known: Known, tmp_path: Path) -> None:
+    """With its models, or by its defaults where it has none; with its distribution, too."""
+    path = tmp_path / "models.toml"
+    path.write_text(
+        'schema = 1\n[models.a1]\narchitecture = "a"\n[models."acme/b1"]\narchitecture = "b"\n'
+    )
+    known(
+        zoo_architectures=lambda: [named("a"), named("b"), named("bare")],
+        zoo_manifests=lambda: [path],
+    )
+    assert subjects("zoo_acme") == {"zoo_acme", "a1", "acme/b1", "bare"}
+    for name, own in {"a": "a1", "b": "acme/b1", "bare": "bare"}.items():
+        assert subjects(name) == subjects(f"zoo-acme:{name}") == {"zoo_acme", own}
+    assert subjects("acme/b1") == subjects("zoo-acme:acme/b1") == {"zoo_acme", "acme/b1"}
+
+
+def test_what_is_no_classifier_is_told_once(known: Known, tmp_path: Path) -> None:
+    """In the facts of models that are tried, too; and of one that is not, in the same words."""
+
+    class Pair(Tiny):
+        def forward(self, x: Tensor) -> Any:
+            return super().forward(x), x
+
+    path = tmp_path / "models.toml"
+    facts = "input = { size = [3, 12, 12] }\nparams = 303\n"
+    path.write_text(f'schema = 1\n[models.pair]\narchitecture = "tiny"\n{facts}')
+    known(zoo_architectures=lambda: [architecture(Pair)], zoo_manifests=lambda: [path])
+    results = [case.run() for one in examinations("tiny") for case in one.cases]
+    told = "forward() must give one tensor of scores, not a tuple of 2"
+    failed = [r for r in results if r.status == "fail" and r.check != "params as stated"]
+    assert [(r.check, r.found.partition(":")[0]) for r in failed] == [("builds", told)]
+    facts_alone = {case.check: case.run() for case in manifest_examination(path).cases}
+    assert facts_alone["input as stated"].found.startswith(told)
+
+
+def test_what_a_family_lacks_is_one_warning_a_point(
+    known: Known, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    facts = 'architecture = "lenet"\ninput = { size = [1, 32, 32], mean = [0.1], std = [0.3] }\n'
+    weights = 'source = "https://127.0.0.1:9/none.safetensors"\nlabels = "imagenet-1k"\n'
+    tables = [
+        f"[models.own{n}]\n{facts}num_classes = {n}\n[models.own{n}.weights.a]\n{weights}"
+        f"num_classes = 1000\n"
+        for n in range(1, 29)
+    ]
+    path = tmp_path / "models.toml"
+    path.write_text("\n".join(["schema = 1", *tables]))
+    assert main(["plugins", "check", str(path)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    warned = [line.split()[1:3] for line in lines if line.startswith("warn")]
+    assert warned == [["own1", "params"], ["own1.a", "licence"], ["own1.a", "sha256"]]
+    assert "27 more like own1, params as stated: own2, own3, own4, own5, own6, …" in lines
+    assert ", 3 warnings and 81 more like them, " in lines[-1]
+    assert main(["plugins", "check", str(path), "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)["results"]
+    assert sum(row["status"] == "warn" for row in rows) == 84  # each of them is there
 
 
 def test_regularizers_sources_and_commands(known: Known) -> None:

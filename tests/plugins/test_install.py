@@ -95,12 +95,12 @@ def test_what_was_pushed_comes_back() -> None:
 
 
 def it_is_pushed_and_fetched_and_the_other_kinds_work(shell: Shell) -> None:
-    names = {"regularizer": "reg", "weights": "weigh", "command": "small"}
+    names = {"regularizer": "reg", "weights": "weigh", "command": "small", "source": "shelf"}
     for kind in names:
         shell.type(f"zoo plugins new {names[kind]} --kind {kind}")
-    said = shell.type("zoo plugins install ./zoo-reg ./zoo-weigh zoo-small")
-    assert said.count("is installed: ok.") == 3
-    assert set(plugins(shell)) == {"zoo_mynet", "zoo_reg", "zoo_weigh", "zoo_small"}
+    said = shell.type("zoo plugins install ./zoo-reg ./zoo-weigh zoo-small ./zoo-shelf")
+    assert said.count("is installed: ok.") == 4
+    assert set(plugins(shell)) == {"zoo_mynet", "zoo_reg", "zoo_weigh", "zoo_small", "zoo_shelf"}
     assert set(KINDS) == {"architecture", *names}
     assert "61,706  lenet5\n" in shell.type("zoo small --most 62_000")
     assert "λΣ(√(w²+δ²) - δ)" in shell.type("zoo regularizers reg")
@@ -108,16 +108,17 @@ def it_is_pushed_and_fetched_and_the_other_kinds_work(shell: Shell) -> None:
     pushed = shell.type("zoo push runs/* me/digits")
     assert "Pushed to" in pushed
     (shell.folder / "test_fetched.py").write_text(FETCHED)
-    tests = "test_fetched.py zoo-reg zoo-weigh zoo-small"  # theirs are what new plugins come with
+    # theirs are what new plugins come with
+    tests = "test_fetched.py zoo-reg zoo-weigh zoo-small zoo-shelf"
     said = shell.type(f"python -m pytest --import-mode=importlib -q -W error {tests}")
     assert " passed" in said
 
 
 def they_are_uninstalled(shell: Shell) -> None:
     """By the name of the plugin, of the distribution, and without what all begin with."""
-    said = shell.type("zoo plugins uninstall mynet zoo_reg zoo-weigh small --yes")
+    said = shell.type("zoo plugins uninstall mynet zoo_reg zoo-weigh small shelf --yes")
     assert "Successfully uninstalled zoo-mynet-0.1.0" in said
-    assert said.endswith("Uninstalled zoo-mynet, zoo-reg, zoo-weigh, zoo-small.\n")
+    assert said.endswith("Uninstalled zoo-mynet, zoo-reg, zoo-weigh, zoo-small, zoo-shelf.\n")
     assert plugins(shell) == {}
     assert 'No model "mynet"' in shell.fails("zoo show mynet")
 

@@ -28,6 +28,7 @@ FILES = {
         "train.py",
     },
     "command": {"zoo_x/__init__.py", "zoo_x/command.py"},
+    "source": {"zoo_x/__init__.py", "zoo_x/source.py"},
 }
 
 
@@ -172,6 +173,7 @@ def test_a_name_that_cannot_be(tmp_path: Path, name: str, instead: str) -> None:
         ("finetune", "command", 'zoo has the command "finetune"'),
         ("demo", "command", 'zoo has the command "demo"'),
         ("cutout", "regularizer", "zoo-cutout is a plugin of others"),
+        ("pkg", "source", 'There is a weight source "pkg:"'),
     ],
 )
 def test_a_name_that_is_taken(tmp_path: Path, name: str, kind: str, holder: str) -> None:

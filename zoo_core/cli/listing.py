@@ -25,28 +25,39 @@ from zoo_core.types import ModelInfo, WeightsInfo
 
 @click.command("list")
 @click.argument("pattern", required=False)
+@click.option("--pretrained", is_flag=True, help="Those that have weights.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def command(pattern: str | None, as_json: bool) -> None:
+def command(pattern: str | None, pretrained: bool, as_json: bool) -> None:
     """List the models, with the accuracy of their default weights.
 
-    PATTERN is a name with shell wildcards ("resnet*"), or a family (resnet). Models of timm that
-    are not official ones are listed when it names them: "timm/convnext*".
+    PATTERN is a name with shell wildcards ("resnet*"), or a family (resnet). Names with a prefix,
+    as those of timm and of some plugins, are listed when it has one: "timm/convnext*", or timm.
     """
     catalogue = known()
-    models = catalogue.models(pattern)
+    matching = catalogue.models(pattern)
+    models = [model for model in matching if model.weights] if pretrained else matching
     if as_json:
         print_json([_record(catalogue.bare(model), model) for model in models])
     elif models:
-        _print(models)
+        _print(models, [] if pattern else sorted(catalogue.prefixes().items()))
+    elif matching:
+        note(f"No model of {len(matching):,} that match has weights.")
     else:
-        near = did_you_mean(pattern or "", catalogue.names())
+        near = did_you_mean(pattern or "", _comparable(pattern or ""))
         note(f'No model matches "{without_credentials(pattern)}". {near}'.strip())
     catalogue.examine_models(models)
     note_broken()
     note_slow()
 
 
-def _print(models: list[ModelInfo]) -> None:
+def _comparable(pattern: str) -> list[str]:
+    """The names that one may have meant: those with a prefix where there is one."""
+    prefix = pattern.rpartition("/")[0]
+    names = [known().bare(model) for model in known().models(f"{prefix}/*")] if prefix else []
+    return [*names, *known().names(), *known().prefixes()]
+
+
+def _print(models: list[ModelInfo], prefixes: list[tuple[str, int]]) -> None:
     header = ["name", "params", "GMACs", "top-1", "on", "input", "weights", "licence"]
     rows = [_row(model) for model in models]
     if any(not model.official for model in models):
@@ -56,6 +67,8 @@ def _print(models: list[ModelInfo]) -> None:
     if sys.stdout.isatty():
         plural = "s" if len(models) > 1 else ""
         note(f'\n{len(models)} model{plural}. Run "zoo show NAME" for one of them.')
+        for prefix, many in prefixes:
+            note(f'{many:,} more with a prefix: zoo list "{prefix}/*"')
 
 
 def _row(model: ModelInfo) -> list[str]:
@@ -68,9 +81,13 @@ def _row(model: ModelInfo) -> list[str]:
         score,
         data,
         size(model.input.size),
-        weights.tag if weights else "-",
+        weights.tag if weights else _no_default(model),
         (weights.license if weights else None) or "-",
     ]
+
+
+def _no_default(model: ModelInfo) -> str:
+    return f"{len(model.weights)}, no default" if model.weights else "-"
 
 
 def top1(weights: WeightsInfo | None) -> tuple[str, str]:

@@ -18,7 +18,8 @@ class ModelName(click.ParamType):
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
         catalogue = known()
-        models = catalogue.models("timm/*" if incomplete.startswith("timm/") else None)
+        prefix = incomplete.rpartition("/")[0]
+        models = catalogue.models(f"{prefix}/*" if prefix else None)
         names = {catalogue.bare(model): model for model in models}
         base, dot, _ = incomplete.partition(".")
         if dot and base in names:

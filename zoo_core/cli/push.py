@@ -34,7 +34,10 @@ def command(
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    """Publish MODEL, a run's folder, as OWNER/NAME on the Hub: one commit with a tag and a card."""
+    """Publish MODEL, a run's folder, as OWNER/NAME on the Hub: one commit with a tag and a card.
+
+    A plugin's own place has its scheme in front: house://OWNER/NAME.
+    """
     from zoo_core.publish.push import push
 
     done = push(
@@ -63,8 +66,8 @@ def command(
         echo(f"Nothing was pushed. Without --dry-run this goes to {done.url}.")
         return
     echo()
-    echo(f"Pushed to {done.pull_request or done.url}, commit {done.commit}")
+    commit = f", commit {done.commit}" if done.commit else ""
+    echo(f"Pushed to {done.pull_request or done.url}{commit}")
     for name, digest in done.sha256.items():
         echo(f"{name} has sha256 {digest}")
-    name, revision = repository.removeprefix("hf://"), done.tag or done.commit
-    echo(f'Next: zoo.create("hf://{name}@{revision}")')
+    echo(f'Next: zoo.create("{done.reference}")')

@@ -71,6 +71,7 @@ def _weights_facts(weights: WeightsInfo) -> list[tuple[str, str]]:
         ("weights", weights.tag + (" (the default)" if weights.default else "")),
         ("source", public(weights.source)),
         ("sha256", weights.sha256 or "not pinned"),
+        *weights.other_hashes.items(),
         ("licence", weights.license or "not known"),
         ("labels", labels),
         ("input", f"{size(spec.size)}, {spec.interpolation}, {_crop(spec)}"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 import traceback
 from collections.abc import Callable
@@ -39,6 +40,15 @@ class Result:
     def line(self) -> str:
         """What it found, on one line."""
         return one_line(self.found)
+
+    @property
+    def wish(self) -> tuple[str, str]:
+        """What it asks for, whatever numbers and hashes are in it: many models may lack the same.
+
+        >>> Result("a", "params", "warn", "write params = 1_602.").wish
+        ('params', 'write params = #.')
+        """
+        return self.check, re.sub(r"\b[0-9a-f]{64}\b|\d[\d_,.]*\d|\d", "#", self.line)
 
     @property
     def traceback(self) -> str:

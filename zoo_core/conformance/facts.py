@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from zoo_core.conformance.cases import Case, NotHere, Wish, expect
 from zoo_core.errors import NotCached, ZooError
+from zoo_core.model.answers import inputs_fault, scores_fault
 from zoo_core.model.arguments import checked_config
 from zoo_core.model.build import Plan, outline, without_weights
 from zoo_core.model.loading import with_weights
@@ -21,6 +22,7 @@ from zoo_core.weights.checkpoint import of_weights
 from zoo_core.weights.labels import label_names
 from zoo_core.weights.sources import local_file, split_reference
 
+SEE_BUILDS = 'not looked at: see "builds".'
 HERE = ("file", "pkg")  # schemes of files that must be on this machine
 
 
@@ -46,7 +48,7 @@ class Entry:
             return outline(self.plan("cpu"), self.info.num_classes, self.info.input.size[0]).module
         except ZooError as error:
             if self.tried:
-                raise NotHere('not looked at: see "builds".') from error
+                raise NotHere(SEE_BUILDS) from error
             raise
 
 
@@ -85,10 +87,10 @@ def input_size(entry: Entry) -> str:
     module = entry.build()
     first = next(module.parameters(), torch.empty(0))
     try:
-        scores = _forward(module, torch.zeros(1, *size, device=first.device))
+        scores = _forward(entry, module, torch.zeros(1, *size, device=first.device))
     except Exception:  # a forward pass may look at values, which the meta device has not
         module = without_weights(entry.plan("cpu"), classes, size[0]).module
-        scores = _forward(module, torch.zeros(1, *size))
+        scores = _forward(entry, module, torch.zeros(1, *size))
     shape = tuple(scores.shape)
     fault = f"For a picture of {size} scores of shape {shape} come out, not {classes} numbers"
     expect(shape == (1, classes), f"{fault}: mend input.size or num_classes.")
@@ -124,6 +126,9 @@ def sha256(weights: WeightsInfo) -> str:
     """The hash of the file is stated."""
     if weights.sha256:
         return weights.sha256[:12]
+    if weights.other_hashes:  # the first fetch compares it, and pins the sha256
+        name, digest = next(iter(weights.other_hashes.items()))
+        return f"none, but {name} {digest[:12]}"
     advice = "without it nobody knows whether the file is still the same"
     if split_reference(weights.source)[0] in HERE:
         with _offline(), contextlib.suppress(ZooError):  # "weights load" tells what is wrong
@@ -164,15 +169,21 @@ def loads(entry: Entry, weights: WeightsInfo) -> str:
         stored == classes,
         f"The file has {stored} classes, not {classes}: mend labels or num_classes.",
     )
-    finite = bool(_forward(built.module, torch.rand(1, *size)).isfinite().all())
+    finite = bool(_forward(entry, built.module, torch.rand(1, *size)).isfinite().all())
     expect(finite, "The scores of a picture are no numbers.")
     return str(checkpoint.path)
 
 
-def _forward(module: nn.Module, x: Tensor) -> Tensor:
-    with torch.no_grad():
-        scores = module.eval()(x)
-    expect(isinstance(scores, Tensor), f"forward() gives a {type(scores).__name__}, no tensor.")
+def _forward(entry: Entry, module: nn.Module, x: Tensor) -> Tensor:
+    fault, scores = inputs_fault(module), None
+    if not fault:
+        with torch.no_grad():
+            scores = module.eval()(x)
+        fault = scores_fault(scores, count=len(x))
+    if fault and entry.tried:
+        raise NotHere(SEE_BUILDS)
+    expect(not fault, fault)
+    assert isinstance(scores, Tensor)
     return scores
 
 

@@ -48,23 +48,31 @@ class Examination:
 
 @dataclass(frozen=True)
 class Wanted:
-    """One plugin, and the part of it that a name means: all of it where both are empty."""
+    """One plugin, and the part of it that a name means: all of it where nothing is named.
+
+    `architecture`: it alone, with its models of that plugin.
+    """
 
     plugin: Plugin
     offered: Offers
     models: list[ModelInfo] = field(default_factory=list)
     regularizers: list[str] = field(default_factory=list)
+    architecture: str = ""
 
     @property
     def whole(self) -> bool:
-        return not self.models and not self.regularizers
+        return not (self.models or self.regularizers or self.architecture)
+
+    def means(self, architecture: str) -> bool:
+        """Whether an architecture is looked at although no model of its plugin has it."""
+        return self.whole or architecture == self.architecture
 
 
 def examinations(name: str) -> list[Examination]:
     """What there is to check about a plugin, a distribution, or a name that a plugin offers.
 
-    `name`: also an architecture, a model or a regularizer: then only that, and its package. Raises
-    UnknownName with the closest.
+    `name`: also an architecture, a model or a regularizer, with `DISTRIBUTION:` in front where two
+    have it: then only that, and its package. Raises UnknownName with the closest.
 
     >>> [case.check for case in examinations("zoo_files")[0].cases][:2]
     ['loads', 'requirements']
@@ -88,12 +96,18 @@ def _meant(known: Catalogue, everything: list[tuple[Plugin, Offers]], name: str)
     whole = [Wanted(p, o) for p, o in everything if name in (p.name, p.distribution)]
     if whole:
         return whole
+    owner, _, kind = name.rpartition(":")
+    parts = []
     for plugin, offered in everything:
-        if name in offered.regularizers:
-            return [Wanted(plugin, offered, regularizers=[name])]
-        if name in offered.architectures:
-            models = [info for info in _models(known, plugin) if info.architecture == name]
-            return [Wanted(plugin, offered, models=models)]
+        if owner and plugin.distribution != owner:
+            continue
+        if kind in offered.regularizers:
+            parts.append(Wanted(plugin, offered, regularizers=[kind]))
+        if kind in offered.architectures:
+            models = [info for info in _models(known, plugin) if info.architecture == kind]
+            parts.append(Wanted(plugin, offered, models=models, architecture=kind))
+    if parts:
+        return parts
     try:
         model = known.find(name).model
     except (UnknownName, PluginError) as error:
@@ -101,8 +115,8 @@ def _meant(known: Catalogue, everything: list[tuple[Plugin, Offers]], name: str)
         if alone:  # of a plugin that offers nothing of its own name
             return alone
         raise _unknown(name, everything, error) from error
-    owner = known.offered_by(model)
-    return [Wanted(p, o, models=[model]) for p, o in everything if p is owner]
+    offering = known.offered_by(model)
+    return [Wanted(p, o, models=[model]) for p, o in everything if p is offering]
 
 
 def _models(known: Catalogue, plugin: Plugin) -> list[ModelInfo]:
@@ -131,21 +145,19 @@ def _unknown(
 def _examination(known: Catalogue, group: click.Group, wanted: Wanted) -> Examination:
     plugin = wanted.plugin
     cases = [*package_cases(plugin)]
-    infos = wanted.models or _models(known, plugin)
+    infos = _models(known, plugin) if wanted.whole else wanted.models
     makes = {a.name: a for a, maker in known.makers() if maker is plugin}
-    tried, listed = _chosen(infos, makes) if not wanted.regularizers else ([], [])
+    tried, listed = _chosen(infos, makes)
     for info in listed:
         if info in tried:
             cases += specimen_cases(_specimen(known, info))
         cases += _facts(known, info, tried=info in tried)
-    if wanted.whole:
-        built = {info.architecture for info in infos}
-        for name in sorted(makes.keys() - built):  # without a model, by its defaults
-            cases += specimen_cases(Specimen(makes[name], {}, InputSpec(), name, small=True))
+    built = {info.architecture for info in infos}
+    for name in filter(wanted.means, sorted(makes.keys() - built)):  # by its defaults
+        cases += specimen_cases(Specimen(makes[name], {}, InputSpec(), name, small=True))
     cases += _others(known, group, wanted)
     names = tuple(known.bare(info) for info in listed)
-    left = 0 if wanted.regularizers else len(infos) - len(listed)
-    return Examination(plugin.title(), tuple(cases), names, left)
+    return Examination(plugin.title(), tuple(cases), names, len(infos) - len(listed))
 
 
 def _chosen(

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from zoo_core.conformance.cases import NotHere, expect
 from zoo_core.errors import ZooError
+from zoo_core.model.answers import head_fault, inputs_fault, scores_fault
 from zoo_core.model.arguments import checked_config
 from zoo_core.model.build import Plan, without_weights
 from zoo_core.model.facts import Origin
@@ -102,8 +103,10 @@ def attempt(specimen: Specimen) -> Attempt:
             built = without_weights(plan, CLASSES, own.size[0])
             told = f"Building it changes {', '.join(changes[known:])}: put back what you set."
             expect(len(changes) == known, told)
+            wrong = inputs_fault(built.module) or head_fault(built.module, built.chain)
+            expect(not wrong, wrong)
             spec = _smallest(built.module, own) if specimen.small else own
-            _is_one_tensor(takes_pictures(built.module, spec))
+            _are_scores(takes_pictures(built.module, spec))
         except (Exception, SystemExit) as error:
             return Attempt(own, failed="builds", error=_as_exception(error))
         count = sum(p.numel() for p in built.module.parameters())
@@ -120,7 +123,7 @@ def attempt(specimen: Specimen) -> Attempt:
             return Attempt(spec, None, count, "no attribute shadowed", error)
         x = torch.randn(2, *spec.size)
         try:
-            _is_one_tensor(_show_everything(model, x), " in train mode")
+            _are_scores(_show_everything(model, x), " in train mode")
         except AssertionError as error:
             return Attempt(spec, failed="builds", error=error)
         except Exception as error:
@@ -135,10 +138,9 @@ def attempt(specimen: Specimen) -> Attempt:
         return Attempt(spec, model, count)
 
 
-def _is_one_tensor(scores: Any, when: str = "") -> None:
-    returned = type(scores).__name__
-    fault = f"forward() must give one tensor of scores{when}, not a {returned}."
-    expect(isinstance(scores, Tensor), fault)
+def _are_scores(scores: Any, when: str = "") -> None:
+    fault = scores_fault(scores, when)
+    expect(not fault, fault)
 
 
 def _repeats(model: ZooModel, x: Tensor) -> None:

@@ -10,7 +10,7 @@ from torch import Tensor
 from zoo_core.chain import run_stages
 from zoo_core.conformance.cases import NotHere, expect
 from zoo_core.conformance.specimen import Specimen
-from zoo_core.errors import first_line
+from zoo_core.model.answers import boundary_fault
 from zoo_core.model.zoo_model import ZooModel
 from zoo_core.transfer.modes import modes_kept
 
@@ -47,17 +47,9 @@ def stages_compose(specimen: Specimen) -> str:
 @functools.lru_cache(maxsize=1)
 def _where_it_breaks(specimen: Specimen) -> str:
     """Which stage does not take what comes out of the one before; nothing where all do."""
-    model, x = specimen.model, specimen.x
+    model = specimen.model
     with torch.no_grad():
-        for stage in model.chain.values():
-            shape = tuple(x.shape) if isinstance(x, Tensor) else type(x).__name__
-            try:
-                x = run_stages(model, [stage], x.clone())
-            except Exception as error:
-                advice = "Is a step missing in stages(), such as a flatten, or a whole stage,"
-                advice += " or is the order another than in forward()?"
-                return f'"{stage.name}" does not take {shape}: {first_line(error)}. {advice}'
-    return ""
+        return boundary_fault(model, model.chain, specimen.x, any_error=True)
 
 
 def can_be_composed(specimen: Specimen) -> ZooModel:

@@ -20,6 +20,7 @@ from zoo_core.conformance.cases import NotHere, Wish, expect
 from zoo_core.conformance.contract import Check, chain_can_be_pickled
 from zoo_core.conformance.portability import compiles, device, dtypes, exports
 from zoo_core.conformance.specimen import CLASSES, Specimen, attempt, scores_of
+from zoo_core.model.arguments import ALWAYS
 from zoo_core.model.build import outline, why_plain
 from zoo_core.model.loading import with_weights
 from zoo_core.plugins.catalogue import catalogue
@@ -136,6 +137,9 @@ def arguments_named(specimen: Specimen) -> None:
     parameters = inspect.signature(specimen.architecture.build).parameters.values()
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
         raise Wish("build() takes any argument, also a misspelt one: name those that it has.")
+    own = [p.name for p in parameters if p.name in set(ALWAYS) - {"num_classes", "in_chans"}]
+    if own:
+        raise Wish(f"build() has {', '.join(own)}, which create() keeps for itself: leave it out.")
 
 
 USE: dict[str, Check] = {

@@ -21,6 +21,7 @@ from torch.utils._pytree import tree_leaves
 
 from zoo_core.chain import make_chain
 from zoo_core.errors import PluginError, WeightsError, ZooError, did_you_mean
+from zoo_core.model.answers import answers_fault
 from zoo_core.model.head import put_head
 from zoo_core.terminal.lines import logger
 from zoo_core.types import Architecture, Stage
@@ -35,7 +36,8 @@ log = logger(__name__)
 class Plan:
     """What to build: an architecture with its arguments, on a device, in a type (None: its own).
 
-    `maker`: the third party's plugin that the architecture comes from, for messages.
+    `maker`: the third party's plugin that the architecture comes from, for messages. `size`: height
+    and width of its pictures; then it is asked what it makes of one, if it is a third party's.
     """
 
     architecture: Architecture
@@ -43,6 +45,7 @@ class Plan:
     device: torch.device
     dtype: torch.dtype | None = None
     maker: Plugin | None = None
+    size: tuple[int, int] | None = None
 
 
 class Built(NamedTuple):
@@ -103,6 +106,7 @@ def _build(plan: Plan, classes: int, in_chans: int) -> Built:
             raise
         raise _cannot_build(plan, error) from error
     _check_paths(module, chain, architecture.name)
+    _check_answers(plan, module, chain, in_chans)
     if classes == 0:
         chain = put_head(module, chain, 0)
     return Built(module, chain)
@@ -142,6 +146,20 @@ def _cannot_build(plan: Plan, error: BaseException) -> ZooError:
         f"{type(error).__name__}: {text or 'no message'}.",
         hint=f'"zoo plugins check {plan.maker.name}" says more, --debug shows where.',
     )
+
+
+def _check_answers(
+    plan: Plan, module: nn.Module, chain: Mapping[str, Stage], in_chans: int
+) -> None:
+    """What is no classifier of pictures in a chain of tensors would fail later, and not say why."""
+    if plan.maker is None or plan.size is None:
+        return
+    fault = answers_fault(module, chain, (in_chans, *plan.size))
+    if fault:
+        raise PluginError(
+            f'The architecture "{plan.architecture.name}" of {plan.maker.title()}: {fault}',
+            hint=f'"zoo plugins check {plan.maker.name}" says more.',
+        )
 
 
 def _while_importing(error: BaseException) -> bool:

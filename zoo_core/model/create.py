@@ -151,7 +151,8 @@ def _plan(
 ) -> Plan:
     architecture = catalogue().architecture(info)
     arguments = {**info.config, **checked_config(architecture, info, config)}
-    return Plan(architecture, arguments, device, dtype, catalogue().maker(architecture))
+    maker, size = catalogue().maker(architecture), _sides(arguments) or info.input.size[1:]
+    return Plan(architecture, arguments, device, dtype, maker, size)
 
 
 def _untrained(
@@ -241,8 +242,16 @@ def _loaded(
 
 def _shown(spec: InputSpec, plan: Plan, channels: int) -> InputSpec:
     """What a network wants to see that is built for so many channels, and for its `img_size`."""
-    side = plan.config.get("img_size")
-    if side is not None:
-        height, width = side if isinstance(side, list | tuple) else (side, side)
-        spec = replace(spec, size=(spec.size[0], int(height), int(width)))
+    sides = _sides(plan.config)
+    if sides is not None:
+        spec = replace(spec, size=(spec.size[0], *sides))
     return spec.with_channels(channels)
+
+
+def _sides(arguments: Mapping[str, Any]) -> tuple[int, int] | None:
+    """Height and width by the argument `img_size`: one number, or both."""
+    side = arguments.get("img_size")
+    if side is None:
+        return None
+    height, width = side if isinstance(side, list | tuple) else (side, side)
+    return int(height), int(width)

@@ -231,7 +231,13 @@ def as_zoo_model(
 def pretrained_part(model: nn.Module) -> dict[str, Tensor]:
     """The weights that somebody trained, by name: all but a new head; none where all are random.
 
-    Of a module that zoo did not create, all: nobody knows better.
+    Of a module that zoo did not create, all: nobody knows better. A regularizer asks it for what is
+    worth keeping, as l2-sp does.
+
+    >>> import zoo_core as zoo
+    >>> model = zoo.create("lenet5", pretrained=True, num_classes=3)
+    >>> list(pretrained_part(model))[-2:], pretrained_part(zoo.create("lenet5"))
+    (['fc2.weight', 'fc2.bias'], {})
     """
     named = {name: parameter.detach() for name, parameter in model.named_parameters()}
     if not isinstance(model, ZooModel):

@@ -73,8 +73,8 @@ class Catalogue:
     def models(self, pattern: str | None = None) -> list[ModelInfo]:
         """Models that match `pattern`, official ones first, in natural order.
 
-        `pattern`: a name with shell wildcards, or an architecture. Names with a prefix (`timm/…`)
-        match only a pattern that has one.
+        `pattern`: a name with shell wildcards, an architecture or a prefix. Names with a prefix
+        (`timm/…`) match only a pattern that has one, or is it.
         """
         matching = [self._models[key] for key in self._models.matching(pattern)]
         return sorted(matching, key=lambda model: (not model.official, natural(self.bare(model))))
@@ -82,6 +82,10 @@ class Catalogue:
     def names(self) -> list[str]:
         """The names of all models without a prefix, in no order: quicker than their records."""
         return [self._models.bare(key) for key in self._models.matching(None)]
+
+    def prefixes(self) -> dict[str, int]:
+        """Prefixes of names (`timm`), and of how many models: those that are listed on request."""
+        return self._models.prefixes()
 
     def bare(self, model: ModelInfo) -> str:
         """The shortest name that means this model and no other."""
@@ -218,16 +222,23 @@ def _installed() -> Catalogue:
     return Catalogue(load_plugins())
 
 
-def list_models(pattern: str | None = None) -> list[str]:
+def list_models(pattern: str | None = None, *, pretrained: bool | None = None) -> list[str]:
     """Names of models that match `pattern`, official ones first.
 
-    `pattern`: a name with shell wildcards, or a family. None: all but `timm/…`.
+    `pattern`: a name with shell wildcards, a family, or a prefix (`timm`). None: all but those with
+    a prefix, such as `timm/…`. `pretrained`: True for models that have weights, which
+    `info(name).weights` has by tag, False for those that have none, None for both.
 
     >>> list_models("resnet18*")
     ['resnet18', 'resnet18d']
+    >>> list_models("lenet*", pretrained=True), list(info("lenet5").weights)
+    (['lenet5'], ['mnist5k', 'fashion_mnist'])
     """
     known = catalogue()
-    return [known.bare(model) for model in known.models(pattern)]
+    found = known.models(pattern)
+    if pretrained is not None:
+        found = [model for model in found if bool(model.weights) is pretrained]
+    return [known.bare(model) for model in found]
 
 
 def info(name: str) -> ModelInfo:

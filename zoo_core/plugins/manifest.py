@@ -15,8 +15,8 @@ import msgspec
 
 from zoo_core.plugins.manifest_faults import check_model, converted, read_bytes
 from zoo_core.plugins.manifest_schema import (
+    HASHES,
     NAME,
-    SHA256,
     SOURCE,
     TAG,
     Input,
@@ -96,7 +96,10 @@ def _decoded(body: bytes) -> dict[str, Model] | None:
         _all(NAME, models)
         and _all(TAG, {tag for model in models.values() for tag in model.weights})
         and _all(SOURCE, (table.source for table in weights))
-        and _all(SHA256, (table.sha256 for table in weights if table.sha256 is not None))
+        and all(
+            _all(pattern, (d for table in weights if (d := getattr(table, name)) is not None))
+            for name, pattern in HASHES.items()
+        )
     )
     return {**models} if sound and not several else None
 
@@ -147,6 +150,9 @@ def _weights_record(tag: str, raw: Weights, own: InputSpec | None) -> WeightsInf
         metrics=raw.metrics,
         default=raw.default,
         recipe=raw.recipe,
+        sha1=raw.sha1,
+        md5=raw.md5,
+        sha512=raw.sha512,
     )
 
 

@@ -14,11 +14,13 @@ from typing import Any
 
 import msgspec
 
-from zoo_core.errors import ManifestError, did_you_mean
+from zoo_core.errors import ManifestError, closest, did_you_mean
 from zoo_core.files import content
 from zoo_core.humanize import readable_name
 from zoo_core.plugins.manifest_schema import (
     CROP_MODES,
+    DIGITS,
+    HASHES,
     INTERPOLATIONS,
     LARGEST,
     LARGEST_CROP,
@@ -27,7 +29,6 @@ from zoo_core.plugins.manifest_schema import (
     MOST,
     NAME,
     SCHEMA,
-    SHA256,
     SOURCE,
     TAG,
     Input,
@@ -119,8 +120,11 @@ def check_model(path: Path, name: str, raw: Model) -> None:
 
 def _check_weights(place: str, tag: str, raw: Weights) -> None:
     _check_name(place, "weights", tag, TAG)
-    if raw.sha256 is not None and not SHA256.fullmatch(raw.sha256):
-        raise ManifestError(f"{place}: sha256 must be 64 lower-case hex digits: {raw.sha256!r}.")
+    for name, pattern in HASHES.items():
+        digest = getattr(raw, name)
+        if digest is not None and not pattern.fullmatch(digest):
+            rule = f"{name} must be {DIGITS[name]} lower-case hex digits"
+            raise ManifestError(f"{place}: {rule}: {digest[:200]!r}.")
     if not SOURCE.fullmatch(raw.source):
         raise ManifestError(
             f"{place}: source {raw.source!r} has no scheme.",
@@ -195,5 +199,5 @@ def _check_keys(place: str, table: dict[str, Any], struct: Any) -> None:
 
 def _unknown_key(key: str, valid: tuple[str, ...], place: str = "") -> str:
     key = key[:LONGEST_NAME]
-    near = did_you_mean(key, valid) or f"Valid: {', '.join(valid)}."
+    near = did_you_mean(key, closest(key, valid)[:1]) or f"Valid: {', '.join(valid)}."
     return f'unknown key "{key}"{place}. {near}'

@@ -37,7 +37,10 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_/-]{0,199}")
 TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,199}")
 
 
-SHA256 = re.compile(r"[0-9a-f]{64}")
+DIGITS = {"sha256": 64, "sha1": 40, "md5": 32, "sha512": 128}
+
+
+HASHES = {name: re.compile(f"[0-9a-f]{{{many}}}") for name, many in DIGITS.items()}
 
 
 SOURCE = re.compile(r"(hf|https|pkg|[a-z][a-z0-9+-]*)://.+|file:.+")
@@ -66,6 +69,9 @@ class Weights(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     input: Input | None = None
     metrics: dict[str, float] = {}
     recipe: str | None = None
+    sha1: str | None = None
+    md5: str | None = None
+    sha512: str | None = None
 
 
 class Model(msgspec.Struct, forbid_unknown_fields=True, gc=False):

@@ -6,6 +6,7 @@ A generated manifest lists more than a thousand models, and a command asks for a
 from __future__ import annotations
 
 import fnmatch
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -89,11 +90,15 @@ class ListedModels(Mapping[Key, ModelInfo]):
         return named or family
 
     def matching(self, pattern: str | None) -> list[Key]:
-        """`pattern`: a name with shell wildcards, or an architecture; None: all without a prefix.
+        """`pattern`: a name with shell wildcards, an architecture or a prefix; None: all without.
 
-        Names with a prefix (`timm/…`) match only a pattern that has one.
+        Names with a prefix (`timm/…`) match only a pattern that has one, or is it (`timm`).
         """
         return [key for key in self if _matches(self.bare(key), self.architecture(key), pattern)]
+
+    def prefixes(self) -> dict[str, int]:
+        """What stands before the slash in names, and of how many models."""
+        return dict(Counter(name.rpartition("/")[0] for _, name in self if "/" in name))
 
     def bare(self, key: Key) -> str:
         """The shortest name that means this model and no other."""
@@ -104,5 +109,7 @@ class ListedModels(Mapping[Key, ModelInfo]):
 
 def _matches(name: str, architecture: str, pattern: str | None) -> bool:
     if "/" in name and "/" not in (pattern or ""):
-        return False
+        return pattern is not None and name.startswith(f"{pattern}/")
+    if pattern and pattern.endswith("/"):
+        return name.startswith(pattern)
     return pattern is None or pattern == architecture or fnmatch.fnmatchcase(name, pattern)

@@ -93,6 +93,8 @@ def refuse_taken(name: PluginName, kind: str, commands: Collection[str] = ()) ->
         holder = f'zoo has the command "{name.dashed}"'
     if not holder and kind == "regularizer" and name.dashed in known.regularizers():
         holder = f'There is a regularizer "{name.dashed}"'
+    if not holder and kind == "source" and name.dashed in known.sources():
+        holder = f'There is a weight source "{name.dashed}:"'
     if not holder and kind in ("architecture", "weights"):
         holder = _model(name.identifier, known)
     if holder:

@@ -52,10 +52,10 @@ def new_plugin(
     """Write the package `zoo-NAME`, a plugin that works as it is.
 
     `name`: lower-case letters, digits and "-" or "_" between them. `kind`: architecture,
-    regularizer, weights or command. `to`: the folder to make it in. `commands`: names
-    that a command cannot have, since the command line has them. It is there whole or not at all,
-    and nothing is ever overwritten. Raises PluginError for a name that cannot be or is taken,
-    and where the folder cannot be written.
+    regularizer, weights (a manifest and a file), command, or source (of a scheme of its own). `to`:
+    the folder to make it in. `commands`: names that a command cannot have, since the command line
+    has them. It is there whole or not at all, and nothing is ever overwritten. Raises PluginError
+    for a name that cannot be or is taken, and where the folder cannot be written.
 
     >>> import tempfile
     >>> made = new_plugin("my-net", to=tempfile.mkdtemp())

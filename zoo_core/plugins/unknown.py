@@ -22,8 +22,9 @@ def unknown_model(name: str, listed: ListedModels, broken: Iterable[Plugin]) -> 
     suspects = [plugin.title() for plugin in broken if _may_have_had_models(plugin)]
     message = [f'No model "{name}".', did_you_mean(meant, names)]
     message += [f"The plugin {title} is broken and might have had it." for title in suspects]
+    prefix = wanted if wanted in listed.prefixes() else wanted.rpartition("/")[0]
     hint = _who_has(wanted, "models", "architectures") or _where_to_look(
-        wanted, names, bool(suspects)
+        prefix, listed, bool(suspects)
     )
     return UnknownName(" ".join(part for part in message if part), hint=hint)
 
@@ -49,10 +50,8 @@ def _may_have_had_models(plugin: Plugin) -> bool:
     return not plugin.hooks or any(words in fault for fault in plugin.faults for words in told)
 
 
-def _where_to_look(wanted: str, names: Iterable[str], broken: bool) -> str:
-    prefix = wanted.rpartition("/")[0]
-    within = prefix and any(other.startswith(f"{prefix}/") for other in names)
-    command = f"zoo list '{prefix}/*'" if within else "zoo list"
+def _where_to_look(prefix: str, listed: ListedModels, broken: bool) -> str:
+    command = f"zoo list '{prefix}/*'" if prefix in listed.prefixes() else "zoo list"
     more = ', "zoo plugins" for what is broken.' if broken else "."
     return f'Run "{command}" for all models{more}'
 

@@ -82,7 +82,10 @@ def push(
         assert source.push is not None
         how = {"private": private, "create_pr": create_pr, "dry_run": dry_run}
         done = source.push(name, upload, **how, **asked)
-        return replace(done, sha256={staged.saved.file: str(staged.saved.sha256)})
+        at = done.tag or done.commit
+        reference = f"{source.scheme}://{name}" + (f"@{at}" if at else "")
+        digests = {staged.saved.file: str(staged.saved.sha256)}
+        return replace(done, sha256=digests, reference=reference)
 
 
 def save_pretrained(model: ZooModel, folder: str | Path, *, delta: Delta = False) -> Path:
@@ -155,14 +158,16 @@ def _no_folders(value: Any) -> Any:
 
 
 def _destination(repository: str) -> tuple[WeightSource, str]:
-    """The source to push to and the name there: `OWNER/NAME`, or `hf://OWNER/NAME`."""
+    """The source to push to and the name there: `OWNER/NAME`, or with the scheme in front."""
     able = {scheme: s for scheme, s in catalogue().sources().items() if s.push is not None}
     scheme, name = split_reference(repository) if "://" in repository else ("", repository)
-    if not scheme and len(able) == 1:
-        scheme = next(iter(able))
+    if not scheme:
+        scheme = _usual(able)
     if scheme not in able:
+        places = ", ".join(f"{able_scheme}://{name}" for able_scheme in able)
         raise PublishError(
-            f'"{repository}" is no place to push to.', hint=f"One can push to: {', '.join(able)}://"
+            f'"{repository}" is no place to push to.',
+            hint=f"Write {places}." if places else "No installed plugin can publish.",
         )
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", name):
         raise PublishError(f'"{name}" is no name of a repository.', hint="Write OWNER/NAME.")
@@ -189,3 +194,10 @@ def _reference(source: WeightSource, name: str, revision: str | None) -> str:
     """How create() gets it: at the branch, but for a pull request's, which is to be merged."""
     branch = revision is not None and not revision.startswith("refs/")
     return f"{source.scheme}://{name}" + (f"@{revision}" if branch else "")
+
+
+def _usual(able: Mapping[str, WeightSource]) -> str:
+    """The scheme of a name without one: that of zoo's own source, whatever else is installed."""
+    offered = catalogue().plugins.results("zoo_weight_sources", WeightSource)
+    own = [source.scheme for plugin, source in offered if plugin.built_in]
+    return next(iter([scheme for scheme in own if scheme in able] or able), "")

@@ -77,11 +77,10 @@ def stage(
         files[RECIPE].write_text(tomli_w.dumps(without_none(recipe)), encoding="utf-8")
     _check_round_trip(model, state, folder)
     stages = _stage_rows(model, set(moved))
-    parent = _repository_of(below.checkpoint.reference) if below else None
 
     def make_card(old: str | None, reference: str) -> str:
         title = reference.rpartition("/")[2]
-        own = reference.partition("://")[2]
+        parent = _parent_of(below.checkpoint.reference, reference) if below else None
         run = dict(recipe or {})
         data = str(run.get("data", {}).get("spec", ""))
         facts = card.metadata(
@@ -89,7 +88,7 @@ def stage(
             title,
             run.get("result", {}),
             data,
-            parent if parent != own else None,
+            parent,
             bool(timm),
         )
         body = card.text(saved, model.info, reference, stages, recipe, bool(timm))
@@ -233,9 +232,11 @@ def _stage_rows(model: ZooModel, moved: set[str]) -> list[tuple[str, int, bool]]
     return rows
 
 
-def _repository_of(reference: str) -> str | None:
-    """OWNER/NAME of a reference to the Hub, for the card's base_model; None for other places."""
-    scheme, rest = split_reference(reference)
-    if catalogue().publisher(scheme) is None:
-        return None
-    return "/".join(rest.partition("@")[0].split("/")[:2])
+def _parent_of(base: str, reference: str) -> str | None:
+    """OWNER/NAME of the base, for the card's base_model: where it is another of the same place.
+
+    A card on the Hub names repositories of the Hub, and one in a place of a plugin's those there.
+    """
+    (scheme, rest), (here, own) = split_reference(base), split_reference(reference)
+    name = "/".join(rest.partition("@")[0].split("/")[:2])
+    return name if scheme == here and catalogue().publisher(scheme) and name != own else None

@@ -13,7 +13,13 @@ from zoo_core.files import written
 from zoo_core.plugins.catalogue import catalogue
 from zoo_core.types import Fetched, WeightsInfo
 from zoo_core.weights.addresses import known_as, public
-from zoo_core.weights.hashes import Stamp, all_stamps, read_sha256
+from zoo_core.weights.hashes import (
+    Stamp,
+    all_stamps,
+    other_hashes,
+    read_sha256,
+    remember_hashes,
+)
 from zoo_core.weights.lock import NAME, Pin, add_pins
 from zoo_core.weights.published import CONFIG
 from zoo_core.weights.repository import legacy, of_repository, published_files
@@ -64,7 +70,7 @@ def lock(names: Iterable[str], path: Path) -> dict[str, Pin]:
     for name in names:
         weights = None if "://" in name else _weights(name)
         if weights is not None and weights.sha256 is None:
-            fetched = verified_file(weights.source, MODEL_FILE)
+            fetched = verified_file(weights.source, MODEL_FILE, others=weights.other_hashes)
             assert fetched.sha256 is not None
             source = known_as(weights.source)
             pins[source] = Pin(fetched.sha256, fetched.pinned or source)
@@ -155,6 +161,9 @@ def _copy(file: LocalFile, to: Path) -> None:
         for source in (file.path, file.path.with_suffix(".json")) if converted else (file.path,):
             with written(place.with_suffix(source.suffix) if converted else place) as temporary:
                 shutil.copyfile(source, temporary)
+        known = other_hashes(file.sha256) if converted else {}  # of the pickle, which stays here
+        with using_cache(to):
+            remember_hashes(file.sha256, known)
     except OSError as error:
         raise WeightsError(
             f"{to} cannot be written: {error.strerror or error}.", hint="Choose another folder."

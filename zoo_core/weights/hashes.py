@@ -57,8 +57,42 @@ def sha256_of(path: Path, *, source: str = "") -> str:
 
 def read_sha256(path: Path) -> str:
     """The file's sha256, from its bytes."""
+    return _read(path, "sha256")
+
+
+def _read(path: Path, name: str) -> str:
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        digest = hashlib.file_digest(file, lambda: hashlib.new(name, usedforsecurity=False))
+    return digest.hexdigest()
+
+
+def other_hash(name: str, sha256: str, path: Path | None = None) -> str | None:
+    """The sha1, md5 or sha512 of the bytes that have a sha256: remembered, else read at `path`.
+
+    None where neither tells.
+    """
+    place = _other_place(name, sha256)
+    digest = recall(place, str)
+    if digest is None and path is not None:
+        digest = _read(path, name)
+        remember_if_possible(place, digest)
+    return digest
+
+
+def other_hashes(sha256: str) -> dict[str, str]:
+    """What is remembered of the bytes that have a sha256, by the names of the hashes."""
+    found = {name: other_hash(name, sha256) for name in ("sha1", "md5", "sha512")}
+    return {name: digest for name, digest in found.items() if digest is not None}
+
+
+def remember_hashes(sha256: str, digests: Mapping[str, str]) -> None:
+    """Note them in the cache in use, as `other_hashes` gave them in another."""
+    for name, digest in digests.items():
+        remember_if_possible(_other_place(name, sha256), digest)
+
+
+def _other_place(name: str, sha256: str) -> Path:
+    return cache_folder() / "digests" / f"{sha256}.{name}"
 
 
 def all_stamps() -> Iterator[Stamp]:

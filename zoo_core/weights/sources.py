@@ -1,7 +1,8 @@
 """A reference -> its source -> a local file that has the bytes it should have.
 
 Where a sha256 is known, from the manifest or from `zoo.lock`, the file must have it. Where none is,
-the first fetch is compared with what the source itself states, read, and noted in the lock. A
+the first fetch is compared with what the source itself states, and with another hash of the
+manifest (the sha1 of a release), read, and noted in the lock by its sha256. A
 password in a reference goes to the source and nowhere else (`addresses.py`).
 """
 
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import zipfile
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
@@ -19,7 +21,7 @@ from zoo_core.plugins.catalogue import catalogue
 from zoo_core.terminal.lines import logger
 from zoo_core.types import Fetched, WeightsInfo
 from zoo_core.weights.addresses import is_private, known_as, pinned_as, public, stated_sha256
-from zoo_core.weights.hashes import sha256_of
+from zoo_core.weights.hashes import other_hash, sha256_of
 from zoo_core.weights.lock import Pin, pin_if_possible, pin_of
 from zoo_core.weights.pickles import PICKLES, conversion_of, converted, is_pickle
 from zoo_core.weights.tensors import read_tensors
@@ -64,17 +66,24 @@ def names_file(reference: str) -> bool:
 
 def local_file(weights: WeightsInfo, *, progress: bool = True) -> Fetched:
     """The weights as a verified safetensors file here. Raises as `obtain`."""
-    return obtain(weights.source, None, weights.sha256, progress=progress)
+    others = weights.other_hashes
+    return obtain(weights.source, None, weights.sha256, others=others, progress=progress)
 
 
 def obtain(
-    reference: str, filename: str | None, sha256: str | None = None, *, progress: bool = True
+    reference: str,
+    filename: str | None,
+    sha256: str | None = None,
+    *,
+    others: Mapping[str, str] | None = None,
+    progress: bool = True,
 ) -> Fetched:
     """A verified file here: with this sha256, else with the pinned one, else with the source's own.
 
     `filename`: a file of a published model; None for weights that the reference itself names. Those
     come as safetensors, whatever they were, with the sha256 of the source's own file; and they are
-    pinned, where nothing has said yet which bytes they are.
+    pinned, where nothing has said yet which bytes they are. `others`: what else that file must
+    hash to, such as the sha1 of a release.
 
     Raises SourceError where the source cannot give it, NotCached when offline, HashMismatch where
     its bytes are not the pinned ones, WeightsError for a file that is no checkpoint.
@@ -87,9 +96,9 @@ def obtain(
         return verified_file(asked, filename, sha256, progress=progress)
     expected = pin.sha256 if pin else sha256
     made = conversion_of(expected) if expected else None
-    if expected is not None and made is not None:
+    if expected is not None and made is not None and (sha256 or _hash_to(expected, others)):
         return Fetched(made, expected, pinned=_pinned(asked, pinned, expected))
-    fetched = verified_file(asked, MODEL_FILE, expected, progress=progress)
+    fetched = verified_file(asked, MODEL_FILE, expected, others=others, progress=progress)
     if expected is not None or not fetched.disposable:
         return _as_safetensors(fetched, reference) if is_pickle(fetched.path) else fetched
     whole = _read(fetched, reference)
@@ -101,18 +110,29 @@ def obtain(
 # --- one step each -------------------------------------------------------------------------------
 
 
+def _hash_to(sha256: str, others: Mapping[str, str] | None) -> bool:
+    """Whether the bytes of a sha256 are known to have these hashes, too."""
+    return all(other_hash(name, sha256) == wanted for name, wanted in (others or {}).items())
+
+
 def verified_file(
-    reference: str, filename: str, expected: str | None = None, *, progress: bool = True
+    reference: str,
+    filename: str,
+    expected: str | None = None,
+    *,
+    others: Mapping[str, str] | None = None,
+    progress: bool = True,
 ) -> Fetched:
     """A file, its sha256 compared with the expected one, else with what the source says; no pins.
 
-    A copy with other bytes is removed and fetched once more. Raises as `obtain`.
+    `others`: other hashes that it must have, by their names. A copy with other bytes is removed and
+    fetched once more. Raises as `obtain`.
     """
     for attempt in (1, 2):
         fetched = fetched_file(reference, filename, progress=progress)
         actual = _digest(fetched.path, reference)
-        wanted = expected or fetched.sha256
-        if wanted is None or actual == wanted:
+        wrong = _wrong_hash(fetched, actual, expected, others)
+        if wrong is None:
             return replace(
                 fetched, sha256=actual, pinned=_pinned(reference, fetched.pinned, actual)
             )
@@ -120,10 +140,24 @@ def verified_file(
         if not kept:
             _remove(fetched.path)
         if attempt == 2 or kept:
-            raise _mismatch(fetched, actual, wanted, public(reference))
+            raise _mismatch(fetched, wrong, public(reference))
         name = readable_name(public(reference))
-        log.warning("%s came with sha256 %s, not %s: fetching it again", name, actual, wanted)
+        log.warning("%s came with %s %s, not %s: fetching it again", name, *wrong)
     raise AssertionError("the second attempt returns or raises")
+
+
+def _wrong_hash(
+    fetched: Fetched, actual: str, expected: str | None, others: Mapping[str, str] | None
+) -> tuple[str, str, str] | None:
+    """The hash that is not as it must be: its name, and what it is and should be."""
+    wanted = expected or fetched.sha256
+    if wanted is not None and actual != wanted:
+        return "sha256", actual, wanted
+    for name, digest in (others or {}).items():
+        found = other_hash(name, actual, fetched.path)
+        if found != digest:
+            return name, str(found), digest
+    return None
 
 
 def fetched_file(reference: str, filename: str, *, progress: bool = True) -> Fetched:
@@ -168,9 +202,10 @@ def _digest(path: Path, reference: str) -> str:
         raise WeightsError(f"{path} cannot be read: {error.strerror}.") from error
 
 
-def _mismatch(fetched: Fetched, actual: str, wanted: str, reference: str) -> HashMismatch:
+def _mismatch(fetched: Fetched, wrong: tuple[str, str, str], reference: str) -> HashMismatch:
+    name, actual, wanted = wrong
     return HashMismatch(
-        f"{fetched.path} from {reference} has sha256 {actual}, not the expected {wanted}.",
+        f"{fetched.path} from {reference} has {name} {actual}, not the expected {wanted}.",
         hint="It is damaged, or is another file than it was. Do not use it."
         if fetched.disposable
         else "It is damaged, or is another file than the one that was measured: replace it.",

@@ -30,7 +30,9 @@ from zoo_core.plugins.scaffold import KINDS, new_plugin
 def command(ctx: click.Context, name: str, kind: str, to: Path) -> None:
     """Make a package that is a plugin.
 
-    It is called zoo-NAME, and works as it is: code, facts, tests, CI and README.
+    It is called zoo-NAME, and works as it is: code, facts, tests, CI and README. Of the kind
+    "weights" it brings weights for a network that there is; of the kind "source", a place that
+    weights come from and go to, as NAME://.
     """
     root = ctx.find_root()
     taken = root.command.list_commands(root) if isinstance(root.command, click.Group) else ()

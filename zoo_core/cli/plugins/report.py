@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from zoo_core.cli.output import echo, echo_lines
 from zoo_core.conformance.cases import Case, Result
-from zoo_core.humanize import readable_name
+from zoo_core.humanize import readable_name, some
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -23,17 +23,23 @@ CHECK = 25  # columns of the longest name of a check
 def reported(title: str, cases: Sequence[Case], debug: bool) -> Iterator[Result]:
     """Run cases, and print what each found once it is known; `debug`: tracebacks, too.
 
-    What could not be looked at for what another check found is a line for all together.
+    What could not be looked at for what another check found is a line for all together, and so is
+    what many models lack alike: the first of them has a warning.
     """
-    left = Counter[str]()
+    left, alike = Counter[str](), dict[tuple[str, str], list[str]]()
     for result in _fancy(title, cases) if sys.stdout.isatty() else _plain(title, cases):
         yield result
+        if result.status == "warn":
+            alike.setdefault(result.wish, []).append(result.subject)
         if debug and result.traceback:
             echo_lines(result.traceback)
         left[result.line] += _follows(result)
     for reason, count in left.items():
         if count:
             echo(f"{count} more {reason}")
+    for (check, _), (first, *others) in alike.items():
+        if others:
+            echo(f"{len(others):,} more like {first}, {check}: {some(others)}")
 
 
 def _follows(result: Result) -> bool:
@@ -49,19 +55,35 @@ def summary(results: Sequence[Result]) -> str:
     counts = Counter(str(result.status) for result in results)
     parts = [f"{counts['pass']} passed"]
     parts += [f"{counts['fail']} failed"] if counts["fail"] else []
-    parts += [f"{counts['warn']} warning{'s' * (counts['warn'] > 1)}"] if counts["warn"] else []
+    parts += [_warnings([result for result in results if result.status == "warn"])]
     parts += [f"{counts['skip']} not looked at"] if counts["skip"] else []
-    return f"{len(results)} checks: {', '.join(parts)}."
+    return f"{len(results)} checks: {', '.join(filter(None, parts))}."
+
+
+def _warnings(results: Sequence[Result]) -> str:
+    """How many different ones: what many models lack alike is one."""
+    kinds = len({result.wish for result in results})
+    told = f"{kinds} warning{'s' * (kinds > 1)}" if kinds else ""
+    more = len(results) - kinds
+    return f"{told} and {more} more like {'them' if kinds > 1 else 'it'}" if more else told
+
+
+def _unheard(cases: Iterator[Result]) -> Iterator[tuple[Result, bool]]:
+    """Results, and whether each has something to print that was not printed already."""
+    heard = set[tuple[str, str]]()
+    for result in cases:
+        again = result.status == "warn" and result.wish in heard
+        heard.add(result.wish)
+        yield result, not again and not _follows(result)
 
 
 def _plain(title: str, cases: Sequence[Case]) -> Iterator[Result]:
     """One whole line for each."""
     echo(title)
     wide = max((len(case.subject) for case in cases), default=0)
-    for case in cases:
-        result = case.run()
+    for result, new in _unheard(case.run() for case in cases):
         words = f"{WORDS[result.status]:<4}  {result.subject:<{wide}}  {result.check:<{CHECK}}"
-        if not _follows(result):
+        if new:
             echo(f"{words}  {result.line}".rstrip())
         sys.stdout.flush()
         yield result
@@ -74,13 +96,16 @@ def _fancy(title: str, cases: Sequence[Case]) -> Iterator[Result]:
 
     console, last = Console(), ""
     console.print(Text(readable_name(title), style="bold"))
-    for case in cases:
-        if case.subject != last:
-            console.print(Text(f"  {readable_name(case.subject)}", style="cyan"))
-            last = case.subject
+
+    def run(case: Case) -> Result:
         with console.status(Text(readable_name(f"{case.subject}: {case.check}"))):
-            result = case.run()
-        if not _follows(result):
+            return case.run()
+
+    for result, new in _unheard(map(run, cases)):
+        if new and result.subject != last:
+            console.print(Text(f"  {readable_name(result.subject)}", style="cyan"))
+            last = result.subject
+        if new:
             _print_row(console, result)
         yield result
 
