@@ -33,7 +33,10 @@ class GradientNoise(OnTrained):
         drawing: dict[torch.device, torch.Generator] = {}
         gradients, _ = with_gradients(self.trained.values())
         # what several processes share gets its part of one noise, and not each part the same
-        into = [torch.zeros(g.shape, dtype=g.dtype, device=g.device) if is_sharded(g) else g for g in gradients]
+        into = [
+            torch.zeros(g.shape, dtype=g.dtype, device=g.device) if is_sharded(g) else g
+            for g in gradients
+        ]
         for (some,) in pieces(into):
             device = some[0].device
             if device not in drawing:

@@ -41,6 +41,28 @@ def in_eval_mode(model: Model) -> Model:
     return _Twins(model).of(model)
 
 
+def outline_twin(model: Model) -> Model:
+    """A twin in eval mode with all of the shapes and none of the values, nor any hook.
+
+    For a model whose weights are on several processes: it asks nothing of the others. To be made
+    and called under a FakeTensorMode.
+    """
+    twins = _Twins(model)
+    for module in model.modules():
+        twin = twins.of(module)
+        shapes = (module._parameters, module._buffers)
+        twin._parameters, twin._buffers = map(_empty, shapes)
+        twin._forward_hooks, twin._forward_pre_hooks = OrderedDict(), OrderedDict()
+    return twins.of(model)
+
+
+def _empty(tensors: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: t if t is None else torch.empty(t.shape, dtype=t.dtype, device=t.device)
+        for name, t in tensors.items()
+    }
+
+
 PLAIN = frozenset(
     {type(None), bool, int, float, complex, str, bytes, type, torch.dtype, torch.device, torch.Size}
     | {Tensor, nn.Parameter, types.BuiltinFunctionType, types.ModuleType}
