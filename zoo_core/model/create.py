@@ -15,7 +15,14 @@ from typing import Any
 import torch
 
 from zoo_core.errors import UnknownName, WeightsError, ZooError
-from zoo_core.model.arguments import as_device, as_dtype, check_count, check_types, checked_config
+from zoo_core.model.arguments import (
+    as_device,
+    as_dtype,
+    check_count,
+    check_types,
+    checked_config,
+    off_meta,
+)
 from zoo_core.model.build import Built, Plan, outline, without_weights
 from zoo_core.model.loading import with_weights
 from zoo_core.model.zoo_model import Origin, ZooModel, as_zoo_model
@@ -70,10 +77,11 @@ def create(
         in_chans = check_count("in_chans", in_chans, least=1)
     device, dtype = as_device(device), as_dtype(dtype)
     info, checkpoint = _meant(name, pretrained, in_chans, config)
-    if checkpoint is None:
-        model = _untrained(info, config, num_classes, in_chans, device, dtype)
-    else:
-        model = _trained(info, checkpoint, config, in_chans, device, dtype)
+    with off_meta():
+        if checkpoint is None:
+            model = _untrained(info, config, num_classes, in_chans, device, dtype)
+        else:
+            model = _trained(info, checkpoint, config, in_chans, device, dtype)
     if num_classes not in (None, model.num_outputs):
         model.reset_head(num_classes)
     if freeze_until is not None:

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from zoo_core.errors import PluginError, ZooError
+from zoo_core.model.arguments import off_meta
 from zoo_core.types import Stage
 
 
@@ -94,7 +95,10 @@ def replace_head(
         raise ZooError("The head is quantised.", hint="Give the model its head, then quantise it.")
     for name, old in layers:
         like = next(chain(old.parameters(), model.parameters()), torch.empty(0))
-        new = _new_layer(old, num_classes)  # in the default type: one seed gives one head in each
+        with off_meta():
+            new = _new_layer(
+                old, num_classes
+            )  # in the default type: one seed gives one head in each
         new.to(device=like.device, dtype=like.dtype).train(old.training)
         _copy_rows(old, new, kept or {})
         parent, _, last = name.rpartition(".")
