@@ -50,6 +50,7 @@ class Architecture:
 
     `build(*, num_classes, in_chans, **config)` returns the module, `stages(model)` its chain, and
     `adapt(state_dict, model)` turns a checkpoint of another layout into one that fits.
+    `features(model, config, how)`: its network of features, where its class has a way of its own.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Architecture:
     summary: str = ""
     paper: str = ""
     adapt: Callable[[dict[str, Any], Any], dict[str, Any]] | None = None
+    features: Callable[[Any, dict[str, Any], dict[str, Any]], nn.Module] | None = None
 
 
 @dataclass(frozen=True)

@@ -44,7 +44,10 @@ def checked_config(
     return config
 
 
-ALWAYS = ("num_classes", "in_chans", "pretrained", "freeze_until", "device", "dtype")
+ALWAYS = (
+    *("num_classes", "in_chans", "pretrained", "freeze_until", "device", "dtype"),
+    *("features_only", "out_indices"),
+)
 
 
 _TYPES: Mapping[Any, type] = {"bool": bool, "int": Integral, "float": Real, "str": str}

@@ -17,6 +17,7 @@ from zoo_core.chain import before, run_stages
 from zoo_core.data.trained_on import TrainedOn
 from zoo_core.errors import PluginError, ZooError
 from zoo_core.model.arguments import check_count
+from zoo_core.model.features import forward_intermediates
 from zoo_core.model.head import head_layers, outputs, replace_head
 from zoo_core.model.summary import render_rows, stage_rows
 from zoo_core.transfer.freezing import Freezable
@@ -64,6 +65,8 @@ class ZooModel(Freezable):
     """Whether a picture may have several classes: each score is then a yes or no of its own."""
 
     loaded_from: str | None
+    forward_intermediates: Callable[..., Any]
+    _if_absent = {"forward_intermediates": forward_intermediates}  # noqa: RUF012
     _trained_on: TrainedOn | None = None  # by zoo: of its pretraining nothing is known
 
     def forward_until(self, x: Tensor, stage: str) -> Tensor:

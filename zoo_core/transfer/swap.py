@@ -7,7 +7,8 @@ and pickles come back swapped.
 from __future__ import annotations
 
 import functools
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from torch import nn
 
@@ -16,6 +17,9 @@ from zoo_core.errors import PluginError
 
 class Swapped(nn.Module):
     """Base of the mixins: how a module is copied and pickled whose class no import can find."""
+
+    _if_absent: ClassVar[Mapping[str, Any]] = {}
+    """Members that only a class without them gets."""
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         cls = type(self)
@@ -50,6 +54,7 @@ def _swapped(mixin: type[Swapped], original: type[nn.Module]) -> type[nn.Module]
         "__qualname__": original.__qualname__,
         "__doc__": original.__doc__,
     }
+    members |= {n: value for n, value in mixin._if_absent.items() if not hasattr(original, n)}
     return type(original.__name__, (mixin, original), members)
 
 
