@@ -89,7 +89,8 @@ class ShardedRows:
 
 def rows_of(weights: Iterable[Tensor]) -> list[Rows | ShardedRows]:
     """The rows of weights, by device and dtype; of those in parts, by weight."""
-    parted, plain = [], []
+    parted: list[Tensor] = []
+    plain: list[Tensor] = []
     for weight in weights:
         (parted if is_sharded(weight) else plain).append(weight)
     groups = grouped([w.detach() for w in plain], lambda weight: (weight.device, weight.dtype))

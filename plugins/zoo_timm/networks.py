@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import logging
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,8 @@ from zoo_core.humanize import one_line, readable_name
 if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
+
+    from zoo_core.types import Stage
 
 
 def network(variant: str, **arguments: Any) -> nn.Module:
@@ -83,7 +86,7 @@ def features_of(model: Any, config: Mapping[str, Any], how: Mapping[str, Any]) -
         "num_classes": model.num_outputs,  # so that the head is dropped
         "first_conv": None,  # it has the channels already
     }
-    with torch.random.fork_rng(devices=[]), _nothing_missing():
+    with torch.random.fork_rng(devices=[]), _nothing_missing(model.chain["head"]):
         network: Any = timm.create_model(
             config["variant"],
             pretrained=True,
@@ -99,8 +102,8 @@ def features_of(model: Any, config: Mapping[str, Any], how: Mapping[str, Any]) -
 
 
 @contextlib.contextmanager
-def _nothing_missing() -> Iterator[None]:
-    """Raise ValueError for weights that timm says it has not found; those of a head may be left."""
+def _nothing_missing(head: Stage) -> Iterator[None]:
+    """Raise ValueError for weights that timm only notes it has not found, but for a head's."""
     said: list[str] = []
 
     def keep(record: logging.LogRecord) -> bool:
@@ -108,15 +111,22 @@ def _nothing_missing() -> Iterator[None]:
         return False
 
     log = logging.getLogger("timm.models._builder")
+    level = log.level
     log.addFilter(keep)
+    log.setLevel(logging.INFO)
     try:
         yield
     finally:
+        log.setLevel(level)
         log.removeFilter(keep)
-    for text in said:
-        if text.startswith("Missing keys"):
-            raise ValueError(text)
+    noted = [_MISSING.match(text) for text in said]
+    names = [name for match in noted if match for name in match[1].split(", ")]
+    missing = [name for name in names if not head.has(name)]
+    if missing:
+        raise ValueError(f"its body lacks {', '.join(missing[:3])}")
 
+
+_MISSING = re.compile(r"Missing keys \((.*)\)")
 
 OF_THE_BODY = ("drop_path_rate", "img_size")
 

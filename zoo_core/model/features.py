@@ -16,6 +16,8 @@ from zoo_core.plugins.catalogue import catalogue
 
 Indices = int | Sequence[int] | None
 
+HINT = "out_indices: numbers of its maps, from 0, or how many of the last."
+
 OF_FEATURES = ("feature_cls", "feature_cfg", "output_fmt")  # what timm's networks take besides
 
 
@@ -126,17 +128,11 @@ def features(model: Any, out_indices: Indices, how: Mapping[str, Any]) -> nn.Mod
         if how:
             raise ZooError(f"{model.info.name} has no option {next(iter(how))!r} for features.")
         return Features(model, out_indices)
-    given = how if out_indices is None else {**how, "out_indices": out_indices}
+    given = dict(how) if out_indices is None else {**how, "out_indices": out_indices}
+    config = {**model.info.config, **model.origin.config}
     try:
         with off_meta():
-            return architecture.features(model, {**model.info.config, **model.origin.config}, given)
-    except (
-        RuntimeError,
-        AssertionError,
-        AttributeError,
-        TypeError,
-        ValueError,
-        LookupError,
-    ) as error:
+            return architecture.features(model, config, given)
+    except (RuntimeError, AssertionError, ValueError, TypeError, LookupError) as error:
         text = one_line(error).rstrip(".")
-        raise ZooError(f"{model.info.name} gives no such features: {text}.") from error
+        raise ZooError(f"{model.info.name} gives no such features: {text}.", hint=HINT) from error

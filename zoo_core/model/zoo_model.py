@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 
@@ -65,7 +65,8 @@ class ZooModel(Freezable):
     """Whether a picture may have several classes: each score is then a yes or no of its own."""
 
     loaded_from: str | None
-    forward_intermediates: Callable[..., Any]
+    if TYPE_CHECKING:  # no annotation at run time: torch.jit.script would read it
+        forward_intermediates: Callable[..., Any]
     _if_absent = {"forward_intermediates": forward_intermediates}  # noqa: RUF012
     _trained_on: TrainedOn | None = None  # by zoo: of its pretraining nothing is known
 

@@ -11,7 +11,7 @@ import copy
 import functools
 import types
 from collections import OrderedDict, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar
 
 import torch
@@ -50,13 +50,12 @@ def outline_twin(model: Model) -> Model:
     twins = _Twins(model)
     for module in model.modules():
         twin = twins.of(module)
-        shapes = (module._parameters, module._buffers)
-        twin._parameters, twin._buffers = map(_empty, shapes)
+        twin._parameters, twin._buffers = _empty(module._parameters), _empty(module._buffers)
         twin._forward_hooks, twin._forward_pre_hooks = OrderedDict(), OrderedDict()
     return twins.of(model)
 
 
-def _empty(tensors: dict[str, Any]) -> dict[str, Any]:
+def _empty(tensors: Mapping[str, Any]) -> dict[str, Any]:
     return {
         name: t if t is None else torch.empty(t.shape, dtype=t.dtype, device=t.device)
         for name, t in tensors.items()

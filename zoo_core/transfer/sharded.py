@@ -18,12 +18,12 @@ def has_shards(model: nn.Module) -> bool:
 
 def whole(tensor: Tensor) -> Tensor:
     """All of it in each process, all of which have to ask; another tensor as it is."""
-    return tensor.full_tensor() if is_sharded(tensor) else tensor  # type: ignore[operator]
+    return tensor.full_tensor() if is_sharded(tensor) else tensor  # type: ignore[attr-defined]
 
 
 def own_parts(tensors: Iterable[Tensor]) -> list[Tensor]:
     """What this process has of tensors, in their memory; other tensors as they are."""
-    return [t.to_local() if is_sharded(t) else t for t in tensors]  # type: ignore[operator]
+    return [t.to_local() if is_sharded(t) else t for t in tensors]  # type: ignore[attr-defined]
 
 
 def parts_like(tensor: Tensor, like: Tensor) -> Tensor:
