@@ -32,8 +32,6 @@ def build(
     if dropout is not None and drop_rate != 0.5:
         raise ValueError("drop_rate and dropout are one thing: give drop_rate alone")
     rate = drop_rate if dropout is None else dropout
-    if not 0 <= rate <= 1:
-        raise ValueError(f"drop_rate must be in [0, 1]: {rate}")
     return AlexNet(num_classes=num_classes, in_chans=in_chans, dropout=rate)
 
 

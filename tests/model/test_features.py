@@ -84,7 +84,7 @@ def test_timms_classes_keep_their_own_with_the_weights_of_the_model(name, monkey
         ("resnet18", {"global_pool": ""}, "Without pooling there are no scores"),
         ("resnet18", {"global_pool": "most"}, "Invalid pool type: most"),
         ("googlenet", {"global_pool": "most"}, "global_pool is one of 'avg', 'max', ''"),
-        ("alexnet", {"drop_rate": 2.0}, r"drop_rate must be in \[0, 1\]: 2.0"),
+        ("alexnet", {"drop_rate": 2.0}, "between 0 and 1, but got 2.0"),
         ("alexnet", {"drop_rate": 0.1, "dropout": 0.2}, "are one thing: give drop_rate alone"),
         ("googlenet", {"drop_rate": 0.1, "dropout": 0.3}, "are one thing: give drop_rate alone"),
         ("inception_v4", {"aux_logits": True}, "unexpected keyword argument 'aux_logits'"),
