@@ -294,7 +294,7 @@ def test_auxiliary_scores_are_for_those_who_asked() -> None:
     assert [tuple(s.shape) for s in model.forward_with_aux(x)] == [(2, 7)] * 3
     assert model.reset_head(4)(x).shape == (2, 4)
     assert [tuple(s.shape) for s in model.forward_with_aux(x)] == [(2, 4)] * 3
-    with pytest.raises(ValueError, match="create it with aux_heads=True"):
+    with pytest.raises(ValueError, match="create it with aux_logits=True"):
         zoo.create("googlenet").forward_with_aux(x)
 
 

@@ -52,8 +52,9 @@ class Architecture:
     """A family of networks that a plugin can build.
 
     `build(*, num_classes, in_chans, **config)` returns the module, `stages(model)` its chain, and
-    `adapt(state_dict, model)` turns a checkpoint of another layout into one that fits. What zoo
-    makes of the arguments stands in the hook, `zoo_core.hookspecs.zoo_architectures`.
+    `adapt(state_dict, model)` turns a checkpoint of another layout into one that fits.
+    `features(model, config, how)`: its network of features, where its class has a way of its own.
+    What zoo makes of the arguments stands in the hook, `zoo_core.hookspecs.zoo_architectures`.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Architecture:
     summary: str = ""
     paper: str = ""
     adapt: Callable[[dict[str, Any], Any], dict[str, Any]] | None = None
+    features: Callable[[Any, dict[str, Any], dict[str, Any]], nn.Module] | None = None
 
 
 @dataclass(frozen=True)

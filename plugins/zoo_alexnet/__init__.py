@@ -19,10 +19,20 @@ def zoo_architectures() -> list[Architecture]:
     return [Architecture("alexnet", build, stages, summary=summary, paper=PAPER)]
 
 
-def build(*, num_classes: int = 1000, in_chans: int = 3, dropout: float = 0.5) -> nn.Module:
+def build(
+    *,
+    num_classes: int = 1000,
+    in_chans: int = 3,
+    drop_rate: float = 0.5,
+    dropout: float | None = None,
+) -> nn.Module:
+    """`drop_rate`: dropout before fc6 and fc7, in [0, 1]. `dropout`: its older name."""
     from zoo_alexnet.alexnet import AlexNet
 
-    return AlexNet(num_classes=num_classes, in_chans=in_chans, dropout=dropout)
+    if dropout is not None and drop_rate != 0.5:
+        raise ValueError("drop_rate and dropout are one thing: give drop_rate alone")
+    rate = drop_rate if dropout is None else dropout
+    return AlexNet(num_classes=num_classes, in_chans=in_chans, dropout=rate)
 
 
 def stages(model: nn.Module) -> list[Stage]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from zoo_core.hookspecs import hookimpl
@@ -29,6 +30,7 @@ def zoo_architectures() -> list[Architecture]:
             summary="modules of factorised convolutions with batch norm and, in one, residuals",
             paper="https://arxiv.org/abs/1512.00567",
             adapt=without_auxiliary_heads,
+            features=inception_features,
         ),
     ]
 
@@ -38,18 +40,28 @@ def build_googlenet(
     num_classes: int = 1000,
     in_chans: int = 3,
     naive: bool = False,
+    aux_logits: bool = False,
+    drop_rate: float = 0.2,
+    global_pool: str = "avg",
     aux_heads: bool = False,
-    dropout: float = 0.2,
+    dropout: float | None = None,
 ) -> nn.Module:
-    """`naive`: modules without 1x1 reductions. `aux_heads`: the paper's auxiliary classifiers."""
+    """`naive`: modules without 1x1 reductions. `aux_logits`: the paper's auxiliary classifiers.
+
+    `drop_rate`: dropout before the head, in [0, 1). `global_pool`: avg, max, or "" for maps, with
+    num_classes=0. `aux_heads`, `dropout`: older names of `aux_logits` and `drop_rate`.
+    """
     from zoo_inception.googlenet import GoogLeNet
 
+    if dropout is not None and drop_rate != 0.2:
+        raise ValueError("drop_rate and dropout are one thing: give drop_rate alone")
     return GoogLeNet(
         num_classes=num_classes,
         in_chans=in_chans,
         naive=naive,
-        aux_heads=aux_heads,
-        dropout=dropout,
+        aux_heads=aux_logits or aux_heads,
+        dropout=drop_rate if dropout is None else dropout,
+        global_pool=global_pool,
     )
 
 
@@ -71,23 +83,43 @@ def build_inception(
     in_chans: int = 3,
     variant: str = "inception_v3",
     drop_rate: float = 0.0,
+    global_pool: str = "avg",
+    aux_logits: bool = False,
 ) -> nn.Module:
-    """`drop_rate`: dropout before the head, in [0, 1)."""
+    """`drop_rate`: dropout before the head, in [0, 1). `global_pool`: avg, max, avgmax, catavgmax,
+    or "" for maps, with num_classes=0. `aux_logits`: with Inception v3's auxiliary classifier, as
+    `model.AuxLogits`; `forward` gives the scores of the last alone until `model.aux_logits = True`.
+    """
     from zoo_timm.networks import network
 
-    model = network(variant, num_classes=num_classes, in_chans=in_chans, drop_rate=drop_rate)
+    how: dict[str, Any] = {"drop_rate": drop_rate, "global_pool": global_pool}
+    if aux_logits:
+        how["aux_logits"] = True
+    model: Any = network(variant, num_classes=num_classes, in_chans=in_chans, **how)
     if type(model).__name__ not in _INCEPTION:
         raise ValueError(f"{variant} is no Inception network: create timm/{variant}")
+    if aux_logits:
+        model.aux_logits = False  # every loop can train what gives one tensor
     return model
 
 
-def inception_stages(model: nn.Module) -> list[Stage]:
-    return _INCEPTION[type(model).__name__]
+def inception_features(model: Any, config: dict[str, Any], how: dict[str, Any]) -> nn.Module:
+    """timm's network of features, with the weights of the model."""
+    from zoo_timm.networks import features_of
+
+    return features_of(model, config, how)
+
+
+def inception_stages(model: Any) -> list[Stage]:
+    listed = _INCEPTION[type(model).__name__]
+    if getattr(model, "AuxLogits", None) is None:
+        return listed
+    return [*listed[:-1], replace(listed[-1], owns=("fc", "AuxLogits"))]
 
 
 def without_auxiliary_heads(tensors: dict[str, Tensor], model: Any) -> dict[str, Tensor]:
     """Drop the auxiliary heads of a checkpoint, by name, where the model was built without them."""
-    if getattr(model, "aux1", None) is not None:
+    if any(getattr(model, name, None) is not None for name in ("aux1", "AuxLogits")):
         return tensors
     prefixes = ("aux1.", "aux2.", "AuxLogits.")
     return {name: tensor for name, tensor in tensors.items() if not name.startswith(prefixes)}

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+
+POOLS: dict[str, Callable[[], nn.Module]] = {
+    "avg": lambda: nn.AdaptiveAvgPool2d(1),
+    "max": lambda: nn.AdaptiveMaxPool2d(1),
+    "": nn.Identity,
+}
 
 
 class Scores(NamedTuple):
@@ -20,7 +27,7 @@ class GoogLeNet(nn.Module):
     """GoogLeNet (Inception v1): pictures (N, in_chans, 224, 224) -> scores (N, num_classes).
 
     `forward` gives the classifier's scores alone, in training too, so that every loop can train it;
-    with `aux_heads=True`, `forward_with_aux` gives all three, to be weighed 1, 0.3 and 0.3 as the
+    with auxiliary heads, `forward_with_aux` gives all three, to be weighed 1, 0.3 and 0.3 as the
     paper does. `naive=True`: the module of the paper's figure 2(a), without 1x1 reductions; pooled
     channels pass through whole.
     """
@@ -32,8 +39,13 @@ class GoogLeNet(nn.Module):
         naive: bool = False,
         aux_heads: bool = False,
         dropout: float = 0.2,
+        global_pool: str = "avg",
     ) -> None:
         super().__init__()
+        if global_pool not in POOLS:
+            raise ValueError(f"global_pool is one of {', '.join(map(repr, POOLS))}: {global_pool}")
+        if not 0 <= dropout < 1:
+            raise ValueError(f"drop_rate must be in [0, 1): {dropout}")
         module = NaiveInception if naive else Inception
         self.conv1 = BasicConv2d(in_chans, 64, kernel_size=7, stride=2, padding=3)
         self.maxpool1 = nn.MaxPool2d(3, stride=2, ceil_mode=True)
@@ -53,8 +65,8 @@ class GoogLeNet(nn.Module):
         self.inception5b = module(self.inception5a.channels, 384, 192, 384, 48, 128, 128)
         self.aux1 = AuxiliaryHead(self.inception4a.channels, num_classes) if aux_heads else None
         self.aux2 = AuxiliaryHead(self.inception4d.channels, num_classes) if aux_heads else None
-        self.avgpool = nn.AdaptiveAvgPool2d(1)
-        self.flatten = nn.Flatten()
+        self.avgpool = POOLS[global_pool]()
+        self.flatten = nn.Flatten() if global_pool else nn.Identity()
         self.dropout = nn.Dropout(dropout)
         self.fc = nn.Linear(self.inception5b.channels, num_classes)
         self._initialise()
@@ -74,7 +86,7 @@ class GoogLeNet(nn.Module):
         Raises ValueError when built without the auxiliary ones.
         """
         if self.aux1 is None or self.aux2 is None:
-            raise ValueError("built without auxiliary heads: create it with aux_heads=True")
+            raise ValueError("built without auxiliary heads: create it with aux_logits=True")
         first, second, x = self._features(x)
         logits = self.fc(self.dropout(self.flatten(self.avgpool(x))))
         return Scores(logits, self.aux2(second), self.aux1(first))

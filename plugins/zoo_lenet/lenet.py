@@ -11,7 +11,7 @@ class LeNet5(nn.Module):
     61,706 parameters for ten digits.
     """
 
-    def __init__(self, num_classes: int = 10, in_chans: int = 1) -> None:
+    def __init__(self, num_classes: int = 10, in_chans: int = 1, drop_rate: float = 0.0) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(in_chans, 6, kernel_size=5)
         self.act1 = nn.ReLU()
@@ -24,6 +24,7 @@ class LeNet5(nn.Module):
         self.act3 = nn.ReLU()
         self.fc2 = nn.Linear(120, 84)
         self.act4 = nn.ReLU()
+        self.head_drop = nn.Dropout(drop_rate) if drop_rate else None
         self.head = nn.Linear(84, num_classes)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -31,4 +32,4 @@ class LeNet5(nn.Module):
         x = self.pool2(self.act2(self.conv2(x)))
         x = self.act3(self.fc1(self.flatten(x)))
         x = self.act4(self.fc2(x))
-        return self.head(x)
+        return self.head(x if self.head_drop is None else self.head_drop(x))

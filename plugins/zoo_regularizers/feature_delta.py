@@ -15,6 +15,7 @@ from zoo_core.chain import chain_of, run_stages
 from zoo_core.errors import RecipeError
 from zoo_core.regularize import Regularizer, at_least_zero
 from zoo_core.transfer import moving
+from zoo_core.transfer.sharded import has_shards
 from zoo_core.types import Stage
 from zoo_regularizers.places import kept_in_eval, modules_of, places, trained_layers
 
@@ -61,6 +62,12 @@ class FeatureDelta(Regularizer):
         self, model: nn.Module, *, reference: Mapping[str, Tensor] | None = None, **given: Any
     ) -> None:
         super().attach(model, reference=reference, **given)
+        if has_shards(self.model):
+            raise RecipeError(
+                "feature-delta runs a copy of the model beside it, and one that fully_shard has "
+                "parted cannot be copied.",
+                hint="Take l2-sp, or train with DistributedDataParallel.",
+            )
         self._value = None
         words = places(self, self.stages) if self.stages else self._default()
         paths = list(dict.fromkeys(modules_of(self.model, word)[-1] for word in words))

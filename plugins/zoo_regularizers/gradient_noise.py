@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from zoo_core.regularize import at_least_zero
+from zoo_core.transfer.sharded import is_sharded, parts_like
 from zoo_regularizers.on_weights import OnTrained
 from zoo_regularizers.pieces import pieces, with_gradients
 
@@ -30,14 +31,23 @@ class GradientNoise(OnTrained):
     def gradients(self) -> None:
         deviation = (self.eta / (1 + self.step) ** self.gamma) ** 0.5
         drawing: dict[torch.device, torch.Generator] = {}
-        for gradients, _ in pieces(*with_gradients(self.trained.values())):
-            device = gradients[0].device
+        gradients, _ = with_gradients(self.trained.values())
+        # what several processes share gets its part of one noise, and not each part the same
+        into = [
+            torch.zeros(g.shape, dtype=g.dtype, device=g.device) if is_sharded(g) else g
+            for g in gradients
+        ]
+        for (some,) in pieces(into):
+            device = some[0].device
             if device not in drawing:
                 drawing[device] = torch.Generator(device).manual_seed(self._draw())
-            sizes = [gradient.numel() for gradient in gradients]
-            noise = gradients[0].new_empty(sum(sizes)).normal_(generator=drawing[device])
-            shaped = [n.view(g.shape) for n, g in zip(noise.split(sizes), gradients, strict=True)]
-            torch._foreach_add_(gradients, shaped, alpha=deviation)
+            sizes = [gradient.numel() for gradient in some]
+            noise = some[0].new_empty(sum(sizes)).normal_(generator=drawing[device])
+            shaped = [n.view(g.shape) for n, g in zip(noise.split(sizes), some, strict=True)]
+            torch._foreach_add_(some, shaped, alpha=deviation)
+        for gradient, noisy in zip(gradients, into, strict=True):
+            if noisy is not gradient:
+                gradient.add_(parts_like(noisy, gradient))
         self.step += 1
 
     def _draw(self) -> int:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo_core.regularize import at_least_zero
+from zoo_core.transfer.sharded import whole
 from zoo_regularizers.on_weights import Proximal
 from zoo_regularizers.rows import rows_of
 
@@ -42,6 +43,7 @@ class GroupLasso(Proximal):
 
     def penalty(self) -> Tensor:
         sums = [
-            (rows.widths.sqrt() * rows.norms()).sum() for rows in rows_of(self.decayed.values())
+            whole((rows.widths.sqrt() * rows.norms()).sum())
+            for rows in rows_of(self.decayed.values())
         ]
         return self.now(self.strength) * torch.stack(sums).sum()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from zoo_core.regularize import at_least_zero
+from zoo_core.transfer.sharded import parts_like, whole
 from zoo_regularizers.on_weights import OnWeights
 from zoo_regularizers.pieces import grouped, with_gradients
 
@@ -43,17 +45,25 @@ class Orthogonal(OnWeights):
         pairs = zip(*with_gradients(self.decayed.values()), strict=True)
         for together in grouped(pairs, lambda pair: _shape(pair[1])):
             gradients = [gradient for gradient, _ in together]
-            _, added = orthogonality(torch.stack([weight.flatten(1) for _, weight in together]))
-            alike = [a.view_as(g) for a, g in zip(added.unbind(), gradients, strict=True)]
+            _, added = orthogonality(_matrices(weight for _, weight in together))
+            alike = [
+                parts_like(a.view(g.shape), g)
+                for a, g in zip(added.unbind(), gradients, strict=True)
+            ]
             torch._foreach_add_(gradients, alike, alpha=strength)
 
     @torch.no_grad()
     def penalty(self) -> Tensor:
         values = [
-            orthogonality(torch.stack([weight.flatten(1) for weight in together]))[0].sum()
+            orthogonality(_matrices(together))[0].sum()
             for together in grouped(self.decayed.values(), _shape)
         ]
         return self.now(self.strength) * torch.stack(values).sum()
+
+
+def _matrices(weights: Iterable[Tensor]) -> Tensor:
+    """Weights of one shape as matrices, (k, rows, columns); those in parts are put together."""
+    return torch.stack([whole(weight).flatten(1) for weight in weights])
 
 
 def _shape(weight: Tensor) -> object:

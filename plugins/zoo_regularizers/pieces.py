@@ -7,6 +7,8 @@ from typing import TypeVar
 
 from torch import Tensor
 
+from zoo_core.transfer.sharded import own_parts
+
 T = TypeVar("T")
 
 Lists = tuple[list[Tensor], ...]
@@ -17,11 +19,14 @@ BLOCK = 2**18  # numbers: a megabyte of float32
 def pieces(*lists: Sequence[Tensor], parts: int = 4) -> Iterator[Lists]:
     """Lists of equal length, side by side, cut into pieces of one device and dtype.
 
+    Of tensors that several processes share, it is the part that this one has.
+
     On a CPU a piece is a block of one tensor, which stays in the cache from one operation to the
     next. On a GPU it is about one of `parts` equal parts, so that what is computed on the way takes
     no more memory than that, in few launches.
     """
-    for rows in grouped(zip(*lists, strict=True), lambda row: (row[0].device, row[0].dtype)):
+    own = map(own_parts, lists)
+    for rows in grouped(zip(*own, strict=True), lambda row: (row[0].device, row[0].dtype)):
         if rows[0][0].device.type == "cpu":
             for row in rows:
                 yield from _blocks(row)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import Tensor
 
+from zoo_core.transfer.sharded import is_sharded
 from zoo_regularizers.pieces import grouped
 
 
@@ -65,11 +66,35 @@ class Rows:
         self._stacks = []
 
 
-def rows_of(weights: Iterable[Tensor]) -> list[Rows]:
-    """The rows of weights, by device and dtype."""
-    detached = (weight.detach() for weight in weights)
-    groups = grouped(detached, lambda weight: (weight.device, weight.dtype))
-    return [Rows(group) for group in groups]
+class ShardedRows:
+    """The rows of one weight of which each process has a part; what they share is asked for.
+
+    `norms()` and what it gives are DTensors, (rows, 1, …).
+    """
+
+    def __init__(self, weight: Tensor) -> None:
+        self.weight = weight
+        wide = torch.promote_types(weight.dtype, torch.float32)
+        self.widths = torch.tensor(float(weight[0].numel()), device=weight.device, dtype=wide)
+
+    def norms(self) -> Tensor:
+        weight = self.weight.detach()
+        across = tuple(range(1, weight.ndim))
+        return torch.linalg.vector_norm(weight.to(self.widths.dtype), dim=across, keepdim=True)
+
+    def scale_(self, factors: Tensor) -> None:
+        weight = self.weight.detach()
+        weight.mul_(factors.to(weight.dtype))
+
+
+def rows_of(weights: Iterable[Tensor]) -> list[Rows | ShardedRows]:
+    """The rows of weights, by device and dtype; of those in parts, by weight."""
+    parted: list[Tensor] = []
+    plain: list[Tensor] = []
+    for weight in weights:
+        (parted if is_sharded(weight) else plain).append(weight)
+    groups = grouped([w.detach() for w in plain], lambda weight: (weight.device, weight.dtype))
+    return [*map(Rows, groups), *map(ShardedRows, parted)]
 
 
 def _in_memory_order(weight: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.utils import get_total_norm
 
 from zoo_core.regularize import Regularizer, above_zero
+from zoo_core.transfer.sharded import own_parts, whole
 from zoo_regularizers.pieces import pieces, with_gradients
 
 # Keeps a gradient of zero from being divided by zero; float32 holds it.
@@ -28,7 +29,7 @@ def climb(
     long as each other. How large the gradients are has no say, so that they may be scaled.
     """
     slopes = [g * w for w, g in zip(weights, gradients, strict=True)] if adaptive else gradients
-    norm = get_total_norm(slopes)
+    norm = whole(get_total_norm(slopes))
     norm = norm.to(torch.promote_types(norm.dtype, torch.float32))
     for part, slope in pieces(weights, slopes):
         steps = torch._foreach_mul(slope, (rho / (norm + LEAST)).to(slope[0].device))
@@ -107,14 +108,15 @@ class SAM(Regularizer):
         A scaler must skip such a step, even if the second pass happens to look well.
         """
         last = [p.grad for p in self.trained.values() if p.grad is not None]
-        for gradient in last[:1]:
+        for gradient in own_parts(last[:1]):
             gradient.add_((norm * 0).to(gradient.device))
 
 
 @contextlib.contextmanager
 def _put_back(tensors: Sequence[Tensor]) -> Iterator[None]:
     """Tensors as they were, bit for bit, whatever happened to them inside."""
-    kept = [tensor.detach().clone() for tensor in tensors]
+    tensors = own_parts(tensor.detach() for tensor in tensors)
+    kept = [tensor.clone() for tensor in tensors]
     # Autocast around the passes would go on with copies of the weights that it made before.
     torch.clear_autocast_cache()
     try:

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
+from zoo_core.transfer.sharded import whole
+
 
 def sum_of_squares(tensors: Iterable[Tensor]) -> Tensor:
     """Σw² as a scalar."""
@@ -21,4 +23,4 @@ def sum_of_sizes(tensors: Iterable[Tensor]) -> Tensor:
 def _norms(tensors: Iterable[Tensor], order: int) -> Tensor:
     # The squares of half-precision numbers leave their range, and small ones vanish in the sum.
     wide = [t.detach().float() if t.itemsize < 4 else t.detach() for t in tensors]
-    return torch.stack(torch._foreach_norm(wide, order))
+    return torch.stack([whole(norm) for norm in torch._foreach_norm(wide, order)])

@@ -19,7 +19,8 @@ PAPER = "https://arxiv.org/abs/1512.03385"
 @hookimpl
 def zoo_architectures() -> list[Architecture]:
     summary = "blocks that add to their input what they compute, so that very deep networks train"
-    return [Architecture("resnet", build, stages, summary=summary, paper=PAPER)]
+    how: Any = {"paper": PAPER, "features": features}
+    return [Architecture("resnet", build, stages, summary=summary, **how)]
 
 
 def build(
@@ -29,8 +30,12 @@ def build(
     variant: str = "resnet50",
     drop_rate: float = 0.0,
     drop_path_rate: float = 0.0,
+    global_pool: str = "avg",
 ) -> nn.Module:
-    """`drop_rate`: dropout before the head; `drop_path_rate`: stochastic depth. Both in [0, 1)."""
+    """`drop_rate`: dropout before the head; `drop_path_rate`: stochastic depth. Both in [0, 1).
+
+    `global_pool`: avg, max, avgmax, catavgmax, or "" for maps, with num_classes=0.
+    """
     from timm.models import ResNet
 
     from zoo_timm.networks import network
@@ -39,10 +44,19 @@ def build(
     for name, rate in drop.items():
         if not 0 <= rate < 1:
             raise ValueError(f"{name} must be in [0, 1): {rate}")
-    model = network(variant, num_classes=num_classes, in_chans=in_chans, **drop)
+    model = network(
+        variant, num_classes=num_classes, in_chans=in_chans, **drop, global_pool=global_pool
+    )
     if not isinstance(model, ResNet):
         raise ValueError(f"{variant} is no residual network: create timm/{variant}")
     return model
+
+
+def features(model: Any, config: dict[str, Any], how: dict[str, Any]) -> nn.Module:
+    """timm's network of features, with the weights of the model."""
+    from zoo_timm.networks import features_of
+
+    return features_of(model, config, how)
 
 
 def stages(model: nn.Module) -> list[Stage]:

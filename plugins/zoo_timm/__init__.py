@@ -22,7 +22,8 @@ LARGEST = 4096  # pixels of a side: tables of positions grow with its square
 def zoo_architectures() -> list[Architecture]:
     summary = "one of timm's networks, with stages from its own structure"
     paper = "https://github.com/huggingface/pytorch-image-models"
-    return [Architecture("timm", build, stages, summary=summary, paper=paper, adapt=adapt)]
+    how: Any = {"adapt": adapt, "features": features}
+    return [Architecture("timm", build, stages, summary=summary, paper=paper, **how)]
 
 
 @hookimpl
@@ -72,3 +73,10 @@ def adapt(tensors: dict[str, Tensor], model: Any) -> dict[str, Tensor]:
     from zoo_timm.networks import in_timms_layout
 
     return in_timms_layout(tensors, model)
+
+
+def features(model: Any, config: dict[str, Any], how: dict[str, Any]) -> nn.Module:
+    """timm's network of features of the same class, with the weights of the model."""
+    from zoo_timm.networks import features_of
+
+    return features_of(model, config, how)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import logging
+import re
 import sys
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from zoo_core.errors import did_you_mean
@@ -12,6 +16,8 @@ from zoo_core.humanize import one_line, readable_name
 if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
+
+    from zoo_core.types import Stage
 
 
 def network(variant: str, **arguments: Any) -> nn.Module:
@@ -28,11 +34,16 @@ def network(variant: str, **arguments: Any) -> nn.Module:
             f"{variant} takes pictures of 3 channels only: it begins with their colours"
         )
     arguments = {name: value for name, value in arguments.items() if value is not None}
+    unpooled = arguments.get("global_pool") == ""
+    if unpooled:
+        del arguments["global_pool"]
     try:
         model = timm.create_model(variant, **arguments)
     except TypeError as error:
         fault = str(error).partition("__init__() ")[2]
         raise ValueError(f"{variant}: {fault or error}") from error
+    if unpooled:
+        _without_pooling(model, variant)
     if "img_size" in arguments:
         _refuse_size(variant, arguments)
     for module in model.modules():
@@ -40,6 +51,84 @@ def network(variant: str, **arguments: Any) -> nn.Module:
             fresh: Any = functools.partial(attention_biases, module)
             module.get_attention_biases = fresh
     return model
+
+
+def _without_pooling(model: Any, variant: str) -> None:
+    """Take the pooling away and leave the classifier, which zoo takes off itself.
+
+    timm takes both or none, and then nothing would say what a new classifier looks like.
+    """
+    last = model.get_classifier()
+    paths = [name for name, module in model.named_modules() if module is last]
+    if not paths:
+        raise ValueError(f"{variant} has several classifiers, and needs its pooling")
+    try:
+        model.reset_classifier(0, "")
+    except (AssertionError, TypeError) as error:
+        raise ValueError(f"{variant} cannot go without pooling: {one_line(error)}") from error
+    parent, _, name = paths[0].rpartition(".")
+    setattr(model.get_submodule(parent), name, last)
+
+
+def features_of(model: Any, config: Mapping[str, Any], how: Mapping[str, Any]) -> nn.Module:
+    """What timm makes of `features_only=True`, with the weights of the model.
+
+    `config`: how the model was built; what is of its head has no say. `how`: `out_indices` and
+    other arguments that timm has for features.
+    """
+    import timm
+    import torch
+
+    first = next(model.parameters())
+    arguments = {name: config[name] for name in OF_THE_BODY if config.get(name) is not None}
+    weights = {
+        "state_dict": model.state_dict(),
+        "num_classes": model.num_outputs,  # so that the head is dropped
+        "first_conv": None,  # it has the channels already
+    }
+    with torch.random.fork_rng(devices=[]), _nothing_missing(model.chain["head"]):
+        network: Any = timm.create_model(
+            config["variant"],
+            pretrained=True,
+            pretrained_cfg_overlay=weights,
+            in_chans=model.origin.in_chans,
+            features_only=True,
+            **arguments,
+            **how,
+        )
+    for told in (network.pretrained_cfg, network.default_cfg):
+        told["state_dict"] = None
+    return network.to(device=first.device, dtype=first.dtype).train(model.training)
+
+
+@contextlib.contextmanager
+def _nothing_missing(head: Stage) -> Iterator[None]:
+    """Raise ValueError for weights that timm only notes it has not found, but for a head's."""
+    said: list[str] = []
+
+    def keep(record: logging.LogRecord) -> bool:
+        said.append(record.getMessage())
+        return False
+
+    log = logging.getLogger("timm.models._builder")
+    level = log.level
+    log.addFilter(keep)
+    log.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        log.setLevel(level)
+        log.removeFilter(keep)
+    noted = [_MISSING.match(text) for text in said]
+    names = [name for match in noted if match for name in match[1].split(", ")]
+    missing = [name for name in names if not head.has(name)]
+    if missing:
+        raise ValueError(f"its body lacks {', '.join(missing[:3])}")
+
+
+_MISSING = re.compile(r"Missing keys \((.*)\)")
+
+OF_THE_BODY = ("drop_path_rate", "img_size")
 
 
 def refuse_unknown(variant: str) -> None:

@@ -127,7 +127,7 @@ def test_show() -> None:
 def test_show_tells_what_the_reductions_of_googlenet_save() -> None:
     text = zoo("show", "googlenet").stdout
     assert "save 91% of the parameters" in text
-    assert "naive=False, aux_heads=False" in text
+    assert "naive=False, aux_logits=False" in text
 
 
 def test_show_a_family() -> None:

@@ -156,9 +156,9 @@ REFUSED: list[tuple[Any, dict[str, Any], type[zoo.ZooError], str]] = [
     ("lenet5", {"freeze_until": "conv1"}, zoo.FreezeError, "conv2 fc1 fc2 head"),
     ("lenet5", {"freeze_until": True}, zoo.ZooError, "the name of a stage or layer, not True"),
     # options
-    ("lenet5", {"width": 3}, UNKNOWN, 'lenet5 has no option "width". It has: none.'),
+    ("lenet5", {"width": 3}, UNKNOWN, 'lenet5 has no option "width". It has: drop_rate.'),
     ("resnet18", {"drop_rte": 0.1}, UNKNOWN, 'Closest: "drop_rate"'),
-    ("resnet18", {"drop_rte": 0.1}, UNKNOWN, "It has: drop_rate, drop_path_rate."),
+    ("resnet18", {"drop_rte": 0.1}, UNKNOWN, "It has: drop_rate, drop_path_rate, global_"),
     ("resnet50", {"drop_rte": 0.1, "pretrained": True}, UNKNOWN, 'Closest: "drop_rate"'),
     ("resnet18", {"drop_rate": "0.5"}, zoo.ZooError, "resnet18 wants float, not '0.5'"),
     ("resnet18", {"drop_rate": True}, zoo.ZooError, "drop_rate of resnet18 wants float, not True"),

@@ -145,8 +145,16 @@ plain, ddp, sharded = (
     zoo.create("lenet5", pretrained=True, freeze_until="fc1") for _ in range(3)
 )
 expected = trained(plain, plain)
+told = sharded.summary()
 fully_shard(sharded.fc1)
 fully_shard(sharded)
+assert sharded.summary() == told
+try:
+    zoo.regularizers("feature-delta").attach(sharded)
+except zoo.RecipeError as error:
+    assert "cannot be copied" in str(error)
+else:
+    raise AssertionError("feature-delta takes a model that is sharded")
 results = trained(ddp, DistributedDataParallel(ddp)), trained(sharded, sharded)
 for model, state in zip((ddp, sharded), results):
     assert isinstance(model, type(plain)) and list(state) == list(expected)

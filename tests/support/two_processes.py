@@ -6,18 +6,26 @@ import sys
 
 import torch
 from torch import distributed, nn
+from torch.distributed.fsdp import fully_shard
 from torch.nn.parallel import DistributedDataParallel
 
 import zoo_core as zoo
 from support.plain_loop import step
 from zoo_core.regularize.regularizer import Verdict
+from zoo_core.transfer.sharded import whole
 
 
-def trained(name: str, rank: int, world: int) -> nn.Module:
-    """A short training on this rank's share of each batch; the seed of masks differs by rank."""
+def trained(name: str, rank: int, world: int, *, parted: bool = False) -> nn.Module:
+    """A short training on this rank's share of each batch; the seed of masks differs by rank.
+
+    `parted`: each rank has a part of the weights; three outputs do not divide evenly.
+    """
     torch.manual_seed(0)
     model = nn.Sequential(nn.Flatten(), nn.Linear(12, 8), nn.Tanh(), nn.Linear(8, 3)).double()
-    parallel = DistributedDataParallel(model) if world > 1 else model
+    parallel: nn.Module = DistributedDataParallel(model) if world > 1 and not parted else model
+    if parted:
+        fully_shard(model[1])
+        fully_shard(model)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.3, momentum=0.9)
     stack = zoo.regularizers(name).attach(parallel, optimizer=optimizer)
     draw = torch.Generator().manual_seed(1)
@@ -41,12 +49,15 @@ def trained(name: str, rank: int, world: int) -> nn.Module:
 def main(names: list[str], store: str, rank: int) -> None:
     distributed.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=2)
     for name in names:
-        together = trained(name, rank, 2)
         alone = trained_alone(name)
-        for a, b in zip(together.parameters(), alone.parameters(), strict=True):
-            if not torch.allclose(a, b, atol=1e-12):
-                print(f"{name} differs on rank {rank} by {(a - b).abs().max().item():g}")
-                break
+        for parted in (False, True):
+            together = trained(name, rank, 2, parted=parted)
+            for a, b in zip(together.parameters(), alone.parameters(), strict=True):
+                a = whole(a)
+                if not torch.allclose(a, b, atol=1e-12):
+                    how = "parted" if parted else "copied"
+                    print(f"{name}, {how}, differs on rank {rank} by {(a - b).abs().max():g}")
+                    break
     distributed.destroy_process_group()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import operator
 from collections.abc import Mapping
@@ -59,7 +60,10 @@ def _refuse_another(info: ModelInfo, config: Mapping[str, Any]) -> None:
             )
 
 
-ALWAYS = ("num_classes", "in_chans", "pretrained", "freeze_until", "device", "dtype")
+ALWAYS = (
+    *("num_classes", "in_chans", "pretrained", "freeze_until", "device", "dtype"),
+    *("features_only", "out_indices"),
+)
 
 
 _TYPES: Mapping[Any, type] = {"bool": bool, "int": Integral, "float": Real, "str": str}
@@ -97,6 +101,12 @@ def as_device(device: str | torch.device | None) -> torch.device:
             "A model on the meta device has no values.", hint='Build it with device="cpu".'
         )
     return actual if actual.type != "cpu" else torch.device("cpu")
+
+
+def off_meta() -> contextlib.AbstractContextManager[Any]:
+    """Around what makes tensors: a default device that has no values is not theirs."""
+    here = torch.get_default_device().type == "meta"
+    return torch.device("cpu") if here else contextlib.nullcontext()
 
 
 DTYPES = (torch.float32, torch.float16, torch.bfloat16, torch.float64)

@@ -7,17 +7,26 @@ puts weights into it.
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, overload
 
 import torch
+from torch import nn
 
 from zoo_core.errors import UnknownName, WeightsError, ZooError
-from zoo_core.model.arguments import as_device, as_dtype, check_count, check_types, checked_config
+from zoo_core.model.arguments import (
+    as_device,
+    as_dtype,
+    check_count,
+    check_types,
+    checked_config,
+    off_meta,
+)
 from zoo_core.model.build import Built, Plan, outline, without_weights
 from zoo_core.model.facts import Origin
+from zoo_core.model.features import OF_FEATURES, features
 from zoo_core.model.loading import with_weights
 from zoo_core.model.pretrained_cfg import tell_what_was_loaded
 from zoo_core.model.zoo_model import ZooModel, as_zoo_model
@@ -34,6 +43,9 @@ from zoo_core.weights.run_checkpoint import of_run
 from zoo_core.weights.sources import ENDINGS, names_file
 
 
+@overload
+def create(name: str | Path, *, features_only: Literal[True], **given: Any) -> nn.Module: ...
+@overload
 def create(
     name: str | Path,
     *,
@@ -43,8 +55,24 @@ def create(
     freeze_until: str | None = None,
     device: str | torch.device | None = None,
     dtype: str | torch.dtype | None = None,
+    features_only: Literal[False] = False,
     **config: Any,
-) -> ZooModel:
+) -> ZooModel: ...
+
+
+def create(
+    name: str | Path,
+    *,
+    pretrained: bool | str | Path | None = None,
+    num_classes: int | None = None,
+    in_chans: int | None = None,
+    freeze_until: str | None = None,
+    device: str | torch.device | None = None,
+    dtype: str | torch.dtype | None = None,
+    features_only: bool = False,
+    out_indices: int | Sequence[int] | None = None,
+    **config: Any,
+) -> ZooModel | nn.Module:
     """Build a model by name, with weights where asked for.
 
     `name`: `resnet`, `resnet50`, `resnet50.a1_in1k` (these weights), `zoo-acme:thing`,
@@ -54,7 +82,9 @@ def create(
     `hf://…`) or a path to a file of weights, an exported folder or what `zoo fetch --to` filled.
     `num_classes` other than the weights' own: a new head (0: none, features). `in_chans` other than
     the weights' own: the first convolution is adapted. `dtype`: float32, float16, bfloat16 or
-    float64. `config`: arguments of the architecture.
+    float64. `features_only`: a module that gives the maps inside (a list of tensors) instead of
+    scores, with the `feature_info` of timm's, of all stages or of `out_indices` (numbers, or how
+    many of the last). `config`: arguments of the architecture.
 
     A new head, and a model without weights, are drawn from torch's global random numbers; weights
     leave those alone. On CPU the weights are mapped from their file, which stays as it is: it may
@@ -67,21 +97,46 @@ def create(
     3
     """
     check_types(name, pretrained, freeze_until)
+    if features_only or out_indices is not None:
+        given = {"pretrained": pretrained, "in_chans": in_chans, "device": device, "dtype": dtype}
+        return _features(name, features_only, out_indices, freeze_until, {**config, **given})
+    if config.get("global_pool") == "" and num_classes != 0:
+        raise ZooError("Without pooling there are no scores.", hint="num_classes=0 goes with it.")
     if num_classes is not None:
         num_classes = check_count("num_classes", num_classes, least=0)
     if in_chans is not None:
         in_chans = check_count("in_chans", in_chans, least=1)
     device, dtype = as_device(device), as_dtype(dtype)
     info, checkpoint = _meant(name, pretrained, in_chans, config)
-    if checkpoint is None:
-        model = _untrained(info, config, num_classes, in_chans, device, dtype)
-    else:
-        model = _trained(info, checkpoint, config, num_classes, in_chans, device, dtype)
+    with off_meta():
+        if checkpoint is None:
+            model = _untrained(info, config, num_classes, in_chans, device, dtype)
+        else:
+            model = _trained(info, checkpoint, config, num_classes, in_chans, device, dtype)
     if num_classes not in (None, model.num_outputs):
         model.reset_head(num_classes)
     if freeze_until is not None:
         model.freeze_until(freeze_until)
     return model
+
+
+def _features(
+    name: str | Path,
+    features_only: bool,
+    out_indices: int | Sequence[int] | None,
+    freeze_until: str | None,
+    given: dict[str, Any],
+) -> nn.Module:
+    """The network of features of what create() makes of the other arguments."""
+    if not features_only:
+        raise ZooError("out_indices goes with features_only=True.")
+    if freeze_until is not None:
+        raise ZooError(
+            "A network of features has no stages to freeze.",
+            hint="zoo.freeze_until(network, layer, example=pictures) freezes any module.",
+        )
+    how = {key: given.pop(key) for key in OF_FEATURES if key in given}
+    return features(create(name, **given), out_indices, how)
 
 
 # --- which model, and which weights --------------------------------------------------------------

@@ -12,6 +12,7 @@ from torch import nn
 
 from zoo_core.chain import make_chain
 from zoo_core.errors import PluginError, ZooError
+from zoo_core.model.arguments import off_meta
 from zoo_core.types import Stage
 from zoo_core.weights.tensors import WRAPPERS
 
@@ -156,7 +157,8 @@ def _replace_layers(
         raise ZooError("The head is quantised.", hint="Give the model its head, then quantise it.")
     for name, old in layers.items():
         like = next(chain(old.parameters(), model.parameters()), torch.empty(0))
-        new = _new_layer(_innermost(old), num_classes)  # in the default type: one seed, one head
+        with off_meta():  # in the default type: one seed, one head
+            new = _new_layer(_innermost(old), num_classes)
         new.to(device=like.device, dtype=like.dtype).train(old.training)
         _copy_rows(_innermost(old), new, kept)
         parent, _, last = name.rpartition(".")

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from typing import Any
+
+import torch
+from torch import nn
 
 from zoo_core.chain import run_stages
 from zoo_core.humanize import readable_name
+from zoo_core.transfer.eval_twin import in_eval_mode, outline_twin
+from zoo_core.transfer.sharded import has_shards
 
 
 def render_rows(rows: list[dict[str, Any]]) -> str:
@@ -36,27 +42,43 @@ def stage_rows(model: Any) -> list[dict[str, Any]]:
 
     A row: name, output shape without the batch, parameters, how many train, whether it is frozen.
     """
-    import torch
-
-    from zoo_core.transfer.eval_twin import in_eval_mode
-
-    first = next(model.parameters())
-    x = torch.zeros(1, *model.input.size, device=first.device, dtype=first.dtype)
     rows = []
     frozen = set(model.frozen)
-    network = in_eval_mode(model)
-    with torch.no_grad():
+    shapes = _shapes(model)
+    for stage in model.chain.values():
+        own = {n: p for n, p in model.named_parameters() if stage.has(n)}
+        trainable = sum(p.numel() for p in own.values() if p.requires_grad)
+        rows.append(
+            {
+                "stage": stage.name,
+                "output": shapes[stage.name],
+                "params": sum(p.numel() for p in own.values()),
+                "trainable": trainable,
+                "frozen": bool(own) and trainable == 0 and any(n in frozen for n in own),
+            }
+        )
+    return rows
+
+
+def _shapes(model: Any) -> dict[str, list[int]]:
+    """What leaves each stage for one picture, without the batch."""
+    with torch.no_grad(), _counting(model) as network:
+        first = next(network.parameters())
+        x = torch.zeros(1, *model.input.size, device=first.device, dtype=first.dtype)
+        shapes = {}
         for stage in model.chain.values():
             x = run_stages(network, [stage], x)
-            own = {n: p for n, p in model.named_parameters() if stage.has(n)}
-            trainable = sum(p.numel() for p in own.values() if p.requires_grad)
-            rows.append(
-                {
-                    "stage": stage.name,
-                    "output": list(x.shape[1:]),
-                    "params": sum(p.numel() for p in own.values()),
-                    "trainable": trainable,
-                    "frozen": bool(own) and trainable == 0 and any(n in frozen for n in own),
-                }
-            )
-    return rows
+            shapes[stage.name] = list(x.shape[1:])
+    return shapes
+
+
+@contextlib.contextmanager
+def _counting(model: nn.Module) -> Iterator[nn.Module]:
+    """The model in eval mode; without values where this process has a part of them only."""
+    if not has_shards(model):
+        yield in_eval_mode(model)
+        return
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        yield outline_twin(model)

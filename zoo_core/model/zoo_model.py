@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from torch import Tensor, nn
 
@@ -18,6 +18,7 @@ from zoo_core.data.trained_on import TrainedOn
 from zoo_core.errors import PluginError, ZooError
 from zoo_core.model.arguments import check_count
 from zoo_core.model.facts import Facts, Origin, notice, watch_first, watch_head
+from zoo_core.model.features import forward_intermediates
 from zoo_core.model.head import head_layers, outputs, put_head
 from zoo_core.model.hub_habits import reference_of, renamed, without_habits
 from zoo_core.model.summary import render_rows, stage_rows
@@ -42,6 +43,9 @@ class ZooModel(Facts):
     """What was loaded into it, in the words by which timm's tools ask for it."""
 
     default_cfg: dict[str, Any]
+    if TYPE_CHECKING:  # no annotation at run time: torch.jit.script would read it
+        forward_intermediates: Callable[..., Any]
+    _if_absent = {"forward_intermediates": forward_intermediates}  # noqa: RUF012
     _trained_on: TrainedOn | None = None  # by zoo: of its pretraining nothing is known
     # names of the Hub that mean the same for every class: those of the original may have them
     _same_everywhere: ClassVar = ("from_pretrained", "push_to_hub", "save_pretrained")

@@ -11,7 +11,7 @@ import copy
 import functools
 import types
 from collections import OrderedDict, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar
 
 import torch
@@ -39,6 +39,27 @@ def in_eval_mode(model: Model) -> Model:
     if not any(module.training for module in model.modules()):
         return model
     return _Twins(model).of(model)
+
+
+def outline_twin(model: Model) -> Model:
+    """A twin in eval mode with all of the shapes and none of the values, nor any hook.
+
+    For a model whose weights are on several processes: it asks nothing of the others. To be made
+    and called under a FakeTensorMode.
+    """
+    twins = _Twins(model)
+    for module in model.modules():
+        twin = twins.of(module)
+        twin._parameters, twin._buffers = _empty(module._parameters), _empty(module._buffers)
+        twin._forward_hooks, twin._forward_pre_hooks = OrderedDict(), OrderedDict()
+    return twins.of(model)
+
+
+def _empty(tensors: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: t if t is None else torch.empty(t.shape, dtype=t.dtype, device=t.device)
+        for name, t in tensors.items()
+    }
 
 
 PLAIN = frozenset(

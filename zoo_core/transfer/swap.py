@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from torch import nn
@@ -22,6 +23,9 @@ class Swapped(nn.Module):
     """
 
     _same_everywhere: ClassVar[tuple[str, ...]] = ()
+
+    _if_absent: ClassVar[Mapping[str, Any]] = {}
+    """Members that only a class without them gets."""
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         cls = type(self)
@@ -58,6 +62,7 @@ def _swapped(mixin: type[Swapped], original: type[nn.Module]) -> type[nn.Module]
         "__doc__": original.__doc__,
         **_for_torchscript(mixin, original),
     }
+    members |= {n: value for n, value in mixin._if_absent.items() if not hasattr(original, n)}
     return type(original.__name__, (mixin, original), members)
 
 
