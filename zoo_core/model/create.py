@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, overload
 
@@ -29,10 +28,11 @@ from zoo_core.model.facts import Origin
 from zoo_core.model.features import OF_FEATURES, features
 from zoo_core.model.loading import with_weights
 from zoo_core.model.pretrained_cfg import tell_what_was_loaded
+from zoo_core.model.shown import shown, sides_of
 from zoo_core.model.zoo_model import ZooModel, as_zoo_model
 from zoo_core.plugins.catalogue import catalogue
-from zoo_core.runs.recipe import RECIPE
-from zoo_core.types import InputSpec, ModelInfo
+from zoo_core.runs.recipe import BEST, RECIPE
+from zoo_core.types import ModelInfo
 from zoo_core.weights.checkpoint import Checkpoint
 from zoo_core.weights.labels import label_names
 from zoo_core.weights.local import weights_in
@@ -180,7 +180,7 @@ def _at(path: Path) -> tuple[ModelInfo, Checkpoint]:
     raise WeightsError(
         f"{path} is no run: it has no {RECIPE}.",
         hint=f'For a weights file, name the model: create("resnet50", pretrained="{path}").'
-        if path.suffix.lower() in ENDINGS or weights_in(path)
+        if path.suffix.lower() in ENDINGS or weights_in(path) not in ([], [path / BEST])
         else "zoo finetune leaves runs.",
     )
 
@@ -206,7 +206,7 @@ def _plan(
 ) -> Plan:
     architecture = catalogue().architecture(info)
     arguments = {**info.config, **checked_config(architecture, info, config)}
-    maker, size = catalogue().maker(architecture), _sides(arguments) or info.input.size[1:]
+    maker, size = catalogue().maker(architecture), sides_of(arguments) or info.input.size[1:]
     return Plan(architecture, arguments, device, dtype, maker, size)
 
 
@@ -227,7 +227,7 @@ def _untrained(
         chain=built.chain,
         info=info,
         origin=Origin(catalogue().bare(info), config, None, None, classes, channels),
-        input=_shown(info.input, plan, channels),
+        input=shown(info.input, plan.config, channels),
         labels=None,
     )
     tell_what_was_loaded(model, None)
@@ -266,7 +266,7 @@ def _trained(
             in_chans=channels,
             trained=True,
         ),
-        input=checkpoint.input if exact else _shown(checkpoint.input, plan, channels),
+        input=checkpoint.input if exact else shown(checkpoint.input, plan.config, channels),
         labels=label_names(checkpoint.labels, classes),
         multilabel=checkpoint.multilabel,
         loaded_from=checkpoint.local,
@@ -293,20 +293,3 @@ def _loaded(
         source=str(checkpoint.path),
         headless=num_classes is not None,
     )
-
-
-def _shown(spec: InputSpec, plan: Plan, channels: int) -> InputSpec:
-    """What a network wants to see that is built for so many channels, and for its `img_size`."""
-    sides = _sides(plan.config)
-    if sides is not None:
-        spec = replace(spec, size=(spec.size[0], *sides))
-    return spec.with_channels(channels)
-
-
-def _sides(arguments: Mapping[str, Any]) -> tuple[int, int] | None:
-    """Height and width by the argument `img_size`: one number, or both."""
-    side = arguments.get("img_size")
-    if side is None:
-        return None
-    height, width = side if isinstance(side, list | tuple) else (side, side)
-    return int(height), int(width)
