@@ -53,7 +53,7 @@ def row(name: str, seconds: int) -> tuple[str, bool]:
             capture_output=True,
             text=True,
             errors="replace",
-            env={**os.environ, "TMPDIR": grown, "ZOO_CACHE": f"{grown}/cache"},
+            env={**os.environ, "ZOO_OFFLINE": "1", "TMPDIR": grown, "ZOO_CACHE": f"{grown}/cache"},
             check=False,
         )
     said = done.stdout + done.stderr

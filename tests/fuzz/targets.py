@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import os
 import shutil
 import tempfile
 import warnings
@@ -137,6 +136,3 @@ def run(name: str, content: bytes) -> None:
 def clean_up() -> None:
     """Remove what the targets wrote."""
     shutil.rmtree(_FOLDER, ignore_errors=True)
-
-
-os.environ.setdefault("ZOO_OFFLINE", "1")
