@@ -62,7 +62,9 @@ def _is_pickled(start: bytes) -> bool:
     >>> _is_pickled(b"\x80\x02\x00\x00\x00\x00\x00\x00{"), _is_pickled(b"\x80\x02\x00\x00")
     (False, False)
     """
-    named = start[:4] == b"PK\x03\x04" or (start[:1] == b"\x80" and 2 <= start[1:2][0] <= 5)
+    named = start[:4] == b"PK\x03\x04" or (
+        start[:1] == b"\x80" and start[1:2] in (b"\2", b"\3", b"\4", b"\5")
+    )
     return len(start) == 9 and named and start[8:] != b"{"
 
 
