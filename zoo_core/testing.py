@@ -110,7 +110,7 @@ def _specimen(
     if isinstance(architecture, str):
         info = catalogue().find(architecture).model
         architecture, spec = catalogue().architecture(info), info.input
-        config = {**info.config, **checked_config(architecture, info, config)}
+        config = {**info.config, **checked_config(architecture, replace(info, config={}), config)}
         name = catalogue().bare(info)
     if size is not None:
         spec = replace(spec.with_channels(size[0]), size=size)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from numbers import Real
 from typing import Any
 
 from zoo_core.types import InputSpec
@@ -18,9 +19,11 @@ def shown(spec: InputSpec, arguments: Mapping[str, Any], channels: int) -> Input
 
 
 def sides_of(arguments: Mapping[str, Any]) -> tuple[int, int] | None:
-    """Height and width by the argument `img_size`: one number, or both."""
+    """Height and width by the argument `img_size`: one number, or both. None where it is neither,
+    which the network itself refuses."""
     side = arguments.get("img_size")
-    if side is None:
+    both = side if isinstance(side, list | tuple) else (side, side)
+    if len(both) != 2 or not all(isinstance(n, Real) for n in both):
         return None
-    height, width = side if isinstance(side, list | tuple) else (side, side)
+    height, width = both
     return int(height), int(width)
