@@ -5,10 +5,13 @@ from __future__ import annotations
 import pickle
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
 
 import pytest
 import timm
 import torch
+from safetensors.torch import save_file
 
 import zoo_core as zoo
 
@@ -159,3 +162,26 @@ def test_the_advice_for_a_default_meta_device_works():
     lines = done.stdout.splitlines()
     assert 'device="cpu"' in lines[0], done.stderr
     assert lines[1:] == ["False", "False", "False", "False True"], done.stderr
+
+
+@pytest.mark.parametrize("asked", ["1", (1.5,), (), True, ("a",)])
+def test_what_is_no_number_of_a_map_is_refused(asked: Any) -> None:
+    with pytest.raises(zoo.ZooError, match=r"no .* of them"):
+        zoo.create("lenet5", features_only=True, out_indices=asked)
+
+
+@pytest.mark.parametrize("name", ["lenet5", "resnet18d", "timm/test_vit"])
+def test_they_say_which_pictures_they_want(name: str) -> None:
+    network, model = zoo.create(name, features_only=True), zoo.create(name)
+    told = timm.data.resolve_data_config({}, model=network)
+    assert (told["input_size"], told["mean"]) == (model.input.size, model.input.mean)
+
+
+def test_weights_without_a_classifier_are_enough(tmp_path: Path) -> None:
+    model = zoo.create("timm/test_vit", num_classes=0)
+    save_file(model.state_dict(), tmp_path / "headless.safetensors")
+    given = {"pretrained": tmp_path / "headless.safetensors", "features_only": True}
+    x = torch.rand(1, 3, 160, 160)
+    maps = zoo.create("timm/test_vit", **given).eval()(x)
+    wanted = model.eval().forward_intermediates(x, intermediates_only=True)
+    assert torch.equal(maps[-1], wanted[-1])

@@ -136,7 +136,8 @@ def _features(
             hint="zoo.freeze_until(network, layer, example=pictures) freezes any module.",
         )
     how = {key: given.pop(key) for key in OF_FEATURES if key in given}
-    return features(create(name, **given), out_indices, how)
+    classes = 0 if given["pretrained"] else None  # weights need no classifier for maps
+    return features(create(name, num_classes=classes, **given), out_indices, how)
 
 
 # --- which model, and which weights --------------------------------------------------------------

@@ -18,6 +18,7 @@ Indices = int | Sequence[int] | None
 
 HINT = "out_indices: numbers of its maps, from 0, or how many of the last."
 
+OF_SCORES = ("num_classes", "label_names", "classifier", "global_pool")
 OF_FEATURES = ("feature_cls", "feature_cfg", "output_fmt")  # what timm's networks take besides
 
 
@@ -65,8 +66,8 @@ def taken(count: int, indices: Indices, model: Any) -> list[int]:
     ([3, 4], [0, 4])
     """
     asked = count if indices is None else indices
-    numbers = list(range(-asked, 0)) if isinstance(asked, int) else list(asked)
-    wrong = [n for n in numbers if not -count <= n < count]
+    numbers = list(range(-asked, 0)) if type(asked) is int else _listed(asked)
+    wrong = [n for n in numbers if type(n) is not int or not -count <= n < count]
     if wrong or not numbers:
         raise ZooError(
             f"{model.info.name} has {count} maps before its pooling, and no {asked!r} of them.",
@@ -75,6 +76,11 @@ def taken(count: int, indices: Indices, model: Any) -> list[int]:
             else "Only what gives maps (N, C, H, W) has such features.",
         )
     return sorted({n % count for n in numbers})
+
+
+def _listed(asked: Any) -> list[Any]:
+    """Numbers one by one; whatever is no list of them is one that is wrong."""
+    return list(asked) if isinstance(asked, Sequence) and not isinstance(asked, str) else [asked]
 
 
 class Features(nn.Module):
@@ -121,8 +127,18 @@ class Features(nn.Module):
 def features(model: Any, out_indices: Indices, how: Mapping[str, Any]) -> nn.Module:
     """The network of features of a model: its architecture's own way, or by its chain.
 
-    Raises ZooError where there is none.
+    It says of the pictures that it wants what the model says. Raises ZooError where there is none.
     """
+    network = _network(model, out_indices, how)
+    told = getattr(model, "pretrained_cfg", None)
+    if isinstance(told, dict):
+        cfg = {key: value for key, value in told.items() if key not in OF_SCORES}
+        own = getattr(network, "pretrained_cfg", {})
+        network.pretrained_cfg = network.default_cfg = {**own, **cfg}  # type: ignore[assignment]
+    return network
+
+
+def _network(model: Any, out_indices: Indices, how: Mapping[str, Any]) -> nn.Module:
     architecture = catalogue().architecture(model.info)
     if architecture.features is None:
         if how:
