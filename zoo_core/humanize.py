@@ -146,7 +146,9 @@ def natural(name: str) -> tuple[list[tuple[int, str]], str]:
     ['Class1', 'class2', 'class10']
     """
     pieces = re.split(r"([0-9]+)", name.lower())  # every second one is a number
-    return [(int(piece), "") if i % 2 else (0, piece) for i, piece in enumerate(pieces)], name
+    numbers = (piece.lstrip("0") for piece in pieces)  # by length first: int() has a limit
+    keys = zip(pieces, numbers, strict=True)
+    return [(len(n), n) if i % 2 else (0, piece) for i, (piece, n) in enumerate(keys)], name
 
 
 def dotted(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -22,6 +22,10 @@ class OutFile(click.ParamType):
         path = Path(value).expanduser()
         if path.is_dir():
             self.fail(f"{path} is a folder.", param, ctx)
+        if path.exists() and not path.is_file():  # it would be replaced by a file
+            self.fail(f"{path} is a device or a pipe, no file.", param, ctx)
+        if "://" in str(value):
+            self.fail("a file on this machine is wanted, not an address.", param, ctx)
         if not path.parent.is_dir():
             self.fail(f"there is no folder {path.parent} to write into.", param, ctx)
         return path

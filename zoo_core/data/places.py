@@ -36,6 +36,8 @@ def found_start(specs: Iterable[str], recipe: Path, recorded: str | None) -> Pat
     the folder of the process, then the recipe's own. Raises DataError that says where it looked.
     """
     own = recipe if recipe.is_dir() else recipe.parent
+    if not isinstance(recorded, str | None):
+        raise DataError(f"{recipe}: folder in [data] is no path: {recorded!r}.")
     places = [own / recorded] if recorded else []
     places += [Path(), own]
     parsed = [parse(text, FORMATS) for text in specs]

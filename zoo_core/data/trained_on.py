@@ -10,13 +10,15 @@ import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
 from zoo_core.data.digests import item_digest
 from zoo_core.data.pictures import Pictures
 from zoo_core.data.samples import seeded
-from zoo_core.errors import DataError, RecipeError
+from zoo_core.errors import DataError, RecipeError, described
+from zoo_core.files import opened
 from zoo_core.runs.writing import kept_whole
 
 TRAINED_ON = "trained_on.npz"
@@ -91,13 +93,29 @@ def read_trained_on(folder: Path) -> TrainedOn | None:
     if not path.exists():
         return None
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            return TrainedOn(arrays["stored"], arrays["decoded"])
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        with opened(path) as file:
+            _refuse_packed(file)
+            with np.load(file, allow_pickle=False) as arrays:
+                return TrainedOn(_vector(arrays["stored"]), _vector(arrays["decoded"]))
+    except Exception as error:  # whatever zipfile and numpy make of bytes of anybody
         raise RecipeError(
-            f"{path} cannot be read: {type(error).__name__}.",
+            f"{path} cannot be read: {described(error)}.",
             hint="Remove it; nothing says then which pictures were trained on.",
         ) from error
+
+
+def _refuse_packed(file: BinaryIO) -> None:
+    """Raise ValueError for an archive that unpacks to more than it is: numpy packs nothing."""
+    with zipfile.ZipFile(file) as archive:
+        if any(info.compress_type != zipfile.ZIP_STORED for info in archive.infolist()):
+            raise ValueError("it is packed")
+    file.seek(0)
+
+
+def _vector(array: np.ndarray) -> np.ndarray:
+    if array.dtype != np.uint64 or array.ndim != 1:
+        raise ValueError("no list of digests")
+    return array
 
 
 def content_of(sets: Sequence[Pictures]) -> str | None:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from zoo_core.data.decoding import Files
 from zoo_core.data.faint import faint_in
-from zoo_core.errors import DataError
+from zoo_core.errors import DataError, WeightsError
 from zoo_core.inference.inputs import Picture, inputs
 from zoo_core.inference.matching import as_model, place_of, refuse_wrong_size
 from zoo_core.inference.reading import reading
@@ -123,6 +123,11 @@ def _answers(model: ZooModel, names: list[str], x: Tensor, top: int) -> Iterator
     except (RuntimeError, AssertionError, ValueError):
         refuse_wrong_size(model, x[0])
         raise
+    if bool(scores.isnan().any()):
+        raise WeightsError(
+            f"{model.info.name} gives scores that are no numbers.",
+            hint="Its weights are damaged, or too large for its type: train or fetch them again.",
+        )
     classes = model.labels or [str(i) for i in range(scores.shape[1])]
     several = model.multilabel
     best = (scores.sigmoid() if several else scores.softmax(1)).topk(

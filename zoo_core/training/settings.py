@@ -20,6 +20,7 @@ DECAY = 0.75
 # The augmentation that crops and does not mirror.
 CROP = "crop"
 
+MOST_WORKERS = 256
 _NO_EPOCHS = (
     'With head="ridge" (--head ridge) there may be none: the head is solved in closed form, and '
     "that is all."
@@ -89,6 +90,8 @@ class Settings:
             raise RecipeError(f"seed must be less than 2**63: {self.seed}.")
         if self.workers != "auto":
             _whole("workers", self.workers, 0)
+            if int(self.workers) > MOST_WORKERS:
+                raise RecipeError(f"workers={self.workers} is more than {MOST_WORKERS} processes.")
         if self.accumulate > self.batch_size:
             raise RecipeError(
                 f"accumulate={self.accumulate} would leave parts of batch_size={self.batch_size} "

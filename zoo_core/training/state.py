@@ -153,6 +153,8 @@ class TrainingState:
         self.best_row = saved["best"]["row"]
         self.best = Snapshot.of(saved["best"]["tensors"])
         vars(self.tried).update(saved["tried"])
+        if not 1 <= saved["pieces"] <= task.settings.batch_size:
+            raise ValueError(f"a batch in {saved['pieces']} pieces")
         self.fitting.pieces = saved["pieces"]
         self.seconds, self.validating = saved["seconds"]
         self.caches = dict(saved["caches"])

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from zoo_core.cache import cache_folder, is_trusted, recall, remember_if_possible
+from zoo_core.files import opened
 from zoo_core.version import __version__
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def read_sha256(path: Path) -> str:
 
 
 def _read(path: Path, name: str) -> str:
-    with path.open("rb") as file:
+    with opened(path) as file:
         digest = hashlib.file_digest(file, lambda: hashlib.new(name, usedforsecurity=False))
     return digest.hexdigest()
 

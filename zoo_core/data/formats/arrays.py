@@ -94,7 +94,7 @@ def _read_idx(folder: Path, name: str, dimensions: int) -> np.ndarray:
     sizes = np.frombuffer(content, ">u4", dimensions, 4) if len(content) >= header else ()
     shape = tuple(int(n) for n in sizes)
     whole = len(content) == header + math.prod(shape)
-    if content[:4] != bytes((0, 0, 8, dimensions)) or not whole:
+    if content[:4] != bytes((0, 0, 8, dimensions)) or not whole or 0 in shape[1:]:
         wanted = f"an IDX file of bytes in {dimensions} dimensions"
         raise DataError(f"{path} is not {wanted}, or is cut short.")
     return np.frombuffer(content, np.uint8, offset=header).reshape(shape)

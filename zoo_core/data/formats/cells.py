@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import textwrap
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +13,9 @@ from zoo_core import files
 from zoo_core.data.endings import is_picture
 from zoo_core.data.specs import Spec
 from zoo_core.errors import DataError, did_you_mean
-from zoo_core.humanize import readable_name
+from zoo_core.humanize import byte_size, readable_name
 
+LARGEST = 2**30  # bytes; a table of ten million pictures has as many
 LAYOUT = ("separator", "header")
 SEPARATORS = {"comma": ",", "semicolon": ";", "tab": "\t", "bar": "|", ",": ",", ";": ";", "|": "|"}
 NAMED = ", ".join(name for name in SEPARATORS if len(name) > 1)
@@ -73,6 +75,8 @@ def _lines(file: Path, separator: str) -> list[Line]:
     lines, begin = [], 1
     try:
         with files.opened(file) as opened:
+            if os.fstat(opened.fileno()).st_size > LARGEST:
+                raise DataError(f"{readable_name(file)} is larger than {byte_size(LARGEST)}.")
             text = io.TextIOWrapper(opened, newline="", encoding="utf-8-sig")
             reader = csv.reader(text, delimiter=separator)
             for cells in reader:

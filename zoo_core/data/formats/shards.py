@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from zoo_core import files
-from zoo_core.data.decoding import HEAD, Encoded, state_of
+from zoo_core.data.decoding import HEAD, LARGEST, Encoded, state_of
 from zoo_core.data.endings import is_picture
 from zoo_core.data.formats.numbering import numbered
+from zoo_core.data.formats.ranges import ranged
 from zoo_core.data.pictures import Pictures
 from zoo_core.data.specs import Spec, bits_of
 from zoo_core.errors import DataError
@@ -27,7 +28,6 @@ from zoo_core.humanize import natural, readable_name
 
 LABEL, FIELDS = 2**16, 2**24  # bytes that are read of a .cls and of a .json
 NAMES = 2**26  # bytes of a classes.txt
-RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
 
 
 @dataclass(frozen=True)
@@ -89,10 +89,13 @@ def open_wds(spec: Spec) -> Pictures:
 
 def _shards(spec: Spec) -> list[Path]:
     path = spec.path
-    folder, patterns = (path, ["*.tar"]) if path.is_dir() else (path.parent, _ranged(path.name))
+    folder, patterns = (path, ["*.tar"]) if path.is_dir() else (path.parent, ranged(path.name))
     names: list[str] = []
     for pattern in patterns:
-        found = (file.name for file in folder.glob(pattern) if not file.is_dir())
+        try:
+            found = [file.name for file in folder.glob(pattern) if not file.is_dir()]
+        except ValueError as error:
+            raise DataError(f"{readable_name(pattern)} is no pattern: {error}.") from error
         matching = sorted(found, key=natural)
         if not matching:
             raise DataError(f"No shard {folder / pattern}.", hint="Shards are .tar files.")
@@ -101,17 +104,6 @@ def _shards(spec: Spec) -> list[Path]:
     if not chosen:
         raise DataError(f'No shard of {spec.name} begins with "{spec.part}".')
     return chosen
-
-
-def _ranged(pattern: str) -> list[str]:
-    """A pattern for each number of each `{000..009}`, with as many digits."""
-    span = RANGE.search(pattern)
-    if span is None:
-        return [pattern]
-    numbers = range(int(span[1]), int(span[2]) + 1)
-    filled = (f"{number:0{len(span[1])}d}" for number in numbers)
-    head, tail = pattern[: span.start()], pattern[span.end() :]
-    return [name for number in filled for name in _ranged(head + number + tail)]
 
 
 def _files(shard: Path) -> Iterator[Member]:
@@ -128,6 +120,9 @@ def _files(shard: Path) -> Iterator[Member]:
                 if info.isdir() or is_hidden(Path(info.name)):
                     continue
                 _refuse_no_file(shard, info)
+                if info.size > LARGEST:
+                    name = readable_name(info.name)
+                    raise DataError(f"{name} in {shard} is larger than any picture.")
                 if info.offset_data + info.size > size:
                     raise DataError(f"{shard} is cut short in {readable_name(info.name)}.")
                 if info.name in names:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo_core.errors import WeightsError
+from zoo_core.files import opened
 from zoo_core.weights.pickles import is_pickle, load_pickle
 from zoo_core.weights.tensors import read_tensors
 
@@ -16,10 +17,10 @@ from zoo_core.weights.tensors import read_tensors
 def read_checkpoint(path: Path) -> Any:
     """What a pickle or safetensors file holds, told apart by its bytes. Raises WeightsError."""
     try:
-        with path.open("rb") as file:
+        with opened(path) as file:
             start = file.read(9)
     except OSError as error:
-        raise WeightsError(f"{path} cannot be read: {error.strerror}.") from error
+        raise WeightsError(f"{path} cannot be read: {error.strerror or error}.") from error
     if not start:
         raise WeightsError(f"{path} is empty.", hint="Copy or download it again.")
     if start[8:] != b"{" and (start[:2] == b"PK" or start[:1] == b"\x80" or is_pickle(path)):
