@@ -20,7 +20,8 @@ def read_checkpoint(path: Path) -> Any:
         with opened(path) as file:
             start = file.read(9)
     except OSError as error:
-        raise WeightsError(f"{path} cannot be read: {error.strerror or error}.") from error
+        reason = "Is a directory" if path.is_dir() else error.strerror or error
+        raise WeightsError(f"{path} cannot be read: {reason}.") from error
     if not start:
         raise WeightsError(f"{path} is empty.", hint="Copy or download it again.")
     if start[8:] != b"{" and (start[:2] == b"PK" or start[:1] == b"\x80" or is_pickle(path)):
