@@ -121,3 +121,21 @@ def test_scores_that_are_no_numbers_are_no_answer() -> None:
         model.head.weight.fill_(float("nan"))
     with pytest.raises(zoo.WeightsError, match="scores that are no numbers"):
         zoo.predict(model, torch.rand(1, 1, 32, 32))
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"schedule": "head=" + "9" * 5000}, "the epochs of"),
+        ({"schedule": "head=²"}, "the epochs of"),
+        ({"out": "https://me:secret@host/run"}, "is an address"),
+    ],
+)
+def test_arguments_of_anybody_are_one_line(
+    given: dict[str, str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(zoo.RecipeError, match=message) as raised:
+        zoo.finetune("lenet5", "digits", **{"out": False, **given}, progress=False)
+    assert "secret" not in str(raised.value)
+    assert not list(tmp_path.iterdir())

@@ -136,6 +136,8 @@ def _folder(request: Request, out: Out, resume: bool, processes: Processes) -> R
 
     def made() -> RunFolder:
         if out is not None:
+            if "://" in str(out):
+                raise RecipeError("A run is a folder on this machine, and out= is an address.")
             return RunFolder(Path(out).expanduser(), resume=resume)
         model = request.model
         name = model.info.name if isinstance(model, ZooModel) else Path(str(model)).name

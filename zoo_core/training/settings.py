@@ -176,9 +176,12 @@ def _schedule(schedule: Any) -> list[PhasePlan]:
 
 def _parsed(text: str) -> list[tuple[str, Any]]:
     pairs = [part.strip().rpartition("=") for part in text.split(",") if part.strip()]
-    return [
-        (what.strip(), int(count) if count.strip().isdigit() else count) for what, _, count in pairs
-    ]
+    return [(what.strip(), _number_of_epochs(count.strip())) for what, _, count in pairs]
+
+
+def _number_of_epochs(text: str) -> int | str:
+    """A whole number where it is one; int() takes none of thousands of digits."""
+    return int(text) if text.isdecimal() and len(text) < 10 else text
 
 
 def _check_augment(augment: Any, mirrors: Any) -> None:
