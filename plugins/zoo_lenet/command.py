@@ -27,8 +27,10 @@ def demo(out: Path | None, as_json: bool) -> None:
         print_json(outcome.rows)
         return
     print_table(*_table(outcome.rows))
-    echo("\nRight of 797 test pictures in %, mean ± standard deviation of 3 seeds.")
-    echo(f"{outcome.sentence}\n")
+    echo()
+    echo("Right of 797 test pictures in %, mean ± standard deviation of 3 seeds.")
+    echo(outcome.sentence)
+    echo()
     echo(f"Picture: {outcome.folder / 'accuracy.png'}")
     echo(f"A run:   {outcome.folder / 'run'}")
 

@@ -65,6 +65,16 @@ def test_nobody_prints_but_the_doors(path: Path) -> None:
         assert not found, f"{name}: print with zoo_core.terminal.lines.say, or cli.output.echo"
 
 
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_line_is_one_line(path: Path) -> None:
+    """What goes through a door for one line has no line break of ours, which would be shown."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") in {"echo", "note", "say"}:
+            parts = [part for given in node.args for part in ast.walk(given)]
+            texts = [part.value for part in parts if isinstance(part, ast.Constant)]
+            assert not [text for text in texts if isinstance(text, str) and "\n" in text]
+
+
 def test_the_doors_are_there() -> None:
     """A door that prints no more is no door."""
     for name, calls in DOORS.items():

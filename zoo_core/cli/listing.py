@@ -66,7 +66,8 @@ def _print(models: list[ModelInfo], prefixes: list[tuple[str, int]]) -> None:
     print_table(header, rows, right=("params", "GMACs", "top-1"))
     if sys.stdout.isatty():
         plural = "s" if len(models) > 1 else ""
-        note(f'\n{len(models)} model{plural}. Run "zoo show NAME" for one of them.')
+        note("")
+        note(f'{len(models)} model{plural}. Run "zoo show NAME" for one of them.')
         for prefix, many in prefixes:
             note(f'{many:,} more with a prefix: zoo list "{prefix}/*"')
 
