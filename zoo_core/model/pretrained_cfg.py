@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zoo_core.types import WeightsInfo
+from zoo_core.types import InputSpec, WeightsInfo
 from zoo_core.weights.addresses import public
 from zoo_core.weights.checkpoint import Checkpoint
 from zoo_core.weights.sources import MODEL_FILE, names_file, split_reference
@@ -55,17 +55,20 @@ def tell_what_was_loaded(model: ZooModel, checkpoint: Checkpoint | None) -> None
 
 def _facts(model: ZooModel) -> dict[str, Any]:
     """The pictures and the classes, as zoo knows them."""
-    spec = model.input
-    facts = {
+    facts = pictures_of(model.input) | {"num_classes": model.origin.num_classes}
+    return facts | ({"label_names": model.labels} if model.labels else {})
+
+
+def pictures_of(spec: InputSpec) -> dict[str, Any]:
+    """What a model wants to see, in timm's words."""
+    return {
         "input_size": spec.size,
         "mean": spec.mean,
         "std": spec.std,
         "interpolation": spec.interpolation,
         "crop_pct": spec.crop,
         "crop_mode": spec.crop_mode,
-        "num_classes": model.origin.num_classes,
     }
-    return facts | ({"label_names": model.labels} if model.labels else {})
 
 
 def _fitting(cfg: Mapping[str, Any], size: tuple[int, int, int]) -> dict[str, Any]:

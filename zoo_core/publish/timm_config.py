@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from zoo_core.model.pretrained_cfg import pictures_of
 from zoo_core.model.zoo_model import ZooModel
 
 
@@ -24,19 +25,11 @@ def timm_config(model: ZooModel, path: Path) -> dict[str, Any]:
     """What timm itself writes of such a network, with the input that these weights have."""
     from timm.models._hub import save_config_for_hf
 
-    spec = model.input
     save_config_for_hf(
         model,
         str(path),
         model_config={"label_names": list(model.labels)} if model.labels else None,
-        data_config={
-            "input_size": spec.size,
-            "mean": spec.mean,
-            "std": spec.std,
-            "interpolation": spec.interpolation,
-            "crop_pct": spec.crop,
-            "crop_mode": spec.crop_mode,
-        },
+        data_config=pictures_of(model.input),
     )
     config = json.loads(path.read_text(encoding="utf-8"))
     config["pretrained_cfg"].pop("label_names", None)  # those of the weights below; ours are above

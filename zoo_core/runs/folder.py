@@ -27,7 +27,7 @@ from torch import Tensor
 
 from zoo_core.errors import RecipeError
 from zoo_core.files import sync
-from zoo_core.runs.owner import Owner
+from zoo_core.runs.owner import Owner, make_private
 from zoo_core.runs.recipe import BEST, METRICS, RECIPE, STATE
 from zoo_core.runs.sealed import Sealed
 from zoo_core.runs.writing import is_empty, kept_whole, remains, unwritten, without_none
@@ -121,9 +121,7 @@ def new_folder(model: str, data: str) -> Path:
     for number in itertools.count(1):
         path = Path("runs") / f"{model.replace('/', '-')}-{word}-{number}"
         try:
-            path.parent.mkdir(exist_ok=True)
-            path.mkdir()
-            path.chmod(0o700)
+            make_private(path)
         except FileExistsError:
             continue
         except OSError as error:

@@ -63,7 +63,8 @@ class Owner:
 
     def _take(self, folder: Path) -> int:
         while True:
-            make_private(self.path.parent)
+            with contextlib.suppress(FileExistsError):
+                make_private(self.path.parent)
             handle = _opened(self.path)
             try:
                 self._lock_and_sign(handle, folder)
@@ -109,12 +110,11 @@ class Owner:
 def make_private(folder: Path) -> None:
     """Make a folder for this user alone, whatever the umask: a run tells of somebody's pictures.
 
-    One that is there keeps its rights.
+    Raises FileExistsError for one that is there, which keeps its rights.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with contextlib.suppress(FileExistsError):
-        folder.mkdir()
-        folder.chmod(0o700)
+    folder.mkdir()
+    folder.chmod(0o700)
 
 
 def _opened(path: Path) -> int:
