@@ -121,3 +121,10 @@ def test_a_training_and_a_resume_are_refused_while_another_trains(other, tmp_pat
         with pytest.raises(zoo.RecipeError, match="A training is under way"):
             zoo.finetune("lenet5", "digits#test", resume=resume, **given)
     assert [path.name for path in (tmp_path / "run").iterdir()] == [OWNER]
+
+
+def test_a_file_in_the_place_of_all_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("runs").touch()
+    with pytest.raises(zoo.RecipeError, match="The run folder runs cannot be written"):
+        new_folder("lenet5", "digits")

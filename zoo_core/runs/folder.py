@@ -118,8 +118,13 @@ def new_folder(model: str, data: str) -> Path:
     """
     last = data.rstrip("/").rpartition("/")[2]
     word = "".join(c if c.isalnum() else "-" for c in last).strip("-") or "data"
+    runs = Path("runs")
+    try:
+        runs.mkdir(exist_ok=True)  # a file of that name is no number that is taken
+    except OSError as error:
+        raise _unusable(runs, error) from error
     for number in itertools.count(1):
-        path = Path("runs") / f"{model.replace('/', '-')}-{word}-{number}"
+        path = runs / f"{model.replace('/', '-')}-{word}-{number}"
         try:
             make_private(path)
         except FileExistsError:
