@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import os
 import stat
 import tempfile
@@ -53,6 +54,13 @@ def content(path: Path | str, most: int | None = None) -> bytes:
         if most is not None and size > most:
             raise NoRegularFile(f"has {size:,} bytes, more than the {most:,} of such a file")
         return file.read(size)
+
+
+def hash_of(path: Path | str, name: str = "sha256") -> str:
+    """A hash of a regular file, in hex, by its bytes. Raises as `opened`."""
+    with opened(path) as file:
+        found = hashlib.file_digest(file, lambda: hashlib.new(name, usedforsecurity=False))
+    return found.hexdigest()
 
 
 def text(path: Path | str, most: int | None = None, encoding: str = "utf-8") -> str:

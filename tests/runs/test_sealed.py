@@ -8,7 +8,8 @@ import pytest
 
 import zoo_core as zoo
 from zoo_core import files
-from zoo_core.runs.sealed import Sealed, digest_of, seals
+from zoo_core.files import hash_of
+from zoo_core.runs.sealed import Sealed, seals
 
 STATE = "last/state.pt"
 
@@ -24,7 +25,7 @@ def test_the_new_one_and_the_one_before(tmp_path: Path) -> None:
     for body in (b"one", b"two", b"three"):
         put(sealed, body)
         assert (tmp_path / STATE).read_bytes() == body
-        assert seals(tmp_path, STATE)[0] == digest_of(tmp_path / STATE) == sealed.sha256
+        assert seals(tmp_path, STATE)[0] == hash_of(tmp_path / STATE) == sealed.sha256
     assert len(seals(tmp_path, STATE)) == 2
 
 
@@ -49,7 +50,7 @@ def test_a_process_that_ends_between_any_two_writes(tmp_path: Path, monkeypatch)
         with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
             patch.setattr(Path, "replace", rename)
             put(Sealed(folder, STATE, lasting=True), b"new")  # of a process that begins anew
-        assert digest_of(folder / STATE) in seals(folder, STATE)
+        assert hash_of(folder / STATE) in seals(folder, STATE)
         assert (folder / STATE).read_bytes() == (b"new" if ends == 3 else b"old")
 
 
@@ -62,7 +63,7 @@ def folder_of(path: Path) -> Path:
 def test_a_list_that_cannot_be_read_allows_nothing(body: bytes, tmp_path: Path) -> None:
     put(Sealed(tmp_path, STATE, lasting=False), b"state")
     (tmp_path / "last" / "state.sha256").write_bytes(body)
-    assert digest_of(tmp_path / STATE) not in seals(tmp_path, STATE)
+    assert hash_of(tmp_path / STATE) not in seals(tmp_path, STATE)
 
 
 def test_what_must_survive_a_power_cut_is_synced(tmp_path: Path, monkeypatch) -> None:

@@ -8,11 +8,10 @@ there is one of the two.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from zoo_core.files import NoRegularFile, opened, text
+from zoo_core.files import NoRegularFile, hash_of, text
 from zoo_core.runs.recipe import LAST
 from zoo_core.runs.writing import kept_whole
 
@@ -34,9 +33,9 @@ class Sealed:
         """A temporary path that takes the file's place. Raises RecipeError."""
         with kept_whole(self.path, lasting=self.lasting) as temporary:
             yield temporary
-            new, old = digest_of(temporary), self.sha256
+            new, old = hash_of(temporary), self.sha256
             if old is None and self.path.exists():
-                old = digest_of(self.path)
+                old = hash_of(self.path)
             with kept_whole(self.seals, lasting=self.lasting) as beside:
                 beside.write_text("".join(f"{seal}\n" for seal in (new, old) if seal), "ascii")
         self.sha256 = new
@@ -49,12 +48,6 @@ def seals_of(folder: Path, name: str) -> Path:
     'run/last/state.sha256'
     """
     return folder / LAST / Path(name).with_suffix(".sha256").name
-
-
-def digest_of(path: Path) -> str:
-    """The sha256 of a regular file, from its bytes."""
-    with opened(path) as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def seals(folder: Path, name: str) -> tuple[str, ...] | None:

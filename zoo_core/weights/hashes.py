@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from zoo_core.cache import cache_folder, is_trusted, recall, remember_if_possible
-from zoo_core.files import opened
+from zoo_core.files import hash_of
 from zoo_core.version import __version__
 
 if TYPE_CHECKING:
@@ -58,13 +58,7 @@ def sha256_of(path: Path, *, source: str = "") -> str:
 
 def read_sha256(path: Path) -> str:
     """The file's sha256, from its bytes."""
-    return _read(path, "sha256")
-
-
-def _read(path: Path, name: str) -> str:
-    with opened(path) as file:
-        digest = hashlib.file_digest(file, lambda: hashlib.new(name, usedforsecurity=False))
-    return digest.hexdigest()
+    return hash_of(path)
 
 
 def other_hash(name: str, sha256: str, path: Path | None = None) -> str | None:
@@ -75,7 +69,7 @@ def other_hash(name: str, sha256: str, path: Path | None = None) -> str | None:
     place = _other_place(name, sha256)
     digest = recall(place, str)
     if digest is None and path is not None:
-        digest = _read(path, name)
+        digest = hash_of(path, name)
         remember_if_possible(place, digest)
     return digest
 

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import replace
@@ -16,7 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from zoo_core.errors import WeightsError
-from zoo_core.files import written
+from zoo_core.files import hash_of, written
 from zoo_core.humanize import one_line
 from zoo_core.model.convert.mapping import named
 from zoo_core.model.convert.outline import gives_numbers, outline
@@ -147,8 +146,7 @@ def _write(tensors: dict[str, Tensor], place: Path, module: nn.Module, spec: Inp
                     f"With these weights a {type(module).__name__} gives NaN or infinite scores.",
                     hint="They are damaged, or overflowed in training.",
                 )
-            with temporary.open("rb") as file:
-                return hashlib.file_digest(file, "sha256").hexdigest()
+            return hash_of(temporary)
     except OSError as error:
         raise _unwritable(place, error) from error
     except SafetensorError as error:  # a full disk, as safetensors says it
