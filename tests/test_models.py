@@ -24,12 +24,14 @@ from zoo_core.testing import check_architecture
 # the smallest pictures that a family takes, so that the deepest network is checked in seconds
 SMALL = {
     "alexnet": (3, 64, 64),
+    "efficientnet_lite": (3, 32, 32),
     "googlenet": (3, 32, 32),
     "inception": (3, 75, 75),
     "resnet": (3, 32, 32),
 }
 RESNETS = zoo.list_models("resnet")
 INCEPTIONS = zoo.list_models("inception")
+LITES = zoo.list_models("efficientnet_lite")
 
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -72,6 +74,7 @@ def test_every_model_keeps_the_contract(name: str) -> None:
         ("googlenet", {"naive": True}),
         ("inception_v3", {"drop_rate": 0.2}),
         ("resnet26d", {"drop_rate": 0.2, "drop_path_rate": 0.2}),
+        ("efficientnet_lite0", {"drop_rate": 0.2, "drop_path_rate": 0.2}),
     ],
     ids=str,
 )
@@ -80,7 +83,8 @@ def test_every_option_keeps_the_contract(name: str, config: dict[str, Any]) -> N
 
 
 @pytest.mark.parametrize(
-    "name", ["lenet5", "alexnet", "googlenet", "inception_v3", "resnet18", "resnet26d"]
+    "name",
+    ["lenet5", "alexnet", "googlenet", "inception_v3", "resnet18", "resnet26d", LITES[0]],
 )
 @pytest.mark.parametrize(("channels", "classes"), [(1, 7), (4, 0)])
 def test_channels_and_classes(name: str, channels: int, classes: int) -> None:
@@ -111,9 +115,10 @@ def check_equal(name: str, reference: Callable[[], nn.Module], **config: Any) ->
     return pair
 
 
-@pytest.mark.parametrize("name", [*INCEPTIONS, *RESNETS])
+@pytest.mark.parametrize("name", [*INCEPTIONS, *LITES, *RESNETS])
 def test_it_is_timms(name: str) -> None:
-    ours, theirs = check_equal(name, lambda: timm.create_model(name))
+    theirs_is = f"tf_{name}" if name in LITES else name
+    ours, theirs = check_equal(name, lambda: timm.create_model(theirs_is))
     assert type(ours) is type(theirs)
 
 
@@ -149,11 +154,13 @@ def test_its_first_weights_are_drawn_as_timms(name: str) -> None:
 # --- stages --------------------------------------------------------------------------------------
 
 INCEPTION = "stem inception_a inception_b inception_c pool head"
+LITE = "stem block1 block2 block3 block4 block5 block6 block7 conv_head pool head"
 STAGES = {
     "lenet5": "conv1 conv2 fc1 fc2 head",
     "alexnet": "conv1 conv2 conv3 conv4 conv5 pool fc6 fc7 head",
     "googlenet": "stem inception3 inception4 inception5 pool head",
     **dict.fromkeys(INCEPTIONS, INCEPTION),
+    **dict.fromkeys(LITES, LITE),
     **dict.fromkeys(RESNETS, "stem layer1 layer2 layer3 layer4 pool head"),
 }
 # shapes of the tensors that leave the stages before the head, for a picture of the usual size
@@ -169,6 +176,18 @@ BOUNDARIES = {
     "inception_v3": [(192, 35, 35), (288, 35, 35), (768, 17, 17), (2048, 8, 8), (2048,)],
     "inception_v4": [(384, 35, 35), (384, 35, 35), (1024, 17, 17), (1536, 8, 8), (1536,)],
     "inception_resnet_v2": [(192, 35, 35), (320, 35, 35), (1088, 17, 17), (1536, 8, 8), (1536,)],
+    "efficientnet_lite0": [
+        *((32, 112, 112), (16, 112, 112), (24, 56, 56), (40, 28, 28), (80, 14, 14)),
+        *((112, 14, 14), (192, 7, 7), (320, 7, 7), (1280, 7, 7), (1280,)),
+    ],
+    "efficientnet_lite1": [
+        *((32, 120, 120), (16, 120, 120), (24, 60, 60), (40, 30, 30), (80, 15, 15)),
+        *((112, 15, 15), (192, 8, 8), (320, 8, 8), (1280, 8, 8), (1280,)),
+    ],
+    "efficientnet_lite2": [
+        *((32, 130, 130), (16, 130, 130), (24, 65, 65), (48, 33, 33), (88, 17, 17)),
+        *((120, 17, 17), (208, 9, 9), (352, 9, 9), (1280, 9, 9), (1280,)),
+    ],
     **dict.fromkeys(RESNETS, WIDE),
     **dict.fromkeys(["resnet18", "resnet18d", "resnet34", "resnet34d"], NARROW),
 }

@@ -20,6 +20,9 @@ WEIGHTS = [(model, weights) for model in MODELS for weights in model.weights.val
 # tag of the default weights, and their top-1 accuracy on ImageNet as the publishers state it
 DEFAULTS = {
     "alexnet": ("imagenet1k_v1", 56.522),
+    "efficientnet_lite0": ("in1k", 74.846),
+    "efficientnet_lite1": ("in1k", 76.674),
+    "efficientnet_lite2": ("in1k", 77.470),
     "googlenet": ("imagenet1k_v1", 69.778),
     "inception_v3": ("tv_in1k", 77.472),
     "inception_v4": ("tf_in1k", 80.144),
@@ -53,6 +56,7 @@ LABEL_SETS = {"imagenet-1k"}
 HUB = re.compile(r"hf://[\w-]+/(?P<repository>[\w.-]+)(@[0-9a-f]{40})?/model\.safetensors")
 HTTPS = re.compile(r"https://download\.pytorch\.org/models/[\w-]+-(?P<start>[0-9a-f]{8})\.pth")
 PACKAGE = re.compile(r"pkg://zoo_\w+/weights/[\w.]+\.safetensors")
+CARRIED = re.compile(r"pkg://\w+_pytorch_model/models/[\w-]+-(?P<start>[0-9a-f]{8})\.pth")
 
 
 def reference(value: object) -> str:
@@ -64,7 +68,8 @@ def reference(value: object) -> str:
 def test_the_official_models() -> None:
     resnets = [f"resnet{depth}{form}" for depth in (18, 26, 34, 50, 101, 152) for form in ("", "d")]
     inceptions = ["inception_resnet_v2", "inception_v3", "inception_v4"]
-    expected = {"alexnet", "googlenet", "lenet5", *inceptions, *resnets}
+    lites = [f"efficientnet_lite{size}" for size in range(3)]
+    expected = {"alexnet", "googlenet", "lenet5", *inceptions, *lites, *resnets}
     names = [model.name for model in MODELS]
     assert set(names) == expected
     assert len(names) == len(expected)
@@ -134,12 +139,15 @@ def test_facts_of_weights(model: ModelInfo, weights: WeightsInfo) -> None:
 @pytest.mark.parametrize(("model", "weights"), WEIGHTS, ids=reference)
 def test_sources(model: ModelInfo, weights: WeightsInfo) -> None:
     hub, https = HUB.fullmatch(weights.source), HTTPS.fullmatch(weights.source)
-    assert hub or https or PACKAGE.fullmatch(weights.source)
+    carried = CARRIED.fullmatch(weights.source)
+    assert hub or https or carried or PACKAGE.fullmatch(weights.source)
+    assert (weights.install is None) == (carried is None)
     if hub:
         assert hub["repository"] == f"{model.name}.{weights.tag}"
-    if https:  # torchvision's file names hold the beginning of their hash
+    named = https or carried
+    if named:  # file names that hold the beginning of their hash
         assert weights.sha256 is not None
-        assert weights.sha256.startswith(https["start"])
+        assert weights.sha256.startswith(named["start"])
 
 
 @pytest.mark.parametrize("name", DEFAULTS)
