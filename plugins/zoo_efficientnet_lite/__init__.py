@@ -18,7 +18,9 @@ PAPER = "https://arxiv.org/abs/1905.11946"
 
 @hookimpl
 def zoo_architectures() -> list[Architecture]:
-    summary = "inverted residual blocks, width, depth and picture scaled together, for small devices"
+    summary = (
+        "inverted residual blocks, width, depth and picture scaled together, for small devices"
+    )
     how: Any = {"paper": PAPER, "adapt": adapt, "features": features}
     return [Architecture("efficientnet_lite", build, stages, summary=summary, **how)]
 

@@ -15,8 +15,6 @@ from zoo_core.types import Architecture, Stage
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-LARGEST = 4096  # pixels of a side: tables of positions grow with its square
-
 
 @hookimpl
 def zoo_architectures() -> list[Architecture]:
@@ -44,8 +42,8 @@ def build(
     """By default all is as timm has it for the network.
 
     `drop_rate`: dropout before the head; `drop_path_rate`: stochastic depth, both in [0, 1).
-    `img_size`: the side of the pictures, or height and width, for a network that is built for one
-    size. `global_pool`: how features are pooled, such as avg, max or token.
+    `img_size`: the side of the pictures, or height and width; positions in weights are resampled.
+    `global_pool`: how features are pooled, such as avg, max or token.
     """
     from zoo_timm.networks import network
 
@@ -53,11 +51,6 @@ def build(
     for name, rate in drop.items():
         if rate is not None and not 0 <= rate < 1:
             raise ValueError(f"{name} must be in [0, 1): {rate}")
-    sides = img_size if isinstance(img_size, list | tuple) else [img_size or 1]
-    if len(sides) > 2 or not all(isinstance(side, int) and side > 0 for side in sides):
-        raise ValueError(f"img_size must be one number, or height and width: {img_size!r}")
-    if max(sides, default=1) > LARGEST:
-        raise ValueError(f"img_size is {LARGEST:,} at most, not {max(sides):,}")
     how = {**drop, "img_size": img_size, "global_pool": global_pool}
     return network(variant, num_classes=num_classes, in_chans=in_chans, **how)
 

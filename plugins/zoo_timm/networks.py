@@ -23,10 +23,9 @@ if TYPE_CHECKING:
 def network(variant: str, **arguments: Any) -> nn.Module:
     """The network of that name without weights; arguments that are None are left to timm.
 
-    Raises ValueError for a name that timm does not have, for an argument that its class does not
-    take, and for an `img_size` that it can be built for and cannot take.
+    Raises ValueError for a name that timm does not have, and for an argument that its class does
+    not take. `img_size` is for those that are built for one size, and others do without.
     """
-    import timm
 
     refuse_unknown(variant)
     if variant.startswith("csatv2") and arguments.get("in_chans", 3) != 3:
@@ -38,19 +37,30 @@ def network(variant: str, **arguments: Any) -> nn.Module:
     if unpooled:
         del arguments["global_pool"]
     try:
-        model = timm.create_model(variant, **arguments)
+        model = _created(variant, **arguments)
     except TypeError as error:
         fault = str(error).partition("__init__() ")[2]
         raise ValueError(f"{variant}: {fault or error}") from error
     if unpooled:
         _without_pooling(model, variant)
-    if "img_size" in arguments:
-        _refuse_size(variant, arguments)
     for module in model.modules():
         if hasattr(module, "attention_bias_cache"):
             fresh: Any = functools.partial(attention_biases, module)
             module.get_attention_biases = fresh
     return model
+
+
+def _created(variant: str, **arguments: Any) -> Any:
+    """timm's create_model, without `img_size` where the class takes pictures of any."""
+    import timm
+
+    try:
+        return timm.create_model(variant, **arguments)
+    except TypeError as error:
+        if "img_size" not in arguments or "'img_size'" not in str(error):
+            raise
+    del arguments["img_size"]
+    return timm.create_model(variant, **arguments)
 
 
 def _without_pooling(model: Any, variant: str) -> None:
@@ -76,7 +86,6 @@ def features_of(model: Any, config: Mapping[str, Any], how: Mapping[str, Any]) -
     `config`: how the model was built; what is of its head has no say. `how`: `out_indices` and
     other arguments that timm has for features.
     """
-    import timm
     import torch
 
     first = next(model.parameters())
@@ -87,7 +96,7 @@ def features_of(model: Any, config: Mapping[str, Any], how: Mapping[str, Any]) -
         "first_conv": None,  # it has the channels already
     }
     with torch.random.fork_rng(devices=[]), _nothing_missing(model.chain["head"]):
-        network: Any = timm.create_model(
+        network: Any = _created(
             config["variant"],
             pretrained=True,
             pretrained_cfg_overlay=weights,
@@ -143,36 +152,6 @@ def refuse_unknown(variant: str) -> None:
         near = did_you_mean(variant[:100], timm.list_models())
         shown = readable_name(variant)[:100]
         raise ValueError(f'timm {timm.__version__} has no "{shown}". {near}'.strip())
-
-
-def _refuse_size(variant: str, given: dict[str, Any]) -> None:
-    """Raise ValueError where pictures of `img_size` do not go through, with sizes that do."""
-    size = given["img_size"]
-    height, width = (size, size) if isinstance(size, int) else size
-    others = tuple((name, value) for name, value in given.items() if name != "img_size")
-    fault = _fault_with((height, width), variant, others)
-    if not fault:
-        return
-    below, above = (height // 32, width // 32), (-(-height // 32), -(-width // 32))
-    near = dict.fromkeys((32 * rows, 32 * columns) for rows, columns in (below, above))
-    fit = [size for size in near if min(size) and not _fault_with(size, variant, others)]
-    advice = f" It takes {' and '.join(f'{h}x{w}' for h, w in fit)}." if fit else ""
-    raise ValueError(f"{variant} cannot take pictures of {height}x{width}: {fault}.{advice}")
-
-
-@functools.lru_cache(maxsize=64)  # create() builds more than once
-def _fault_with(size: tuple[int, int], variant: str, others: tuple[tuple[str, Any], ...]) -> str:
-    """What goes wrong with a picture of that size, tried without values; mostly nothing."""
-    import timm
-    import torch
-
-    try:
-        with torch.device("meta"), torch.no_grad():
-            model = timm.create_model(variant, **dict(others), img_size=size).eval()
-            model(torch.zeros(1, dict(others).get("in_chans", 3), *size))
-    except (AssertionError, RuntimeError, ValueError) as error:
-        return one_line(error).rstrip(".")
-    return ""
 
 
 def attention_biases(module: Any, device: torch.device) -> Tensor:

@@ -156,13 +156,14 @@ def _build(*, variant: str, num_classes: int, in_chans: int, **arguments: Any) -
 
 
 def _is_built_for_a_size(name: str) -> bool:
+    import timm
     import torch
 
     try:
         with torch.device("meta"):
-            network(name, img_size=224)
-    except ValueError as error:
-        if "img_size" in str(error):
+            timm.create_model(name, img_size=224)
+    except TypeError as error:
+        if "'img_size'" in str(error):
             return False
     except (AssertionError, RuntimeError):
         pass  # of that size it cannot be

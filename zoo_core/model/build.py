@@ -38,6 +38,7 @@ class Plan:
 
     `maker`: the third party's plugin that the architecture comes from, for messages. `size`: height
     and width of its pictures; then it is asked what it makes of one, if it is a third party's.
+    `sides`: those that were asked for, where they are not the weights' own.
     """
 
     architecture: Architecture
@@ -46,6 +47,7 @@ class Plan:
     dtype: torch.dtype | None = None
     maker: Plugin | None = None
     size: tuple[int, int] | None = None
+    sides: tuple[int, int] | None = None
 
 
 class Built(NamedTuple):
@@ -64,12 +66,17 @@ def without_weights(plan: Plan, classes: int, in_chans: int) -> Built:
 def outline(plan: Plan, classes: int, in_chans: int) -> Built:
     """The module without values; with values where it needs some to be built at all."""
     try:
-        with torch.device("meta"):
-            built = _build(plan, classes, in_chans)
+        built = on_meta(plan, classes, in_chans)
     except ZooError:
         return unseen(plan, classes, in_chans)  # which raises again if this was not the reason
     built.module.to(dtype=plan.dtype)
     return built
+
+
+def on_meta(plan: Plan, classes: int, in_chans: int) -> Built:
+    """The module without values. Raises ZooError where it cannot be built so."""
+    with torch.device("meta"):
+        return _build(plan, classes, in_chans)
 
 
 def unseen(plan: Plan, classes: int, in_chans: int) -> Built:

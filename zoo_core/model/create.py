@@ -28,7 +28,7 @@ from zoo_core.model.facts import Origin
 from zoo_core.model.features import OF_FEATURES, features
 from zoo_core.model.loading import with_weights
 from zoo_core.model.pretrained_cfg import tell_what_was_loaded
-from zoo_core.model.shown import shown, sides_of
+from zoo_core.model.sizes import NAME, for_build, plainly, refuse_size, shown, sides_of
 from zoo_core.model.zoo_model import ZooModel, as_zoo_model
 from zoo_core.plugins.catalogue import catalogue
 from zoo_core.runs.recipe import BEST, RECIPE
@@ -84,7 +84,8 @@ def create(
     the weights' own: the first convolution is adapted. `dtype`: float32, float16, bfloat16 or
     float64. `features_only`: a module that gives the maps inside (a list of tensors) instead of
     scores, with the `feature_info` of timm's, of all stages or of `out_indices` (numbers, or how
-    many of the last). `config`: arguments of the architecture.
+    many of the last). `config`: arguments of the architecture, and `img_size`, which every model
+    takes: a side of its pictures, or height and width.
 
     A new head, and a model without weights, are drawn from torch's global random numbers; weights
     leave those alone. On CPU the weights are mapped from their file, which stays as it is: it may
@@ -106,7 +107,7 @@ def create(
         num_classes = check_count("num_classes", num_classes, least=0)
     if in_chans is not None:
         in_chans = check_count("in_chans", in_chans, least=1)
-    device, dtype = as_device(device), as_dtype(dtype)
+    device, dtype, config = as_device(device), as_dtype(dtype), plainly(config)
     info, checkpoint = _meant(name, pretrained, in_chans, config)
     with off_meta():
         if checkpoint is None:
@@ -161,12 +162,23 @@ def _meant(
     if "://" in str(name):
         if pretrained not in (None, True):
             raise ZooError(f"{name} brings its own weights.", hint="Leave pretrained out.")
-        return _published(str(name))
+        info, checkpoint = _published(str(name))
+        if NAME in config:
+            held = {**checkpoint.config(catalogue().architecture(info)), **config}
+            channels = checkpoint.in_chans or info.input.size[0]
+            _refuse_size(info, _plan(info, held, torch.device("cpu")), in_chans or channels)
+        return info, checkpoint
     named = catalogue().find(str(name))
     plan = _plan(named.model, config, torch.device("cpu"))
+    _refuse_size(named.model, plan, in_chans or named.model.input.size[0])
     if config and (pretrained or named.weights):  # what cannot be built need not be fetched
         outline(plan, named.model.num_classes, named.model.input.size[0])
     return named.model, chosen_checkpoint(named.model, named.weights, pretrained)
+
+
+def _refuse_size(info: ModelInfo, plan: Plan, channels: int) -> None:
+    height, width = info.input.size[1:]
+    refuse_size(plan, catalogue().bare(info), (height, width), channels)
 
 
 def _at(path: Path) -> tuple[ModelInfo, Checkpoint]:
@@ -206,9 +218,10 @@ def _plan(
     dtype: torch.dtype | None = None,
 ) -> Plan:
     architecture = catalogue().architecture(info)
-    arguments = {**info.config, **checked_config(architecture, info, config)}
-    maker, size = catalogue().maker(architecture), sides_of(arguments) or info.input.size[1:]
-    return Plan(architecture, arguments, device, dtype, maker, size)
+    own = for_build(architecture, config)
+    arguments = {**info.config, **checked_config(architecture, info, own)}
+    maker, sides = catalogue().maker(architecture), sides_of({**info.config, **config}.get(NAME))
+    return Plan(architecture, arguments, device, dtype, maker, sides or info.input.size[1:], sides)
 
 
 def _untrained(
@@ -228,7 +241,7 @@ def _untrained(
         chain=built.chain,
         info=info,
         origin=Origin(catalogue().bare(info), config, None, None, classes, channels),
-        input=shown(info.input, plan.config, channels),
+        input=shown(info.input, plan.sides, channels),
         labels=None,
     )
     tell_what_was_loaded(model, None)
@@ -244,7 +257,8 @@ def _trained(
     device: torch.device,
     dtype: torch.dtype | None,
 ) -> ZooModel:
-    config = {**checkpoint.config(catalogue().architecture(info)), **config}
+    asked = sides_of(config.get(NAME))
+    config = plainly({**checkpoint.config(catalogue().architecture(info)), **config})
     if dtype is None and checkpoint.dtype is not None:
         dtype = getattr(torch, checkpoint.dtype)
     plan = _plan(info, config, device, dtype)
@@ -253,7 +267,7 @@ def _trained(
     built, classes = _loaded(checkpoint, plan, info, num_classes, in_chans)
     weights, sha256 = checkpoint.stands_on
     channels = in_chans or checkpoint.input.size[0]
-    exact = checkpoint.in_chans is not None
+    exact = checkpoint.in_chans is not None  # it says itself what it wants to see
     model = as_zoo_model(
         built.module,
         chain=built.chain,
@@ -267,7 +281,7 @@ def _trained(
             in_chans=channels,
             trained=True,
         ),
-        input=checkpoint.input if exact else shown(checkpoint.input, plan.config, channels),
+        input=shown(checkpoint.input, asked if exact else plan.sides, channels),
         labels=label_names(checkpoint.labels, classes),
         multilabel=checkpoint.multilabel,
         loaded_from=checkpoint.local,

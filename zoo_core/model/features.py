@@ -11,6 +11,7 @@ from zoo_core.chain import run_stages
 from zoo_core.errors import ZooError
 from zoo_core.humanize import one_line
 from zoo_core.model.arguments import off_meta
+from zoo_core.model.sizes import for_build
 from zoo_core.model.summary import stage_rows
 from zoo_core.plugins.catalogue import catalogue
 
@@ -145,7 +146,7 @@ def _network(model: Any, out_indices: Indices, how: Mapping[str, Any]) -> nn.Mod
             raise ZooError(f"{model.info.name} has no option {next(iter(how))!r} for features.")
         return Features(model, out_indices)
     given = dict(how) if out_indices is None else {**how, "out_indices": out_indices}
-    config = {**model.info.config, **model.origin.config}
+    config = {**model.info.config, **for_build(architecture, model.origin.config)}
     try:
         with off_meta():
             return architecture.features(model, config, given)
