@@ -1,4 +1,4 @@
-"""EfficientNet-Lite, mobile networks without squeeze-and-excitation: Liu, 2020, after Tan and Le, 2019.
+"""EfficientNet-Lite, networks for small devices: Liu, 2020, after Tan and Le, 2019.
 
 timm's classes. Ordinary packages carry its ImageNet weights, in the layout of another port.
 """

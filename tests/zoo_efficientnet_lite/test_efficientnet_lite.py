@@ -126,9 +126,9 @@ def zoo_without(folder: Path, tmp_path: Path, *words: str) -> subprocess.Complet
     [
         ("fetch", "efficientnet_lite0"),
         ("lock", "efficientnet_lite0"),
-        ("stages", "efficientnet_lite0", "--pretrained"),
+        ("evaluate", "efficientnet_lite0", "--data", "folder:pictures"),
         ("predict", "efficientnet_lite0", "photo.png"),
-        ("finetune", "efficientnet_lite0", "--data", "folder:pictures", "--output", "run"),
+        ("finetune", "efficientnet_lite0", "--data", "folder:pictures", "--out", "run"),
     ],
     ids=lambda words: words[0],
 )
@@ -162,7 +162,7 @@ def test_what_needs_no_weights_works_and_says_where_they_are(without: Path, tmp_
 
 
 def test_the_contract_is_checked_without_them(without: Path, tmp_path: Path) -> None:
-    words = ("plugins", "check", "zoo_efficientnet_lite", "--model", "efficientnet_lite2")
+    words = ("plugins", "check", "efficientnet_lite2")
     done = zoo_without(without, tmp_path, *words)
     assert done.returncode == 0, done
     assert f"not installed: {INSTALL}" in done.stdout
