@@ -79,9 +79,9 @@ def test_a_size_that_does_not_go_through(name: str, size: Any, told: str) -> Non
 
 
 def test_it_is_refused_before_weights_are_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ZOO_OFFLINE", "1")  # resnet18's are not here
+    monkeypatch.setenv("ZOO_OFFLINE", "1")  # alexnet's are not here
     with pytest.raises(zoo.ZooError, match="cannot take pictures of 5x5"):
-        zoo.create("inception_v3", pretrained=True, img_size=5)
+        zoo.create("alexnet", pretrained=True, img_size=5)
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,9 @@ def test_other_words_for_it(word: str) -> None:
 
 
 def tuned(tmp_path: Path, **given: Any) -> Any:
-    data = colours(tmp_path / "data", {"red": (200, 0, 0), "blue": (0, 0, 200)})
+    data = tmp_path / "data"
+    if not data.exists():
+        colours(data, {"red": (200, 0, 0), "blue": (0, 0, 200)})
     plain = {"epochs": 1, "batch_size": 4, "freeze_until": "head", "progress": False, "seed": 0}
     return zoo.finetune("efficientnet_lite0", f"folder:{data}", **plain | given)
 
@@ -136,9 +138,9 @@ def test_a_run_and_all_that_comes_of_it(tmp_path: Path) -> None:
 
     picture = next((tmp_path / "data").rglob("*.png"))
     (guess,) = zoo.predict(saved, picture)
-    assert guess.label in ("red", "blue")
-    result = zoo.evaluate(saved, f"folder:{tmp_path / 'data'}", progress=False)
-    assert 0 <= result.accuracy <= 1
+    assert guess["label"] in ("red", "blue")
+    measured = zoo.evaluate(saved, f"folder:{tmp_path / 'data'}", progress=False)
+    assert 0 <= measured["accuracy"] <= 1
 
 
 def test_timm_reads_what_was_saved_of_a_network_that_is_built_for_no_size(tmp_path: Path) -> None:
@@ -152,6 +154,7 @@ def test_timm_reads_what_was_saved_of_a_network_that_is_built_for_no_size(tmp_pa
         assert torch.equal(other(pictures(3, 96, 96)), model(pictures(3, 96, 96)))
 
 
+@pytest.mark.slow
 def test_an_export_has_the_size(tmp_path: Path) -> None:
     model = zoo.create("efficientnet_lite0", pretrained=True, num_classes=3, img_size=96)
     zoo.export(model, tmp_path / "net.pt2")
@@ -162,12 +165,14 @@ def test_an_export_has_the_size(tmp_path: Path) -> None:
 
 
 def test_the_cache_tells_sizes_apart(tmp_path: Path) -> None:
-    curves = {}
+    heads = {}
     for side in (64, 96):
         for cache in (True, False):
             run = tuned(tmp_path, config={"img_size": side}, cache=cache, out=False)
-            curves[side, cache] = [row["loss"] for row in run.history]
-    assert curves[64, True] == curves[64, False] != curves[96, True] == curves[96, False]
+            heads[side, cache] = run.model.get_parameter("classifier.weight")
+    assert torch.equal(heads[64, True], heads[64, False])
+    assert torch.equal(heads[96, True], heads[96, False])
+    assert not torch.equal(heads[64, True], heads[96, True])
 
 
 def test_features_have_the_size() -> None:
