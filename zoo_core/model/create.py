@@ -285,7 +285,7 @@ def _trained(
     )
     tell_what_was_loaded(model, checkpoint)
     model._trained_on = checkpoint.trained_on
-    if is_cut and num_classes is None:  # a new head, as without weights
+    if is_cut and num_classes is None and not model.num_outputs:  # as without weights
         model.reset_head(info.num_classes)
     return model
 

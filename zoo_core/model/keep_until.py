@@ -25,12 +25,20 @@ from zoo_core.weights.tensors import without_wrappers
 
 
 def part_of(
-    architecture: Architecture, until: Any, config: Mapping[str, Any], size: tuple[int, int]
+    architecture: Architecture,
+    until: Any,
+    config: Mapping[str, Any],
+    size: tuple[int, int],
+    found: dict[str, Pooling | str] | None = None,
 ) -> Part:
-    """The architecture of what feeds a stage. `config`: its arguments; `size`: of its pictures."""
+    """The architecture of what feeds a stage.
+
+    `config`: its arguments; `size`: of its pictures. `found`: how its boundaries are pooled, which
+    is found out once where it is empty.
+    """
     if not isinstance(until, str):
         raise ZooError(f"keep_until is the name of a stage, not {until!r:.100}.")
-    keeper = _Keeper(architecture, until, config, size)
+    keeper = _Keeper(architecture, until, config, size, {} if found is None else found)
     facts = {f.name: getattr(architecture, f.name) for f in fields(Architecture)}
     facts |= {"build": keeper.build, "stages": keeper.stages, "adapt": keeper.adapt}
     return Part(**facts | {"features": None}, until=until, whole=keeper.whole, gone=keeper.gone)
@@ -59,21 +67,24 @@ class _Keeper:
     until: str
     config: Mapping[str, Any]
     size: tuple[int, int]
+    found: dict[str, Pooling | str]
     gone: set[str] = field(default_factory=set)
-    found: dict[str, Pooling | str] = field(default_factory=dict)
 
     def build(self, *, num_classes: int, in_chans: int, **config: Any) -> nn.Module:
         architecture = self.architecture
         module = architecture.build(num_classes=num_classes, in_chans=in_chans, **config)
         chain = make_chain(architecture.stages(module), architecture.name)
         self._refuse_unfit(chain)
+        is_new = not self.gone
         if not self.found:
             outlines = self._outlines(module, chain, in_chans)
             self.found.update(poolings(outlines, (in_chans, *self.size), list(chain)[1:]))
         before = module.state_dict().keys()
         drop_rate = float(config.get("drop_rate") or 0)
         module = cut(module, chain, self.until, self._pooling(), num_classes, drop_rate)
-        vars(module)["_channels"] = in_chans
+        module._channels = in_chans
+        if is_new:
+            module.refuse_what_is_gone((in_chans, *self.size))
         self.gone.update(before - module.state_dict().keys())
         return module
 
@@ -85,7 +96,7 @@ class _Keeper:
         own = {*module.state_dict(), f"{HEAD}.weight", f"{HEAD}.bias"}
         if self.architecture.adapt is None or own.issuperset(without_wrappers(tensors, own)):
             return tensors
-        _, whole = self.whole(1, vars(module)["_channels"])
+        _, whole = self.whole(1, module._channels)
         adapted = self.architecture.adapt(tensors, whole)
         return without_wrappers(adapted, whole.state_dict())
 

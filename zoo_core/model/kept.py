@@ -5,27 +5,35 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, ClassVar, Self
 
+import torch
 from torch import Tensor, nn
 
 from zoo_core.chain import before, run_stages
-from zoo_core.errors import ZooError
+from zoo_core.errors import PluginError, ZooError, first_line
 from zoo_core.model.boundaries import Pooling
 from zoo_core.model.features import forward_intermediates
-from zoo_core.model.kept_parts import DROP, HEAD, POOL, MeanPool, refuse_other_maps
+from zoo_core.model.kept_parts import DROP, HEAD, POOL, MeanPool
+from zoo_core.transfer.eval_twin import in_eval_mode
 from zoo_core.transfer.swap import Swapped, swap_class
 from zoo_core.types import Stage
 
 
 class Kept(Swapped):
-    """What a network that was cut does: its stages, one after the other."""
+    """What a network that was cut does: its stages, one after the other.
+
+    `_dropped`: the stages that are gone. `_channels`: of its pictures. `_maps`: whether it was cut
+    where maps (N, C, H, W) are.
+    """
 
     _kept: tuple[Stage, ...] = ()
     _dropped: tuple[str, ...] = ()
+    _channels: int = 0
+    _maps: bool = False
     _same_everywhere = (
         *("forward_features", "forward_head", "forward_intermediates"),
         *("get_classifier", "reset_classifier"),
     )
-    __jit_ignored_attributes__: ClassVar = ["_kept", "_dropped"]
+    __jit_ignored_attributes__: ClassVar = ["_kept", "_dropped", "_channels", "_maps"]
 
     def forward(self, x: Tensor) -> Tensor:
         return run_stages(self, self._kept, x)
@@ -36,13 +44,35 @@ class Kept(Swapped):
 
     def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
         """The scores of what enters the pooling; `pre_logits`: what enters the classifier."""
-        last = self._kept[len(_body(self._kept)) :]
-        return run_stages(self, last[: len(last) - pre_logits], x)
+        last = [step for stage in self._kept[len(_body(self._kept)) :] for step in stage.run]
+        steps = [step for step in last if step != HEAD or not pre_logits]
+        return run_stages(self, [Stage("last", run=tuple(steps))], x)
 
     def forward_intermediates(self, x: Tensor, *arguments: Any, **named: Any) -> Any:
         """As timm's: the last map, and those that leave the stages. Raises ZooError for no maps."""
-        refuse_other_maps(self)
+        self.refuse_other_maps()
         return forward_intermediates(self, x, *arguments, **named)
+
+    def refuse_other_maps(self) -> None:
+        """Raise ZooError where the network was not cut at maps (N, C, H, W)."""
+        if not self._maps:
+            raise ZooError(
+                "What this model keeps does not end with maps (N, C, H, W): it has no such "
+                "features.",
+                hint="forward_until(pictures, stage) gives what enters a stage.",
+            )
+
+    def refuse_what_is_gone(self, size: tuple[int, int, int]) -> None:
+        """Raise PluginError where what was kept needs what was not. `size`: of its pictures."""
+        like = next((p for p in self.parameters() if p.is_floating_point()), torch.empty(0))
+        try:
+            with torch.no_grad(), like.device:
+                run_stages(in_eval_mode(self), self._kept, torch.zeros(1, *size, dtype=like.dtype))
+        except Exception as error:  # whatever its code says that misses something
+            raise PluginError(
+                f'{type(self).__name__} cannot be cut before "{self._dropped[0]}": what is before '
+                f"needs what is behind: {first_line(error)}.",
+            ) from error
 
     def get_classifier(self) -> nn.Module:
         return self.get_submodule(HEAD)
@@ -90,6 +120,7 @@ def cut(
     assert isinstance(module, Kept)
     module._kept = (*kept, Stage("head", run=tuple(last), owns=(HEAD,)))
     names = {stage.name for stage in module._kept}
+    module._maps = pooling.axes == (2, 3)
     module._dropped = tuple(name for name in dropped if name not in names)
     for name in ("num_features", "head_hidden_size"):  # its own record, which timm's tools read
         if isinstance(vars(module).get(name), int):

@@ -1,10 +1,8 @@
-"""What a model has of its own that keeps the early part of a network: the pooling before its head."""
+"""What a model that keeps an early part has of its own: the pooling before its head."""
 
 from __future__ import annotations
 
 from torch import Tensor, nn
-
-from zoo_core.errors import ZooError
 
 # where the new modules are: names that no network has, so that its files can be told apart
 POOL, DROP, HEAD = "kept_pool", "kept_drop", "kept_head"
@@ -27,13 +25,3 @@ class MeanPool(nn.Module):
 
     def extra_repr(self) -> str:
         return f"axes={self.axes}, skip={self.skip}"
-
-
-def refuse_other_maps(model: nn.Module) -> None:
-    """Raise ZooError for a network that was cut where no map (N, C, H, W) is."""
-    pool = getattr(model, POOL, None)
-    if not isinstance(pool, MeanPool) or pool.axes != (2, 3):
-        raise ZooError(
-            "What this model keeps does not end with maps (N, C, H, W): it has no such features.",
-            hint="forward_until(pictures, stage) gives what enters a stage.",
-        )
