@@ -84,7 +84,7 @@ class _Keeper:
         module = cut(module, chain, self.until, self._pooling(), num_classes, drop_rate)
         module._channels = in_chans
         if is_new:
-            module.refuse_what_is_gone((in_chans, *self.size))
+            module.refuse_what_is_gone(self.until, (in_chans, *self.size))
         self.gone.update(before - module.state_dict().keys())
         return module
 
@@ -121,7 +121,8 @@ class _Keeper:
     def _outlines(self, module: nn.Module, chain: Chain, in_chans: int) -> Networks:
         """The network without values, for its own size and, where it has one, for another."""
         architecture = self.architecture
-        sized = "img_size" in signature(architecture.build).parameters
+        taken = signature(architecture.build).parameters.values()
+        sized = any(p.name == "img_size" or p.kind is p.VAR_KEYWORD for p in taken)
 
         @functools.cache
         def outlined(sides: tuple[int, int] | None) -> tuple[nn.Module, Chain]:

@@ -62,7 +62,7 @@ class Kept(Swapped):
                 hint="forward_until(pictures, stage) gives what enters a stage.",
             )
 
-    def refuse_what_is_gone(self, size: tuple[int, int, int]) -> None:
+    def refuse_what_is_gone(self, until: str, size: tuple[int, int, int]) -> None:
         """Raise PluginError where what was kept needs what was not. `size`: of its pictures."""
         like = next((p for p in self.parameters() if p.is_floating_point()), torch.empty(0))
         try:
@@ -70,7 +70,7 @@ class Kept(Swapped):
                 run_stages(in_eval_mode(self), self._kept, torch.zeros(1, *size, dtype=like.dtype))
         except Exception as error:  # whatever its code says that misses something
             raise PluginError(
-                f'{type(self).__name__} cannot be cut before "{self._dropped[0]}": what is before '
+                f'{type(self).__name__} cannot be cut before "{until}": what is before '
                 f"needs what is behind: {first_line(error)}.",
             ) from error
 
