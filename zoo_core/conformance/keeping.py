@@ -66,16 +66,12 @@ def _all_give(specimen: Specimen, sure: Mapping[str, Pooling]) -> None:
     """Each part, cut from the network itself, computes what enters the stage, pooled."""
     model, x = specimen.model, specimen.x
     entering = boundaries(model, x)
-    whole = specimen.fresh()
-    whole.load_state_dict(model.state_dict())
-    buffers = dict(model.named_buffers())
-    for name, buffer in whole.named_buffers():  # also what no checkpoint holds
-        buffer.copy_(buffers[name])
     for until, pooling in sure.items():
-        kept = cut(copy.deepcopy(whole), model.chain, until, pooling, CLASSES, 0.0).eval()
+        kept = cut(copy.deepcopy(model), model.chain, until, pooling, CLASSES, 0.0).eval()
         assert isinstance(kept, Kept)
         with torch.no_grad():
-            computed = kept.forward_head(kept.forward_features(x.clone()), pre_logits=True)
+            kept.kept_head = nn.Identity()
+            computed = kept(x.clone())
             wanted = getattr(kept, POOL, nn.Identity())(entering[until])
         fault = f'keep_until="{until}" computes something else than what enters "{until}"'
         expect(torch.equal(computed, wanted), f"{fault}: does what is behind change it?")

@@ -29,24 +29,12 @@ class Kept(Swapped):
     _dropped: tuple[str, ...] = ()
     _channels: int = 0
     _maps: bool = False
-    _same_everywhere = (
-        *("forward_features", "forward_head", "forward_intermediates"),
-        *("get_classifier", "reset_classifier"),
-    )
+    # timm's forward_features stays as it is: it is a step of some networks' stages
+    _same_everywhere = ("forward_intermediates", "get_classifier", "reset_classifier")
     __jit_ignored_attributes__: ClassVar = ["_kept", "_dropped", "_channels", "_maps"]
 
     def forward(self, x: Tensor) -> Tensor:
         return run_stages(self, self._kept, x)
-
-    def forward_features(self, x: Tensor) -> Tensor:
-        """What enters the pooling, as timm's networks have it."""
-        return run_stages(self, _body(self._kept), x)
-
-    def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
-        """The scores of what enters the pooling; `pre_logits`: what enters the classifier."""
-        last = [step for stage in self._kept[len(_body(self._kept)) :] for step in stage.run]
-        steps = [step for step in last if step != HEAD or not pre_logits]
-        return run_stages(self, [Stage("last", run=tuple(steps))], x)
 
     def forward_intermediates(self, x: Tensor, *arguments: Any, **named: Any) -> Any:
         """As timm's: the last map, and those that leave the stages. Raises ZooError for no maps."""
@@ -83,11 +71,6 @@ class Kept(Swapped):
             raise ZooError("What keep_until keeps is pooled by its mean, and not otherwise.")
         self.reset_head(num_classes)  # type: ignore[operator]
         return self
-
-
-def _body(stages: tuple[Stage, ...]) -> tuple[Stage, ...]:
-    """The stages of the network itself."""
-    return tuple(stage for stage in stages if POOL not in stage.run and HEAD not in stage.run)
 
 
 # --- cutting -------------------------------------------------------------------------------------
