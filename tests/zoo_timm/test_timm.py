@@ -27,6 +27,7 @@ from torch.utils.data import TensorDataset
 import zoo_core as zoo
 from zoo_core.chain import make_chain, run_stages
 from zoo_core.cli import main
+from zoo_core.conformance.keeping import keeps_what_feeds
 from zoo_core.model.head import put_head
 from zoo_core.model.zoo_model import ZooModel
 from zoo_core.plugins.manifest import read_manifest
@@ -56,6 +57,13 @@ def pictures(count: int = 2, side: int = 64) -> Tensor:
 @pytest.mark.parametrize("module", specimens.SPECIMENS)
 def test_a_network_of_every_module_keeps_the_contract_of_stages(module: str) -> None:
     specimens.check(module)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("module", specimens.SPECIMENS)
+def test_what_feeds_a_stage_can_be_kept(module: str) -> None:
+    """Bit for bit, wherever the boundary has a pooling that is sure."""
+    assert keeps_what_feeds(specimens.specimen_of(module))
 
 
 def without_head(module: str, classes: int) -> nn.Module:

@@ -15,6 +15,7 @@ from torch import nn
 
 from zoo_core.conformance.cases import expect
 from zoo_core.conformance.freezing import freezing_equals_autograd, frozen_stages_stand_still
+from zoo_core.conformance.keeping import keeps_what_feeds
 from zoo_core.conformance.specimen import CLASSES, Specimen, attempt, takes_pictures
 from zoo_core.conformance.stages import stages_compose, stages_own_every_tensor
 from zoo_core.model.zoo_model import ZooModel
@@ -102,6 +103,7 @@ CONTRACT: dict[str, Check] = {
     "stages compose": stages_compose,
     "freezing equals autograd": freezing_equals_autograd,
     "frozen stages stand still": frozen_stages_stand_still,
+    "keep_until": keeps_what_feeds,
     "deepcopy": copies_are_equal,
     "new head": heads_are_replaced,
 }
