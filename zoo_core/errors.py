@@ -8,6 +8,7 @@
     │   ├── HashMismatch   the bytes are not the pinned ones
     │   ├── NotCached      offline, and the file is not here
     │   └── SourceError    the source does not answer, or has no such file
+    │       └── NotInstalled   a package that carries the file is not installed
     ├── FreezeError        nothing to freeze, or a cut that cannot be made
     ├── DataError          images or labels that cannot be used
     ├── RecipeError        arguments of a fine-tune that make no sense together
@@ -75,6 +76,10 @@ class NotCached(WeightsError):
 
 class SourceError(WeightsError):
     """Raised when a weight source does not answer or does not have the file."""
+
+
+class NotInstalled(SourceError):
+    """Raised when the file comes with a package, and that is not installed."""
 
 
 class FreezeError(ZooError):

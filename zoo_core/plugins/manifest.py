@@ -16,6 +16,7 @@ import msgspec
 from zoo_core.plugins.manifest_faults import check_model, converted, read_bytes
 from zoo_core.plugins.manifest_schema import (
     HASHES,
+    INSTALL,
     NAME,
     SOURCE,
     TAG,
@@ -98,7 +99,7 @@ def _decoded(body: bytes) -> dict[str, Model] | None:
         and _all(SOURCE, (table.source for table in weights))
         and all(
             _all(pattern, (d for table in weights if (d := getattr(table, name)) is not None))
-            for name, pattern in HASHES.items()
+            for name, pattern in (*HASHES.items(), ("install", INSTALL))
         )
     )
     return {**models} if sound and not several else None
@@ -153,6 +154,7 @@ def _weights_record(tag: str, raw: Weights, own: InputSpec | None) -> WeightsInf
         sha1=raw.sha1,
         md5=raw.md5,
         sha512=raw.sha512,
+        install=raw.install,
     )
 
 

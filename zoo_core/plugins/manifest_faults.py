@@ -21,6 +21,7 @@ from zoo_core.plugins.manifest_schema import (
     CROP_MODES,
     DIGITS,
     HASHES,
+    INSTALL,
     INTERPOLATIONS,
     LARGEST,
     LARGEST_CROP,
@@ -129,6 +130,11 @@ def _check_weights(place: str, tag: str, raw: Weights) -> None:
         raise ManifestError(
             f"{place}: source {raw.source!r} has no scheme.",
             hint="Write hf://owner/name@revision/file, https://…, file:PATH or pkg://package/path.",
+        )
+    if raw.install is not None and not INSTALL.fullmatch(raw.install):
+        raise ManifestError(
+            f"{place}: install {raw.install[:200]!r} is no name of a distribution.",
+            hint='Write one that pip takes, with or without an extra, such as "zoo-acme[weights]".',
         )
     _check_numbers(place, "metrics", raw.metrics)
     if raw.num_classes is not None and not 0 <= raw.num_classes <= LARGEST:

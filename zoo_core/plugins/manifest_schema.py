@@ -46,6 +46,9 @@ HASHES = {name: re.compile(f"[0-9a-f]{{{many}}}") for name, many in DIGITS.items
 SOURCE = re.compile(r"(hf|https|pkg|[a-z][a-z0-9+-]*)://.+|file:.+")
 
 
+INSTALL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}(\[[A-Za-z0-9][A-Za-z0-9._,-]{0,99}\])?")
+
+
 Scalar = str | int | float | bool
 
 
@@ -72,6 +75,7 @@ class Weights(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     sha1: str | None = None
     md5: str | None = None
     sha512: str | None = None
+    install: str | None = None
 
 
 class Model(msgspec.Struct, forbid_unknown_fields=True, gc=False):

@@ -1,7 +1,8 @@
-"""Which zoo-core a plugin was built for: looked up where a plugin is broken, as a likely reason."""
+"""What a distribution needs, and what pip is told; also which zoo-core a broken plugin was for."""
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, requires, version
 
@@ -10,6 +11,15 @@ from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
 from zoo_core.version import __version__
+
+
+def pip_install(named: str) -> str:
+    """The command for a distribution, as a shell takes it.
+
+    >>> pip_install("zoo-core[imagenet]"), pip_install("zoo-acme")
+    ("pip install 'zoo-core[imagenet]'", 'pip install zoo-acme')
+    """
+    return f"pip install {shlex.quote(named)}"
 
 
 def built_for_another(distribution: str) -> str:

