@@ -33,6 +33,11 @@ if TYPE_CHECKING:
     "--balance", metavar="weights|sampler", help="Make classes of unequal size count alike."
 )
 @click.option(
+    "--keep-until",
+    metavar="STAGE",
+    help="Keep what feeds this stage, with a pooling and a head of its own; drop the rest.",
+)
+@click.option(
     "--freeze-until",
     metavar="LAYER",
     help="Train this stage or module and all after it; freeze the rest.",

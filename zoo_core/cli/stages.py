@@ -12,12 +12,17 @@ from zoo_core.files import name_or_path
 @click.command("stages")
 @click.argument("name", type=MODEL)
 @click.option(
+    "--keep-until",
+    metavar="STAGE",
+    help="Keep what feeds STAGE, with a pooling and a head of its own; drop the rest.",
+)
+@click.option(
     "--freeze-until",
     metavar="LAYER",
     help="Freeze all that feeds LAYER: a stage, or a module's path.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def command(name: str, freeze_until: str | None, as_json: bool) -> None:
+def command(name: str, keep_until: str | None, freeze_until: str | None, as_json: bool) -> None:
     """Show the stages of a model in order: output shape, parameters, and what trains.
 
     NAME is a model, whose weights are not fetched, a reference (hf://…) or the path of a run.
@@ -28,7 +33,7 @@ def command(name: str, freeze_until: str | None, as_json: bool) -> None:
 
     named = name_or_path(name)
     weights = None if brings_weights(named) else False
-    model = create(named, pretrained=weights, freeze_until=freeze_until)
+    model = create(named, pretrained=weights, keep_until=keep_until, freeze_until=freeze_until)
     if as_json:
         print_json(stage_rows(model))
     else:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from zoo_core.errors import PublishError
+from zoo_core.model.keep_until import architecture_of
 from zoo_core.model.zoo_model import ZooModel
 from zoo_core.plugins.catalogue import catalogue
 from zoo_core.weights.checkpoint import Checkpoint
@@ -49,7 +50,7 @@ def base_of(model: ZooModel) -> Below | None:
             f"{origin.sha256} when this model was made from it."
         )
     name = _name_for_others(model, origin.weights, checkpoint)
-    tensors = checkpoint.tensors(catalogue().architecture(model.info), model, "cpu")
+    tensors = checkpoint.tensors(architecture_of(model.info, model.origin.config), model, "cpu")
     return Below(checkpoint, name, tensors)
 
 
@@ -72,7 +73,7 @@ def base_here(model: ZooModel, folder: Path) -> Below | None:
             f"There is nothing that a delta could stand on: {local.path} is a run, and no file.",
             hint="Write it whole (delta=False), or save_pretrained that run and start from there.",
         )
-    tensors = checkpoint.tensors(catalogue().architecture(model.info), model, "cpu")
+    tensors = checkpoint.tensors(architecture_of(model.info, model.origin.config), model, "cpu")
     beside = local.told(folder)["beside"]
     return Below(checkpoint, f"file:{local.path}", tensors, beside)
 

@@ -6,13 +6,12 @@ puts weights into it.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, overload
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from zoo_core.errors import UnknownName, WeightsError, ZooError
 from zoo_core.model.arguments import (
@@ -26,6 +25,7 @@ from zoo_core.model.arguments import (
 from zoo_core.model.build import Built, Plan, outline, without_weights
 from zoo_core.model.facts import Origin
 from zoo_core.model.features import OF_FEATURES, features
+from zoo_core.model.keep_until import part_of
 from zoo_core.model.loading import with_weights
 from zoo_core.model.pretrained_cfg import tell_what_was_loaded
 from zoo_core.model.shown import shown, sides_of
@@ -36,6 +36,7 @@ from zoo_core.types import ModelInfo
 from zoo_core.weights.checkpoint import Checkpoint
 from zoo_core.weights.labels import label_names
 from zoo_core.weights.local import weights_in
+from zoo_core.weights.part import KEEP_UNTIL, Part, without_gone
 from zoo_core.weights.pretrained import chosen_checkpoint, expanded, is_path
 from zoo_core.weights.published import CONFIG
 from zoo_core.weights.repository import of_repository, published_model
@@ -52,6 +53,7 @@ def create(
     pretrained: bool | str | Path | None = None,
     num_classes: int | None = None,
     in_chans: int | None = None,
+    keep_until: str | None = None,
     freeze_until: str | None = None,
     device: str | torch.device | None = None,
     dtype: str | torch.dtype | None = None,
@@ -66,6 +68,7 @@ def create(
     pretrained: bool | str | Path | None = None,
     num_classes: int | None = None,
     in_chans: int | None = None,
+    keep_until: str | None = None,
     freeze_until: str | None = None,
     device: str | torch.device | None = None,
     dtype: str | torch.dtype | None = None,
@@ -97,6 +100,8 @@ def create(
     3
     """
     check_types(name, pretrained, freeze_until)
+    if keep_until is not None:
+        config = {KEEP_UNTIL: keep_until, **config}
     if features_only or out_indices is not None:
         given = {"pretrained": pretrained, "in_chans": in_chans, "device": device, "dtype": dtype}
         return _features(name, features_only, out_indices, freeze_until, {**config, **given})
@@ -152,10 +157,11 @@ def _meant(
     """The model and the checkpoint that a name, or a path, and `pretrained` ask for."""
     if is_path(name):
         path = expanded(Path(name))
-        if config or in_chans is not None or pretrained not in (None, True):
+        brought = config.keys() - {KEEP_UNTIL} or in_chans is not None
+        if brought or pretrained not in (None, True):
             raise ZooError(
                 f"{path} brings its weights, configuration and channels with it.",
-                hint="Only num_classes, freeze_until, device and dtype go with a path.",
+                hint="Only num_classes, keep_until, freeze_until, device and dtype go with a path.",
             )
         return _at(path)
     if "://" in str(name):
@@ -206,8 +212,11 @@ def _plan(
     dtype: torch.dtype | None = None,
 ) -> Plan:
     architecture = catalogue().architecture(info)
-    arguments = {**info.config, **checked_config(architecture, info, config)}
+    given = {name: value for name, value in config.items() if name != KEEP_UNTIL}
+    arguments = {**info.config, **checked_config(architecture, info, given)}
     maker, size = catalogue().maker(architecture), sides_of(arguments) or info.input.size[1:]
+    if KEEP_UNTIL in config:
+        architecture = part_of(architecture, config[KEEP_UNTIL], arguments, size)
     return Plan(architecture, arguments, device, dtype, maker, size)
 
 
@@ -244,7 +253,9 @@ def _trained(
     device: torch.device,
     dtype: torch.dtype | None,
 ) -> ZooModel:
-    config = {**checkpoint.config(catalogue().architecture(info)), **config}
+    own = checkpoint.config(catalogue().architecture(info))
+    _refuse_another_part(own, config, checkpoint)
+    config, is_cut = {**own, **config}, KEEP_UNTIL in config and KEEP_UNTIL not in own
     if dtype is None and checkpoint.dtype is not None:
         dtype = getattr(torch, checkpoint.dtype)
     plan = _plan(info, config, device, dtype)
@@ -268,13 +279,27 @@ def _trained(
             trained=True,
         ),
         input=checkpoint.input if exact else shown(checkpoint.input, plan.config, channels),
-        labels=label_names(checkpoint.labels, classes),
-        multilabel=checkpoint.multilabel,
+        labels=None if is_cut else label_names(checkpoint.labels, classes),
+        multilabel=checkpoint.multilabel and not is_cut,
         loaded_from=checkpoint.local,
     )
     tell_what_was_loaded(model, checkpoint)
     model._trained_on = checkpoint.trained_on
+    if is_cut and num_classes is None:  # a new head, as without weights
+        model.reset_head(info.num_classes)
     return model
+
+
+def _refuse_another_part(
+    own: Mapping[str, Any], config: Mapping[str, Any], checkpoint: Checkpoint
+) -> None:
+    """Raise ZooError for weights of one part of a network where another is asked for."""
+    theirs = own.get(KEEP_UNTIL)
+    if theirs is not None and config.get(KEEP_UNTIL, theirs) != theirs:
+        raise ZooError(
+            f'{checkpoint.reference} keeps what feeds "{theirs}" only, with a head on that.',
+            hint="keep_until is of a whole network: name the one that it was made of.",
+        )
 
 
 def _loaded(
@@ -285,12 +310,17 @@ def _loaded(
     in_chans: int | None,
 ) -> tuple[Built, int]:
     classes = info.num_classes if checkpoint.classes is None else checkpoint.classes
+
+    def read(module: nn.Module) -> dict[str, Tensor]:
+        tensors = checkpoint.tensors(plan.architecture, module, str(plan.device))
+        return without_gone(plan.architecture, tensors)
+
     return with_weights(
         plan,
-        functools.partial(checkpoint.tensors, plan.architecture, device=str(plan.device)),
+        read,
         classes=check_count("num_classes", classes, least=0),
         in_chans=in_chans,
         own_chans=checkpoint.in_chans or checkpoint.input.size[0],
         source=str(checkpoint.path),
-        headless=num_classes is not None,
+        headless=num_classes is not None or isinstance(plan.architecture, Part),
     )

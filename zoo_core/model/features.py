@@ -11,8 +11,10 @@ from zoo_core.chain import run_stages
 from zoo_core.errors import ZooError
 from zoo_core.humanize import one_line
 from zoo_core.model.arguments import off_meta
+from zoo_core.model.kept_parts import refuse_other_maps
 from zoo_core.model.summary import stage_rows
 from zoo_core.plugins.catalogue import catalogue
+from zoo_core.weights.part import KEEP_UNTIL
 
 Indices = int | Sequence[int] | None
 
@@ -139,8 +141,11 @@ def features(model: Any, out_indices: Indices, how: Mapping[str, Any]) -> nn.Mod
 
 
 def _network(model: Any, out_indices: Indices, how: Mapping[str, Any]) -> nn.Module:
+    part = KEEP_UNTIL in model.origin.config
+    if part:
+        refuse_other_maps(model)
     architecture = catalogue().architecture(model.info)
-    if architecture.features is None:
+    if part or architecture.features is None:
         if how:
             raise ZooError(f"{model.info.name} has no option {next(iter(how))!r} for features.")
         return Features(model, out_indices)

@@ -10,8 +10,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from zoo_core.model.keep_until import architecture_of
 from zoo_core.model.zoo_model import ZooModel
-from zoo_core.plugins.catalogue import catalogue
 from zoo_core.weights.channels import channels_in, with_channels
 from zoo_core.weights.checkpoint import Checkpoint
 from zoo_core.weights.local import LocalBase, local_base
@@ -69,7 +69,8 @@ def _passes_before(base: Path, folder: Path) -> bool:
 
 def _as_loaded(model: ZooModel, checkpoint: Checkpoint) -> dict[str, Tensor]:
     """The tensors of a checkpoint as create() would give them to such a model."""
-    tensors = checkpoint.tensors(catalogue().architecture(model.info), model, "cpu")
+    architecture = architecture_of(model.info, model.origin.config)
+    tensors = checkpoint.tensors(architecture, model, "cpu")
     first = next(stage for stage in model.chain.values() if stage.owns)
     ours = model.origin.in_chans
     theirs = channels_in(tensors, model, first) or checkpoint.input.size[0]

@@ -11,9 +11,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from zoo_core.model.kept_parts import HEAD
 from zoo_core.types import InputSpec, WeightsInfo
 from zoo_core.weights.addresses import public
 from zoo_core.weights.checkpoint import Checkpoint
+from zoo_core.weights.part import KEEP_UNTIL
 from zoo_core.weights.sources import MODEL_FILE, names_file, split_reference
 
 if TYPE_CHECKING:
@@ -49,6 +51,9 @@ def tell_what_was_loaded(model: ZooModel, checkpoint: Checkpoint | None) -> None
         cfg = {key: value for key, value in (known or own).items() if key in NETWORK + PICTURES}
         cfg["tag"] = ""
     cfg = _fitting(cfg, model.input.size) | _facts(model)
+    if KEEP_UNTIL in model.origin.config:  # by its name others would build the whole network
+        cfg.pop("architecture", None)
+        cfg["classifier"] = HEAD
     model.pretrained_cfg = cfg
     model.default_cfg = cfg
 

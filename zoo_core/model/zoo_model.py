@@ -21,6 +21,7 @@ from zoo_core.model.facts import Facts, Origin, notice, watch_first, watch_head
 from zoo_core.model.features import forward_intermediates
 from zoo_core.model.head import head_layers, outputs, put_head
 from zoo_core.model.hub_habits import reference_of, renamed, without_habits
+from zoo_core.model.kept import Kept
 from zoo_core.model.summary import render_rows, stage_rows
 from zoo_core.transfer.swap import swap_class
 from zoo_core.types import InputSpec, ModelInfo, Pushed, Stage
@@ -201,6 +202,17 @@ class ZooModel(Facts):
         return render_rows(stage_rows(self))
 
 
+class KeptModel(Kept, ZooModel):
+    """The early part of a model with a pooling and a head of its own: what `keep_until` keeps."""
+
+    _if_absent: ClassVar = {}
+    _same_everywhere = (*Kept._same_everywhere, *ZooModel._same_everywhere)
+    __jit_ignored_attributes__: ClassVar = [
+        *Kept.__jit_ignored_attributes__,
+        *ZooModel.__jit_ignored_attributes__,
+    ]
+
+
 def as_zoo_model(
     module: nn.Module,
     *,
@@ -222,7 +234,7 @@ def as_zoo_model(
         raise PluginError(
             f"{type(module).__name__} has attributes that zoo needs: {', '.join(taken)}."
         )
-    swap_class(module, ZooModel)
+    swap_class(module, KeptModel if isinstance(module, Kept) else ZooModel)
     assert isinstance(module, ZooModel)
     module.chain, module.info, module.origin = chain, info, origin
     module.input, module.labels, module.multilabel = input, labels, multilabel

@@ -14,6 +14,7 @@ from zoo_core.errors import PublishError
 from zoo_core.humanize import one_line, readable_name
 from zoo_core.publish.markdown import check_marks, code, own_part, plain, with_own_part
 from zoo_core.types import ModelInfo
+from zoo_core.weights.part import KEEP_UNTIL
 from zoo_core.weights.published import Saved
 
 
@@ -122,6 +123,9 @@ def text(
 
 def _what(saved: Saved, info: ModelInfo) -> str:
     about = code(saved.model) + (f" ({plain(info.summary)})" if info.summary else "")
+    until = saved.config.get(KEEP_UNTIL)
+    if until is not None:
+        about = f"What feeds {code(str(until))} of {about}, with a pooling and a head"
     several = ", any number of them in a picture" if saved.multilabel else ""
     size = f"{saved.num_classes} classes{several}, input {'x'.join(map(str, saved.input.size))}"
     if saved.base is None:

@@ -17,6 +17,7 @@ from zoo_core.training.same_recipe import recorded, refuse_another
 from zoo_core.training.session import Session
 from zoo_core.training.settings import Settings
 from zoo_core.training.tracking import Tracker
+from zoo_core.weights.part import KEEP_UNTIL
 
 
 def finetune(
@@ -28,6 +29,7 @@ def finetune(
     batch_size: int = 64,
     lr: float | None = None,
     optimizer: str = "adamw",
+    keep_until: str | None = None,
     freeze_until: str | None = None,
     train: str | None = None,
     schedule: Any = None,
@@ -61,6 +63,7 @@ def finetune(
 
     - `model`: a model, a path, or a name: pretrained where it has weights, with the classes of the
       data. `config`: arguments of the architecture for a model by name, such as `{"img_size": 64}`.
+      `keep_until`: of a model by name, what feeds this stage, with a pooling and a head of its own.
     - `data`: a spec (`digits`, `folder:DIR`, `csv:FILE`, … see docs/data.md), a Dataset of
       (picture, class), or a DataLoader, whose sampler says what is in it. `val`: the same; None: a
       stratified fifth of `data`, by seed; False: none, and the last weights count. `unreadable`:
@@ -119,6 +122,8 @@ def finetune(
         checkpointing=checkpointing, seed=seed, workers=workers, mirrors=mirrors,
     )  # fmt: skip
     settings.check()
+    if keep_until is not None:
+        config = {KEEP_UNTIL: keep_until, **(config or {})}
     request = Request(model, data, val, listed(regularizers), config, unreadable)
     with prepared(request, settings, out=out, resume=resume, progress=progress) as (task, folder):
         path = folder.path if folder else None

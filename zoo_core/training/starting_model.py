@@ -15,6 +15,7 @@ from zoo_core.model.zoo_model import ZooModel
 from zoo_core.plugins.catalogue import catalogue
 from zoo_core.training.class_names import fit_head, fit_trained_head
 from zoo_core.transfer.modes import evaluating
+from zoo_core.weights.part import KEEP_UNTIL
 from zoo_core.weights.pretrained import brings_weights
 
 # arguments of create() that finetune() decides
@@ -35,7 +36,7 @@ def model_for(
         name = type(model).__name__
         raise RecipeError(f"finetune wants a model of zoo or its name, not a {name}.")
     tuned = _by_name(model, config)
-    if brings_weights(model):
+    if brings_weights(model) and not tuned.origin.new_head:
         say(fit_trained_head(tuned, pictures, model))
     else:
         fit_head(tuned, pictures)
@@ -44,6 +45,9 @@ def model_for(
 
 def _refuse_unfit(model: ZooModel, pictures: Pictures, config: Mapping[str, Any]) -> None:
     """Raise RecipeError for a model that is built already and does not suit."""
+    if config.keys() == {KEEP_UNTIL}:
+        message = "keep_until is for a model by name; this one is built already."
+        raise RecipeError(message, hint="Give it to zoo.create, with the name.")
     if config:
         message = "config is for a model by name; this one is built already."
         raise RecipeError(message, hint="Give its arguments to zoo.create.")

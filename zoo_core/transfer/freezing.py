@@ -269,6 +269,9 @@ def _no_name(model: nn.Module, layer: object) -> UnknownName:
 
 
 def _unknown_layer(model: nn.Module, layer: str) -> UnknownName:
+    if layer in getattr(model, "_dropped", ()):
+        fault = f'"{layer}" is not there to freeze until: the model keeps what comes before it.'
+        return UnknownName(fault, hint=_order(model))
     paths = {name for name, _ in model.named_modules() if name}
     near = did_you_mean(layer, paths.union(chain_of(model)))
     return UnknownName(f'No layer "{layer}". {near}'.strip(), hint=_order(model))

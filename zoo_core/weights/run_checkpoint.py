@@ -20,6 +20,7 @@ from zoo_core.weights.channels import channels_in, with_channels
 from zoo_core.weights.checkpoint import Checkpoint
 from zoo_core.weights.hashes import sha256_of
 from zoo_core.weights.local import found
+from zoo_core.weights.part import read_as
 from zoo_core.weights.pretrained import chosen_checkpoint
 from zoo_core.weights.published import CONFIG
 from zoo_core.weights.run_model import RunModel, check_options, check_weights, model_of
@@ -75,6 +76,8 @@ class RunCheckpoint(Checkpoint):
     def tensors(
         self, architecture: Architecture, model: nn.Module, device: str
     ) -> dict[str, Tensor]:
+        arguments = self.config(architecture)
+        architecture, model = read_as(architecture, model, arguments, self.classes, self.in_chans)
         own = read_tensors(self.path, device)
         self._check(own, model, architecture)
         if self.base is None:

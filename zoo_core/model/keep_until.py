@@ -1,0 +1,141 @@
+"""keep_until: an architecture -> the part of it that feeds a stage, as an architecture."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from inspect import signature
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from zoo_core.chain import make_chain, unknown_stage
+from zoo_core.errors import UnknownName, ZooError
+from zoo_core.model.boundaries import Chain, Networks, Pooling, poolings
+from zoo_core.model.build import Plan, outline
+from zoo_core.model.kept import cut
+from zoo_core.model.kept_parts import HEAD
+from zoo_core.model.shown import sides_of
+from zoo_core.plugins.catalogue import catalogue
+from zoo_core.types import Architecture, ModelInfo, Stage
+from zoo_core.weights.part import KEEP_UNTIL, Part
+from zoo_core.weights.tensors import without_wrappers
+
+
+def part_of(
+    architecture: Architecture, until: Any, config: Mapping[str, Any], size: tuple[int, int]
+) -> Part:
+    """The architecture of what feeds a stage. `config`: its arguments; `size`: of its pictures."""
+    if not isinstance(until, str):
+        raise ZooError(f"keep_until is the name of a stage, not {until!r:.100}.")
+    keeper = _Keeper(architecture, until, config, size)
+    facts = {f.name: getattr(architecture, f.name) for f in fields(Architecture)}
+    facts |= {"build": keeper.build, "stages": keeper.stages, "adapt": keeper.adapt}
+    return Part(**facts | {"features": None}, until=until, whole=keeper.whole, gone=keeper.gone)
+
+
+def architecture_of(info: ModelInfo, config: Mapping[str, Any]) -> Architecture:
+    """What builds a model that was made with such arguments: its architecture, or a part of it."""
+    architecture = catalogue().architecture(info)
+    if KEEP_UNTIL not in config:
+        return architecture
+    given = {key: value for key, value in config.items() if key != KEEP_UNTIL}
+    arguments = {**info.config, **given}
+    size = sides_of(arguments) or info.input.size[1:]
+    return part_of(architecture, config[KEEP_UNTIL], arguments, size)
+
+
+@dataclass(frozen=True)
+class _Keeper:
+    """Builds a network and cuts it.
+
+    `found`: how each boundary is pooled, and `gone`: the tensors that the part has no more, both
+    once it was built.
+    """
+
+    architecture: Architecture
+    until: str
+    config: Mapping[str, Any]
+    size: tuple[int, int]
+    gone: set[str] = field(default_factory=set)
+    found: dict[str, Pooling | str] = field(default_factory=dict)
+
+    def build(self, *, num_classes: int, in_chans: int, **config: Any) -> nn.Module:
+        architecture = self.architecture
+        module = architecture.build(num_classes=num_classes, in_chans=in_chans, **config)
+        chain = make_chain(architecture.stages(module), architecture.name)
+        self._refuse_unfit(chain)
+        if not self.found:
+            outlines = self._outlines(module, chain, in_chans)
+            self.found.update(poolings(outlines, (in_chans, *self.size), list(chain)[1:]))
+        before = module.state_dict().keys()
+        drop_rate = float(config.get("drop_rate") or 0)
+        module = cut(module, chain, self.until, self._pooling(), num_classes, drop_rate)
+        vars(module)["_channels"] = in_chans
+        self.gone.update(before - module.state_dict().keys())
+        return module
+
+    def stages(self, module: Any) -> list[Stage]:
+        return list(module._kept)
+
+    def adapt(self, tensors: dict[str, Tensor], module: Any) -> dict[str, Tensor]:
+        """A file of the whole network, in its layout of today; one of this part as it is."""
+        own = {*module.state_dict(), f"{HEAD}.weight", f"{HEAD}.bias"}
+        if self.architecture.adapt is None or own.issuperset(without_wrappers(tensors, own)):
+            return tensors
+        _, whole = self.whole(1, vars(module)["_channels"])
+        adapted = self.architecture.adapt(tensors, whole)
+        return without_wrappers(adapted, whole.state_dict())
+
+    def whole(self, classes: int, in_chans: int) -> tuple[Architecture, nn.Module]:
+        maker = catalogue().maker(self.architecture)
+        plan = Plan(self.architecture, self.config, torch.device("cpu"), maker=maker)
+        return self.architecture, outline(plan, classes, in_chans).module
+
+    # --- where it is cut ---------------------------------------------------------------------
+
+    def _refuse_unfit(self, chain: Chain) -> None:
+        if self.until not in chain:
+            error = unknown_stage(chain, self.until)
+            raise UnknownName(f"keep_until: {error.message}", hint=error.hint)
+        first, *later = chain
+        if self.until == first:
+            raise ZooError(
+                f'Nothing feeds "{first}": keep_until="{first}" would keep nothing.',
+                hint=f"Keep until a later stage: {' '.join(later)}.",
+            )
+
+    def _outlines(self, module: nn.Module, chain: Chain, in_chans: int) -> Networks:
+        """The network without values, for its own size and, where it has one, for another."""
+        architecture = self.architecture
+        sized = "img_size" in signature(architecture.build).parameters
+
+        @functools.cache
+        def outlined(sides: tuple[int, int] | None) -> tuple[nn.Module, Chain]:
+            arguments = {**self.config, "num_classes": 1, "in_chans": in_chans}
+            if sides is not None:
+                if not sized:
+                    raise ZooError("It has no size.")
+                arguments["img_size"] = sides[0] if sides[0] == sides[1] else list(sides)
+            try:
+                with torch.device("meta"):
+                    other = architecture.build(**arguments)
+                return other, make_chain(architecture.stages(other), architecture.name)
+            except Exception:
+                if sides is not None:
+                    raise
+                return module, chain  # it needs values to be built
+
+        return outlined
+
+    def _pooling(self) -> Pooling:
+        pooling = self.found[self.until]
+        if isinstance(pooling, Pooling):
+            return pooling
+        sure = [name for name, how in self.found.items() if isinstance(how, Pooling)]
+        raise ZooError(
+            f'What enters "{self.until}" cannot be pooled: {pooling}.',
+            hint=f"keep_until can be: {' '.join(sure)}." if sure else "No other stage can, either.",
+        )
