@@ -19,7 +19,9 @@ from zoo_core.data.splitting import stratified
 from zoo_core.errors import DataError
 
 TEST = 656  # a quarter
-LICENCE = "elpv: CC BY-NC-SA 4.0, not for commercial use: https://github.com/zae-bayern/elpv-dataset"
+LICENCE = (
+    "elpv: CC BY-NC-SA 4.0, not for commercial use: https://github.com/zae-bayern/elpv-dataset"
+)
 # The names of the classes, by how many there are; people gave each cell 0, 1/3, 2/3 or 3/3.
 CLASSES = {
     "2": ("functional", "defective"),
