@@ -61,7 +61,7 @@ class Plan:
     test: int = 400
 
 
-PLAN = Plan({10: 20, 50: 12, 200: 8})
+PLAN = Plan({10: 20, 50: 10, 200: 6})
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,8 @@ def _rows(plan: Plan, folder: Path, *, progress: bool) -> list[Row]:
     counts = sorted(plan.epochs, reverse=True)  # the longest first, so that all cores end together
     chunks = [(part, at) for part in ("train", "test") for at in range(0, _size(plan, part), CHUNK)]
     trained = list(itertools.product(counts, ("deeper", "scratch")))
-    steps = 2 * sum(plan.epochs.values()) + len(chunks) + RUN_EPOCHS
+    epochs = 2 * sum(plan.epochs.values()) + RUN_EPOCHS
+    steps = epochs + len(chunks) + len(trained) + 1
     with _workers() as (pool, told), Bar("pictures and epochs", total=steps, shown=progress) as bar:
         jobs = {job: pool.submit(accuracy, plan, *job) for job in trained[:2]}
         features = [pool.submit(features_of, plan, *chunk) for chunk in chunks]

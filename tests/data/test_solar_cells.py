@@ -1,4 +1,4 @@
-"""The photographs of solar cells: their classes, their parts, and where the package is not there."""
+"""Photographs of solar cells: their classes, their parts, and where the package is not there."""
 
 from collections import Counter
 from importlib.util import find_spec
