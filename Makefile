@@ -3,10 +3,11 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help demo test test-all lint bench docs fuzz
+.PHONY: help demo demo-photos test test-all lint bench docs fuzz
 
 help:
 	@echo "make demo      LeNet-5 from MNIST to scanned digits: what transfer learning buys, in two minutes"
+	@echo "make demo-photos  EfficientNet-Lite0 from ImageNet to solar cells: the same on photographs, in five minutes"
 	@echo "make test      the tests, but those that are slow and rare"
 	@echo "make test-all  these too: packages in new environments, compiled models"
 	@echo "make lint      ruff, mypy, import-linter"
@@ -16,6 +17,10 @@ help:
 
 demo: .venv/.installed
 	$(BIN)/zoo demo
+
+demo-photos: .venv/.installed
+	$(BIN)/python -m pip install -q -c constraints.txt -e '.[photos]'
+	$(BIN)/zoo demo photos
 
 test: .venv/.installed
 	$(BIN)/python -m pytest -n auto --dist worksteal -m "not slow"

@@ -9,6 +9,11 @@ Stochastic depth needs residual blocks: a ResNet-18 with and without it, for few
 a rate that falls to zero: after few steps at a full one its last weights are a matter of luck.
 
     python -m benchmarks.evidence            about 25 minutes on 2 cores; writes docs/evidence.md
+
+Two other parts of that page have commands of their own, on real pictures:
+
+    python -m benchmarks.evidence boundaries     where to cut: see benchmarks/boundaries.py
+    python -m benchmarks.evidence photos         what to train: see benchmarks/photos.py
 """
 
 from __future__ import annotations
@@ -17,6 +22,7 @@ import functools
 import itertools
 import math
 import statistics
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,7 +30,9 @@ from pathlib import Path
 import torch
 
 import zoo_core as zoo
+from benchmarks import boundaries, photos
 from benchmarks.__main__ import machine
+from benchmarks.page_parts import put
 from zoo_core.data.opening import open_data
 from zoo_core.data.pictures import Pictures
 from zoo_core.data.splitting import per_class
@@ -93,7 +101,7 @@ def main() -> None:
             scores[task].setdefault(arm, []).append(100 * score)
             bar.step(f"{task}, {arm}, seed {seed}: {100 * score:.1f}%")
     draw({TASKS[task].title: scores[task] for task in ("fashion", "digits")})
-    PAGE.write_text(page(scores), encoding="utf-8")
+    put(PAGE, "regularizers", page(scores))
     print(page(scores))
 
 
@@ -196,4 +204,14 @@ def draw(tasks: dict[str, dict[str, list[float]]]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    match sys.argv[1:]:
+        case []:
+            main()
+        case ["boundaries"]:
+            boundaries.main(PAGE)
+        case ["photos", *words]:
+            photos.main(PAGE, words)
+        case words:
+            sys.exit(
+                f"No part {words[0]}: there is boundaries and photos, and nothing for the first."
+            )

@@ -24,6 +24,7 @@ import torch
 import zoo_core as zoo
 from zoo_core.data import Pictures, open_data, per_class
 from zoo_core.progress import Bar
+from zoo_lenet.results import draw
 
 MODEL = "lenet5"
 PER_CLASS = (5, 10, 20, 50)
@@ -74,7 +75,10 @@ def run_demo(folder: Path, *, progress: bool = True) -> Result:
         left.result()
     rows = [_row(count, arm, own) for (count, arm), own in scores.items()]
     (folder / "table.json").write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
-    draw(rows, folder / "accuracy.png")
+    named = [row | {"arm": _LEGEND.get(row["arm"], f"from {row['arm']} on")} for row in rows]
+    title = "LeNet-5 from MNIST to other people's digits: what is trained"
+    y = "right of 797 test pictures (%)"
+    draw(named, folder / "accuracy.png", title=title, y=y, grey=_LEGEND["scratch"])
     return Result(rows, sentence(rows), folder)
 
 
@@ -142,34 +146,6 @@ def sentence(rows: Sequence[dict[str, Any]]) -> str:
     if best["arm"] == "head":
         more = f"with {many} per class the head alone is still best: {best['mean']:.1f}%"
     return f"With {few} pictures per class, {keeping}, {gain}; {more}."
-
-
-def draw(rows: Sequence[dict[str, Any]], path: Path) -> None:
-    """Accuracy over pictures per class, a line per arm."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(7.5, 4.8), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
-    for arm in dict.fromkeys(row["arm"] for row in rows):
-        own = [row for row in rows if row["arm"] == arm]
-        x, y, sd = ([row[key] for row in own] for key in ("per_class", "mean", "sd"))
-        style: dict[str, Any] = {"color": "0.45", "linestyle": "--"} if arm == "scratch" else {}
-        label = _LEGEND.get(arm, f"from {arm} on")
-        axes.errorbar(x, y, yerr=sd, label=label, marker="o", capsize=3, **style)
-    axes.set_xscale("log")
-    axes.set_xticks(PER_CLASS, [str(count) for count in PER_CLASS])
-    axes.minorticks_off()
-    axes.set(
-        xlabel="pictures per class",
-        ylabel="right of 797 test pictures (%)",
-        title="LeNet-5 from MNIST to other people's digits: what is trained",
-    )
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(axis="y", alpha=0.3)
-    axes.legend(frameon=False, loc="lower right")
-    figure.savefig(path, dpi=150)
 
 
 _LEGEND = {"scratch": "from scratch", "all": "everything", "head": "head only"}

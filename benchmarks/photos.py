@@ -1,0 +1,171 @@
+"""What to train, on real pictures: EfficientNet-Lite0 from ImageNet, by pictures per class.
+
+Five ways. From scratch, all of it; the head alone, solved in closed form; `keep_until`, ended where
+the training pictures choose by the log-loss of their leave-one-out scores, with a solved head; the
+last stages, from `block6` on; and everything. What is trained step by step has finetune's own
+augmentation, and sees the same number of pictures whichever way. All ways see pictures of the same
+size, smaller than the 224 pixels of the weights, for time. A seed draws pictures, weights and
+order, the same for every way, so that differences are paired.
+
+    python -m benchmarks.evidence photos                  all that is not there yet: 5 seeds
+    python -m benchmarks.evidence photos --seeds 1 --sets cells --counts 10
+    python -m benchmarks.evidence photos --seeds 0        only the page
+
+Each result is a line of benchmarks/photos.jsonl as it comes, and none of those is computed again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import itertools
+import json
+import statistics
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import as_completed
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import zoo_core as zoo
+from benchmarks import reading
+from benchmarks.page_parts import put
+from benchmarks.picture_sets import SETS
+from zoo_core.data.pictures import Pictures
+from zoo_core.progress import Bar
+from zoo_core.training.ridge import solve
+from zoo_efficientnet_lite.pooled import balanced, pooled
+from zoo_lenet.demo import workers
+
+MODEL = "efficientnet_lite0"
+FOUND = Path(__file__).with_name("photos.jsonl")
+SEEDS = 5
+LAST = "block6"
+SOLVED = ("head", "keep")
+ARMS = ("scratch", *SOLVED, "last", "all")
+EPOCHS = {10: 20, 50: 12, 200: 8}
+
+
+@dataclass(frozen=True)
+class Job:
+    """One set, one number of pictures per class, one seed, and one way."""
+
+    set: str
+    count: int
+    seed: int
+    arm: str
+
+
+def main(page: Path, words: Sequence[str]) -> None:
+    asked = _arguments(words)
+    there = results()
+    wanted = [
+        Job(name, count, seed, arm)
+        for seed, name in itertools.product(range(asked.seeds), asked.sets)
+        for count, arm in itertools.product(SETS[name].counts, ARMS)
+        if count in asked.counts
+    ]
+    jobs = [job for job in wanted if job not in there]
+    with workers() as pool, Bar(f"{len(jobs)} results", total=len(jobs), shown=True) as bar:
+        for future in as_completed([pool.submit(measured, job) for job in jobs]):
+            job, score, stage, seconds = future.result()
+            keep(job, score, stage, seconds)
+            bar.step()
+            bar.line(f"{job.set}, {job.count} a class, seed {job.seed}, {job.arm}: {score:.1%}")
+    put(page, "photos", reading.section(results(), __doc__ or ""))
+
+
+def _arguments(words: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser("python -m benchmarks.evidence photos")
+    parser.add_argument("--seeds", type=int, default=SEEDS, help="how many, from 0")
+    parser.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS))
+    parser.add_argument("--counts", nargs="+", type=int, choices=EPOCHS, default=list(EPOCHS))
+    return parser.parse_args(words)
+
+
+# --- what there is -------------------------------------------------------------------------------
+
+
+def results(path: Path = FOUND) -> dict[Job, dict[str, Any]]:
+    """What was measured, by job: balanced accuracy in [0, 1], the stage kept, CPU seconds."""
+    return {Job(**fact.pop("job")): fact for fact in _lines(path)}
+
+
+def _lines(path: Path) -> Iterator[dict[str, Any]]:
+    """A last line that is cut short was being written when somebody stopped it: left out."""
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    for line in text.split("\n")[:-1]:
+        yield json.loads(line)
+
+
+def keep(job: Job, score: float, stage: str, seconds: float, path: Path = FOUND) -> None:
+    """Add a result to the file."""
+    fact = {"job": asdict(job), "accuracy": score, "stage": stage, "seconds": round(seconds, 1)}
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    if not text.endswith("\n"):  # what is left of a line that was cut short
+        path.write_text(text[: text.rfind("\n") + 1], encoding="utf-8")
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(fact) + "\n")
+
+
+# --- a result ------------------------------------------------------------------------------------
+
+
+def measured(job: Job) -> tuple[Job, float, str, float]:
+    """The balanced accuracy of one job, the stage that was kept until, and its CPU seconds."""
+    start = time.process_time()
+    train, test = SETS[job.set].split(job.count, job.seed)
+    if job.arm in SOLVED:
+        score, stage = _solved(job, train, test)
+    else:
+        score, stage = _trained(job, train, test), ""
+    return job, score, stage, time.process_time() - start
+
+
+def network(job: Job, *, pretrained: bool = True) -> zoo.ZooModel:
+    """The network, for pictures of the size that the set is seen in."""
+    model = zoo.create(MODEL, pretrained=pretrained)
+    size = SETS[job.set].size
+    model.input = replace(model.input, size=(3, size, size))
+    return model
+
+
+def _solved(job: Job, train: Pictures, test: Pictures) -> tuple[float, str]:
+    both = _features(job.set, job.count, job.seed)
+    targets, truth = train.target_tensor(), test.target_tensor()
+    stages = ["head"] if job.arm == "head" else [s for s in both[0] if s not in ("pool", "head")]
+    solutions = {stage: solve(both[0][stage], targets, train.num_classes) for stage in stages}
+    best = min(stages, key=lambda stage: solutions[stage].loss)
+    scores = both[1][best].double() @ solutions[best].weight.T + solutions[best].bias
+    return balanced(scores, truth), best
+
+
+@functools.lru_cache(2)
+def _features(name: str, count: int, seed: int) -> tuple[Any, Any]:
+    """What enters each stage, for the pictures to train with and to test on."""
+    model = network(Job(name, count, seed, "head"))
+    train, test = SETS[name].split(count, seed)
+    return pooled(model, train), pooled(model, test)
+
+
+def _trained(job: Job, train: Pictures, test: Pictures) -> float:
+    torch.manual_seed(job.seed)
+    model = network(job, pretrained=job.arm != "scratch")
+    model.reset_head(train.num_classes, labels=train.classes)
+    zoo.finetune(
+        model,
+        train,
+        val=False,
+        epochs=EPOCHS[job.count],
+        batch_size=16,
+        lr=1e-3 if job.arm == "scratch" else 3e-4,
+        freeze_until=LAST if job.arm == "last" else None,
+        head="random",
+        seed=job.seed,
+        out=False,
+        progress=False,
+    )
+    return statistics.mean(zoo.evaluate(model, test, progress=False)["per_class"].values())

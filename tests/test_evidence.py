@@ -1,0 +1,71 @@
+"""The evidence on real pictures: what is kept of a stopped run, and what the page makes of it."""
+
+from itertools import product
+
+import pytest
+
+from benchmarks import photos, reading
+from benchmarks.page_parts import put
+
+
+def test_a_result_is_there_once_it_came(tmp_path):
+    path = tmp_path / "photos.jsonl"
+    first, second = (photos.Job("cells", 10, seed, "head") for seed in (0, 1))
+    assert photos.results(path) == {}
+    photos.keep(first, 0.7, "head", 1.0, path)
+    with path.open("a") as file:
+        file.write('{"job": {"set"')  # stopped while it wrote
+    assert list(photos.results(path)) == [first]
+    photos.keep(second, 0.8, "head", 2.0, path)
+    assert {job: fact["accuracy"] for job, fact in photos.results(path).items()} == {
+        first: 0.7,
+        second: 0.8,
+    }
+
+
+def found(means: dict[tuple[str, int], tuple[float, ...]], seeds: int = 3):
+    """Results of all arms, seed by seed a little more."""
+    return {
+        photos.Job(name, count, seed, arm): {
+            "accuracy": mean + seed / 100,
+            "stage": "",
+            "seconds": 3600,
+        }
+        for (name, count), own in means.items()
+        for (arm, mean), seed in product(zip(reading.COLUMNS, own, strict=True), range(seeds))
+    }
+
+
+def test_the_page_says_what_holds_and_what_does_not():
+    few, many = (0.52, 0.64, 0.70, 0.63, 0.60), (0.60, 0.79, 0.78, 0.80, 0.85)
+    text = reading.section(found({("cells", 10): few, ("cells", 200): many}), "-\n\nMethod.")
+    assert "earlier layers serve better" in text
+    assert "10 a class -4.0, 200 a class +6.0; as taught" in text
+    assert "| 10 | 53.0 ± 1.0 | 65.0 ± 1.0 | **71.0 ± 1.0** |" in text
+    assert "Fewer than five seeds as yet, or none: stamps 10, cells 10, cells 50" in text
+    other = reading.section(found({("cells", 10): many, ("cells", 200): few}), "-\n\nMethod.")
+    assert "200 a class -4.0; not as taught" in other
+
+
+def test_a_row_waits_for_all_its_arms():
+    results = found({("cells", 10): (0.5,) * 5, ("cells", 50): (0.5,) * 5})
+    del results[photos.Job("cells", 50, 2, "all")]
+    text = reading.section(results, "-\n\nMethod.")
+    assert "| 10 | " in text and "| 50 | " not in text
+
+
+def test_one_seed_proves_nothing():
+    assert reading.gained([90.0], [50.0]) == (40.0, False)
+    gain, sure = reading.gained([3.0, 4.0, 5.0], [1.0, 2.1, 2.9])
+    assert gain == pytest.approx(2.0) and sure
+
+
+def test_a_page_keeps_what_other_commands_wrote(tmp_path):
+    page = tmp_path / "page.md"
+    put(page, "one", "# One")
+    put(page, "two", "## Two")
+    put(page, "one", r"# One \1 again")
+    assert page.read_text() == (
+        "<!-- one -->\n\n# One \\1 again\n\n<!-- end of one -->\n\n"
+        "<!-- two -->\n\n## Two\n\n<!-- end of two -->\n"
+    )
