@@ -162,7 +162,7 @@ def test_columns_are_found_or_named(hub: HubServer):
     for stream in ("", "stream=true"):
         spec = f"hf://datasets/alice/two?{stream}".rstrip("?")
         line = refused(spec, "has several label columns: label, fine_label.")
-        assert "Name one: hf://datasets/alice/two?label=COLUMN" in line
+        assert "Name one: ?label=COLUMN behind hf://datasets/alice/two" in line
         line = refused(
             f"hf://datasets/alice/two?label=fine&{stream}".rstrip("&"), "no label column"
         )
@@ -372,7 +372,9 @@ def test_objects_in_python():
     assert zoo.evaluate(run.model, whole, progress=False)["trained_on"] == 60
     with pytest.raises(zoo.DataError, match=r"Give one of its parts: data\[NAME\]"):
         open_data(datasets.DatasetDict(train=whole))
-    with pytest.raises(zoo.DataError, match=r"to stream from the Hub, hf://datasets/"):
+    with pytest.raises(
+        zoo.DataError, match=r"to stream from the Hub, stream=True and hf://datasets/"
+    ):
         open_data(whole.to_iterable_dataset())
 
 

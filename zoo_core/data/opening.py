@@ -138,5 +138,5 @@ def _refuse_without_order(data: Any) -> None:
         raise DataError(
             f"A {name} has no length and no order.",
             hint="Pass a spec (folder:PATH), a Dataset of (picture, class), or its DataLoader; "
-            f"to stream from the Hub, {SIGN}?stream=true.",
+            f"to stream from the Hub, stream=True and {SIGN}.",
         )

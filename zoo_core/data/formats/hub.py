@@ -19,7 +19,7 @@ from zoo_core.data.formats.hub_place import Place, commit_of, place_of
 from zoo_core.data.formats.local_dataset import BUILDERS, CARDS, checked_card, refuse_damage
 from zoo_core.data.pictures import Pictures
 from zoo_core.data.specs import Spec, bits_of, chosen_part
-from zoo_core.errors import DataError, NotCached, did_you_mean
+from zoo_core.errors import DataError, NotCached, ZooError, described, did_you_mean
 from zoo_core.humanize import readable_name
 
 Say = Callable[[str], None]
@@ -35,12 +35,10 @@ def open_hub(spec: Spec, say: Say) -> Pictures:
     except ImportError as error:
         hint = "Run: pip install 'zoo-core[datasets]'"
         raise DataError(f'The data "{spec.text}" needs datasets.', hint=hint) from error
-    from zoo_core.hub.failures import explained
-
     place, stream = place_of(spec.location), _wants_stream(spec)
-    hint = f"Name one: {spec.name.partition('?')[0]}?{{}}=COLUMN"
+    hint = f"Name one: ?{{}}=COLUMN behind {place.name}"  # errors show no query of an address
     commit = commit_of(place)
-    with explained(f"datasets/{place.repository}", "data", DataError, commit), _silent():
+    with _explained(place, commit), _silent():
         config = _config(spec, place, commit)
         if stream:
             from zoo_core.data.formats.hub_stream import open_stream
@@ -61,6 +59,21 @@ def _wants_stream(spec: Spec) -> bool:
     if said not in ("true", "false"):
         raise DataError(f'stream in "{spec.text}" is true or false, not "{said}".')
     return said == "true"
+
+
+@contextlib.contextmanager
+def _explained(place: Place, commit: str) -> Iterator[None]:
+    """Whatever is raised inside is an error of zoo: `datasets` raises what its readers raise."""
+    from zoo_core.hub.failures import explained
+
+    try:
+        with explained(f"datasets/{place.repository}", "data", DataError, commit):
+            yield
+    except ZooError:
+        raise
+    except Exception as error:
+        said = described(error.__cause__ if isinstance(error.__cause__, Exception) else error)
+        raise DataError(f"{place.name} cannot be read as a dataset: {said}.") from error
 
 
 @contextlib.contextmanager

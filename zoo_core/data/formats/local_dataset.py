@@ -125,7 +125,7 @@ def checked_card(path: Path, name: str, holder: str = "folder") -> dict[str, Any
 
     try:
         text = files.text(path, MOST)
-        card = yaml.safe_load(text) if name.endswith(".yaml") else DatasetCard(text).data.to_dict()
+        card = yaml.safe_load(text) if path.suffix == ".yaml" else DatasetCard(text).data.to_dict()
         configs = card.get("configs") if card else None
         way_out = next((each for each in _texts(configs, set()) if _leads_out(each)), None)
     except Exception as error:  # a card is anybody's text
