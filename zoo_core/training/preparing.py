@@ -57,7 +57,7 @@ def prepared(
     processes = Processes()
     reading: dict[str, Any] = {"unreadable": request.unreadable}
     reading["progress"] = progress and processes.main
-    request = _pinned(request, Path(str(out)) if resume else None, processes)
+    request = _pinned(request, Path(str(out)).expanduser() if resume else None, processes)
     opened = open_data(request.data, **reading, streams=True)
     if opened.streamed:
         _refuse_for_stream(opened, request, settings)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from zoo_core.data.decoding import Encoded, file_content
+from zoo_core.data.decoding import Encoded, decoded, file_content
 from zoo_core.data.formats.local_dataset import (
     BUILDERS,
     is_saved,
@@ -48,10 +48,34 @@ def open_table(table: Any, name: str) -> Pictures:
     return pictures_of(plain, columns(plain.features, name), name, name)
 
 
-def is_table(data: Any) -> bool:
+def is_table(data: Any, kind: str = "Dataset") -> bool:
     """Whether it is a `datasets.Dataset`; the package is not imported for that."""
-    kind = getattr(sys.modules.get("datasets"), "Dataset", None)
-    return kind is not None and isinstance(data, kind)
+    known = getattr(sys.modules.get("datasets"), kind, None)
+    return known is not None and isinstance(data, known)
+
+
+def pictures_in(table: Any) -> Iterator[Any]:
+    """The pictures of a `datasets.Dataset` or `IterableDataset` in order, whatever else it has."""
+    from datasets import Image
+
+    name, features = type(table).__name__, table.features
+    if features is None:
+        hint = "Say them: data.cast(datasets.Features({...}))."
+        raise DataError(f"The {name} does not say what its columns are.", hint=hint)
+    every = list(features)
+    image = _one("image", _images(features), every, None, name, IN_PYTHON)
+    plain = table.select_columns([image]).with_format(None)
+    plain = plain.cast_column(image, Image(decode=False))
+    cells = Cells(plain, image, name)
+    for index, row in enumerate(plain):
+        content = cells.content_of(row[image] or {}, index)
+        yield decoded(content, cells.name_of(index))
+
+
+def _images(features: Mapping[str, Any]) -> list[str]:
+    from datasets import Image
+
+    return [column for column, feature in features.items() if isinstance(feature, Image)]
 
 
 def pictures_of(
@@ -102,7 +126,10 @@ class Cells(Encoded):
         self.table, self.column, self.name, self.folders = table, column, name, folders
 
     def content(self, index: int) -> bytes:
-        cell = self.table[index][self.column] or {}
+        return self.content_of(self.table[index][self.column] or {}, index)
+
+    def content_of(self, cell: Mapping[str, Any], index: int) -> bytes:
+        """The bytes of the picture that a cell holds or names."""
         if cell.get("bytes") is not None:
             return bytes(cell["bytes"])
         if not cell.get("path"):
@@ -193,12 +220,9 @@ def columns(
 
     `hint`: what to do where there is not one of each. Raises DataError then.
     """
-    from datasets import Image
-
-    images = [column for column, feature in features.items() if isinstance(feature, Image)]
     named = [column for column, feature in features.items() if names_of(feature) is not None]
     labels = named or [column for column in LABELS if column in features]
-    found = {"image": images, "label": labels}
+    found = {"image": _images(features), "label": labels}
     image, label = (
         _one(option, candidates, list(features), (asked or {}).get(option), name, hint)
         for option, candidates in found.items()

@@ -1,4 +1,4 @@
-"""Where a data set is on the Hub, `hf://datasets/OWNER/NAME[@REVISION][:CONFIG]`, and its commit."""
+"""Where a data set is on the Hub, `hf://datasets/OWNER/NAME[@REVISION][:CONFIG]`; its commit."""
 
 from __future__ import annotations
 
