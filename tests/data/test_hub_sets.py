@@ -14,6 +14,7 @@ from support.places import TESTS
 import zoo_core as zoo
 from zoo_core.data.formats.hub_place import pinned, place_of
 from zoo_core.data.opening import open_data
+from zoo_core.training.replay import replay
 
 datasets = pytest.importorskip("datasets")
 
@@ -331,15 +332,16 @@ def test_a_run_stays_with_its_commit(hub: HubServer, tmp_path):
     spec = f"{TINY}@{commit}"
     assert run.recipe["data"]["spec"] == spec and run.recipe["data"]["content"]
     seed(hub, files={"data/train-00001-of-00002.parquet": None})
-    again = zoo.finetune("lenet5", TINY, out=tmp_path / "run", resume=True, **(how | {"epochs": 2}))
+    longer = how | {"epochs": 2}
+    again = zoo.finetune("lenet5", TINY, out=tmp_path / "run", resume=True, **longer)
     assert again.recipe["data"]["spec"] == spec and again.recipe["data"]["count"] == 72
-    replayed = zoo.replay(tmp_path / "run", out=tmp_path / "more", progress=False)
+    replayed = replay(tmp_path / "run", out=tmp_path / "more", progress=False)
     assert replayed.history[-1]["loss"] == again.history[-1]["loss"]
     figures = zoo.evaluate(tmp_path / "run", f"{spec}#train", progress=False)
     assert figures["trained_on"] == 72
     assert zoo.evaluate(tmp_path / "run", progress=False)["accuracy"] == again.accuracy
     with pytest.raises(zoo.RecipeError, match="spec"):
-        zoo.finetune("lenet5", f"{TINY}@main", out=tmp_path / "run", resume=True, **how)
+        zoo.finetune("lenet5", f"{TINY}@main", out=tmp_path / "run", resume=True, **longer)
 
 
 def test_the_card_names_the_data_set(hub: HubServer, tmp_path, signed_in):
