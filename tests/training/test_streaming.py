@@ -136,7 +136,7 @@ def test_a_killed_training_goes_on_bit_for_bit(tiny, tmp_path):
 
 @pytest.mark.slow
 def test_two_processes_share_the_groups_and_give_what_one_gives(tiny, tmp_path):
-    given = {"data": STREAM, "val": TEST, "epochs": 2, "batch_size": 48, "out": False, "workers": 0}
+    given = {"data": STREAM, "val": TEST, "epochs": 1, "batch_size": 48, "out": False, "workers": 0}
     before = fetched(tiny)
     one = launched(tiny, tmp_path / "one", given)
     assert one.returncode == 0, one.stderr
