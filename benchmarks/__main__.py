@@ -18,6 +18,7 @@ from benchmarks import (
     memory,
     publishing,
     regularizing,
+    streaming,
     threads,
 )
 from benchmarks.measure import Row, Skipped, as_table, show
@@ -30,7 +31,7 @@ what slows the machine for a while cancels out; of trainings with a frozen part,
 differ much, the quickest counts. The ratios are what matters: machines differ, and are noisy."""
 ALL = (
     listing, creating, memory, commands, forward, threads, freezing, publishing, regularizing,
-    finetuning,
+    finetuning, streaming,
 )  # fmt: skip
 
 

@@ -20,8 +20,8 @@ from huggingface_hub.utils import httpx
 
 from zoo_core.errors import SourceError
 from zoo_core.humanize import readable_name, without_credentials
+from zoo_core.transport import LOOPBACK
 from zoo_core.weights.addresses import public
-from zoo_core.weights.transport import LOOPBACK
 
 CONNECTING = 10.0  # seconds, with TLS
 ANSWERING = 20.0  # seconds until the answer begins, all in all

@@ -9,10 +9,8 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import re
-import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from huggingface_hub import hf_hub_url, try_to_load_from_cache
 from huggingface_hub.errors import RevisionNotFoundError, RevisionResolutionError
@@ -20,23 +18,16 @@ from huggingface_hub.utils import tqdm
 
 from zoo_core.cache import locked, recall, remember_if_possible
 from zoo_core.errors import NotCached, SourceError
+from zoo_core.hub.client import api, persistently
+from zoo_core.hub.failures import Damaged, explained
 from zoo_core.humanize import readable_name
-from zoo_core.terminal.lines import logger
 from zoo_core.types import Fetched
 from zoo_core.weights.config_json import LARGEST
 from zoo_core.weights.published import CONFIG
-from zoo_hub.client import api
-from zoo_hub.failures import Damaged, explained, is_passing
 from zoo_hub.reference import COMMIT, Place, readings
 
-Result = TypeVar("Result")
-
-ATTEMPTS = 4
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _ETAG = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")  # git's sha1, or a large file's sha256
-
-
-log = logger(__name__)
 
 
 class Silent(tqdm):
@@ -73,20 +64,6 @@ def fetch(
     sha256 = stated if stated and _SHA256.fullmatch(stated) else None
     # what nobody states is taken, but neither pinned nor fetched again
     return Fetched(path, sha256, commit, place.at(commit), disposable=stated is not None)
-
-
-def persistently(call: Callable[[], Result]) -> Result:
-    """What `call` returns, after a few attempts where the Hub is busy or a connection breaks."""
-    for attempt in range(1, ATTEMPTS):
-        try:
-            return call()
-        except Exception as error:
-            if not is_passing(error):
-                raise
-            why = type(error.__cause__ or error).__name__
-            log.warning("The Hub fails (%s): attempt %d of %d.", why, attempt + 1, ATTEMPTS)
-            time.sleep(2 ** (attempt - 1) / 2)
-    return call()
 
 
 def _resolved(places: list[Place], offline: bool) -> tuple[Place, str]:

@@ -11,10 +11,10 @@ from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, Repositor
 
 from zoo_core.errors import PublishError
 from zoo_core.files import NoRegularFile, text
+from zoo_core.hub.client import api
+from zoo_core.hub.failures import explained
 from zoo_core.humanize import one_line
 from zoo_core.types import Pushed, Upload
-from zoo_hub.client import api
-from zoo_hub.failures import explained
 from zoo_hub.reference import COMMIT
 
 CARD = "README.md"

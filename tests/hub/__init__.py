@@ -6,9 +6,9 @@
         assert [str(entry) for entry in hub.requests()] == ["GET /api/models/alice/tiny 200"]
 
 `python -m hub --help`, in the folder `tests`, runs one by hand. Where it is less than the real one:
-models only, users only (no organizations); answers are never compressed; of a card's metadata,
-nested values are not checked; regular files come from the site itself; with Xet, the client writes
-to the simulated store that hf_xet has, a folder.
+models, and data sets that are read; users only (no organizations); answers are never compressed;
+of a card's metadata, nested values are not checked; regular files come from the site itself; with
+Xet, the client writes to the simulated store that hf_xet has, a folder.
 """
 
 from hub.server import HubServer

@@ -53,13 +53,18 @@ def readable(hub: HubServer, request: Request, name: str) -> Repo:
 def restricted(hub: HubServer, repo: Repo, user: User | None) -> str:
     if user is None:
         return (
-            f"Access to model {repo.name} is restricted. You must have access to it and be "
+            f"Access to {called(repo)} is restricted. You must have access to it and be "
             "authenticated to access it. Please log in."
         )
     return (
-        f"Access to model {repo.name} is restricted and you are not in the authorized list. "
+        f"Access to {called(repo)} is restricted and you are not in the authorized list. "
         f"Visit {hub.url}/{repo.name} to ask for access."
     )
+
+
+def called(repo: Repo) -> str:
+    name = repo.name.removeprefix("datasets/")
+    return f"model {name}" if name == repo.name else f"dataset {name}"
 
 
 def writer(hub: HubServer, request: Request, *, api: bool = True) -> User:

@@ -38,7 +38,9 @@ def linked(
 ) -> Response:
     """The redirect to a large file: all that the client needs to know is in its headers."""
     assert file.sha256 is not None
-    url = hub.cdn.sign("GET", f"/get/{repo}/{file.sha256}/{urllib.parse.quote(path)}")
+    url = hub.cdn.sign(
+        "GET", f"/get/{repo.removeprefix('datasets/')}/{file.sha256}/{urllib.parse.quote(path)}"
+    )
     facts = {"X-Linked-Etag": f'"{file.sha256}"', "X-Linked-Size": str(file.size), **RANGED}
     hash_ = hub.xet_hash(file.sha256)
     if hash_:

@@ -83,7 +83,9 @@ def info(hub: HubServer, request: Request, repo: str, rev: str = "main") -> Resp
 def facts(repo: Repo, commit: Commit) -> dict[str, Any]:
     stored = {file.sha256: file.size for c in repo.commits.values() for file in c.files.values()}
     first = next(iter(repo.commits.values()))
-    names = {"_id": identity(repo.name), "id": repo.name, "modelId": repo.name}
+    name = repo.name.removeprefix("datasets/")
+    names = {"_id": identity(repo.name), "id": name}
+    names |= {"modelId": name} if name == repo.name else {}
     state = {"private": repo.private, "gated": repo.gated, "disabled": repo.disabled}
     counts = {"downloads": 0, "likes": 0, "spaces": [], "usedStorage": sum(stored.values())}
     dates = {"lastModified": commit.date, "createdAt": first.date}
@@ -104,6 +106,7 @@ def listing(hub: HubServer, request: Request) -> Response:
     found = [
         {**facts(repo, commit_of(repo, "main")), **card.facts(None)}
         for name, repo in sorted(hub.repos.items())
+        if not name.startswith("datasets/")
         if not repo.private or (user is not None and user.name == repo.owner)
         if repo.owner == query.get("author", repo.owner) and query.get("search", "") in name
     ]

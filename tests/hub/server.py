@@ -7,13 +7,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from hub import cdn, commits, discussions, downloads, lfs, refs, repos, trees, xet
+from hub import cdn, commits, datasets, discussions, downloads, lfs, refs, repos, trees, xet
 from hub.cdn import Cdn
 from hub.log import Entry
 from hub.origin import Origin
 from hub.state import State
 
 SITE = [
+    *datasets.ROUTES,
     *repos.ROUTES,
     *trees.ROUTES,
     *refs.ROUTES,

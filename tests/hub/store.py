@@ -58,7 +58,7 @@ class Repo:
 
     @property
     def owner(self) -> str:
-        return self.name.partition("/")[0]
+        return self.name.removeprefix("datasets/").partition("/")[0]
 
     def find(self, revision: str) -> Commit | None:
         """The commit of a branch, tag, pull request or hash, which may be shortened to 7 digits."""

@@ -12,7 +12,7 @@ from hub.server import HubServer
 from support.fetching import lenet, own_places, same, seeded
 
 import zoo_core as zoo
-from zoo_hub import client, fetching
+from zoo_core.hub import client
 
 __all__ = ["own_places"]
 pytestmark = pytest.mark.usefixtures("own_places")
@@ -23,7 +23,7 @@ def test_a_hub_that_does_not_answer_is_told_and_given_up(
 ) -> None:
     seeded(hub)
     monkeypatch.setattr(client, "ANSWER", 0.2)
-    monkeypatch.setattr(fetching, "ATTEMPTS", 2)
+    monkeypatch.setattr(client, "ATTEMPTS", 2)
     hub.faults.call("GET /api/models/*", lambda: time.sleep(1), times=None)
     with (
         caplog.at_level(logging.WARNING),

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 @click.option(
     "--data",
     metavar="SPEC",
-    help="digits, folder:DIR, csv:FILE, idx:DIR, torch/NAME:DIR, hfds/DIR, wds/DIR; #train, #test.",
+    help="digits, folder:DIR, csv:FILE, idx:DIR, torch/NAME:DIR, hfds/DIR, wds/DIR, "
+    "hf://datasets/OWNER/NAME; #train, #test.",
 )
 @click.option(
     "--val", metavar="SPEC", help="Pictures to validate with; by default a fifth of the data."

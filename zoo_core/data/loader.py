@@ -102,17 +102,23 @@ Say = Callable[[str], None]
 class Feed:
     """The batches of an epoch: out of memory where samples are held, else from a DataLoader.
 
-    `say`: takes a line where fewer processes read than were asked for. `waiting`: called each
+    `say`: takes a line where fewer processes read than were asked for. `most`: how many can share
+    the work, evenly; any number by default. `waiting`: called each
     second in which no batch comes from them; what it raises ends the pass.
     """
 
     waiting: Callable[[], None] | None = None
 
     def __init__(
-        self, samples: Samples, order: Order, workers: int | str, say: Say | None = None
+        self,
+        samples: Samples,
+        order: Order,
+        workers: int | str,
+        say: Say | None = None,
+        most: int | None = None,
     ) -> None:
         self.samples, self.order = samples, order
-        self.loader = None if samples.hold() else _loader(samples, order, workers, say)
+        self.loader = None if samples.hold() else _loader(samples, order, workers, say, most)
 
     @property
     def workers(self) -> int:
@@ -136,9 +142,14 @@ class Feed:
                 x = samples.rows(epoch, indices)
                 yield Batch(x, samples.targets[indices], indices, share)
         else:
-            self.loader.waiting = self.waiting
-            for (x, y), (indices, share) in zip(_read(self.loader), parts, strict=True):
+            for (x, y), (indices, share) in zip(self.read(), parts, strict=True):
                 yield Batch(x, y, indices, share)
+
+    def read(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """What the processes read, in the order of the epoch that is set."""
+        assert self.loader is not None
+        self.loader.waiting = self.waiting
+        return _read(self.loader)
 
 
 def _read(loader: Readers) -> Iterator[tuple[Tensor, Tensor]]:
@@ -162,8 +173,17 @@ def loader(
     return _loader(samples, order, 0 if in_memory and workers == "auto" else workers, say)
 
 
-def _loader(samples: Samples, order: Order, workers: int | str, say: Say | None) -> Readers:
+def _loader(
+    samples: Samples,
+    order: Order,
+    workers: int | str,
+    say: Say | None,
+    most: int | None = None,
+) -> Readers:
+    """`most`: processes that can be of use, each with as many pieces of every batch."""
     count = worker_count(len(samples), workers)
+    if most is not None and count:
+        count = max(each for each in range(1, most + 1) if each <= count and most % each == 0)
     if count:
         count, why = with_room(count, lambda: samples.nbytes * max(order.sizes()))
         if why and say is not None:

@@ -9,9 +9,10 @@
     torch/NAME:DIR    a set of torchvision that lies in DIR
     hfds/DIR          a dataset of Hugging Face on disk
     wds/DIR           WebDataset shards on disk, also as a pattern: wds/DIR/train-{000..009}.tar
+    hf://datasets/OWNER/NAME[@REVISION][:CONFIG]      a data set of the Hugging Face Hub
 
 `#part` after a spec means a part of it: `digits#test`, `csv:FILE#train`. Without it: all of it, and
-the training part of what is stored in parts. Nothing is ever downloaded.
+the training part of what is stored in parts. Nothing is downloaded but what hf:// names.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ from zoo_core.data.formats import arrays
 from zoo_core.data.formats.cells import LAYOUT
 from zoo_core.data.formats.folder import open_folder
 from zoo_core.data.formats.hfds import is_table, open_hfds, open_table
+from zoo_core.data.formats.hub import open_hub
+from zoo_core.data.formats.hub_place import SIGN
 from zoo_core.data.formats.loaders import drawn
 from zoo_core.data.formats.objects import Say, open_dataset, silent
 from zoo_core.data.formats.shards import open_wds
@@ -35,6 +38,7 @@ from zoo_core.data.formats.table import COLUMNS, open_csv
 from zoo_core.data.formats.torchvision_sets import open_torch
 from zoo_core.data.pictures import Pictures
 from zoo_core.data.specs import Format, parse
+from zoo_core.data.streamed import DOWNLOAD
 from zoo_core.data.unreadable import readable
 from zoo_core.errors import DataError, did_you_mean
 from zoo_core.terminal.lines import say
@@ -49,10 +53,15 @@ FORMATS = {
     "torch": Format("torch/NAME:DIR", open_torch, parts=None),
     "hfds": Format("hfds/DIR", open_hfds, parts=None, options=("image", "label", "bits")),
     "wds": Format("wds/DIR", open_wds, parts=None, options=("label", "bits")),
+    "hf": Format(
+        SIGN, open_hub, parts=None, options=("image", "label", "bits", "stream"), speaks=True
+    ),
 }
 
 
-def open_data(data: Any, *, unreadable: str = "stop", progress: bool = True) -> Pictures:
+def open_data(
+    data: Any, *, unreadable: str = "stop", progress: bool = True, streams: bool = False
+) -> Pictures:
     """A spec string, a Dataset of (picture, class) or a DataLoader as Pictures.
 
     A class is a number, or for several classes a vector of 0 and 1; what the items of a Dataset say
@@ -60,7 +69,8 @@ def open_data(data: Any, *, unreadable: str = "stop", progress: bool = True) -> 
     one column of pictures and one of classes is taken as it is. `unreadable`: "stop", so that
     reading a picture that cannot be decoded raises DataError, or "skip": each picture is decoded
     once now, and what cannot be is left out and named on stderr, where `progress` is on, and in
-    `skipped`. Which names are not used is said there too, and why. Raises DataError.
+    `skipped`. Which names are not used is said there too, and why. `streams`: whether the caller
+    can read in the order of a stream alone. Raises DataError.
 
     >>> pictures = open_data("digits#test")
     >>> len(pictures), pictures.classes[pictures.targets[0]]
@@ -71,6 +81,8 @@ def open_data(data: Any, *, unreadable: str = "stop", progress: bool = True) -> 
         raise DataError(f'unreadable is "stop" or "skip": {unreadable!r}. {known}'.strip())
     skip, tell = unreadable == "skip", say if progress else silent
     opened = _open(data, skip=skip, say=tell)
+    if opened.streamed and (skip or not streams):
+        _refuse_stream(opened, streams=streams)
     if isinstance(data, str | Path):
         opened.notes += faint_pictures(opened)
         for note in opened.notes:
@@ -78,12 +90,26 @@ def open_data(data: Any, *, unreadable: str = "stop", progress: bool = True) -> 
     return readable(opened, progress=progress) if skip else opened
 
 
+def _refuse_stream(opened: Pictures, *, streams: bool) -> None:
+    """Raise DataError for a stream, where something is wanted that it has not."""
+    if not streams:
+        raise DataError(
+            f"{opened.name} is a stream, which is for training: it is read in its own order.",
+            hint=DOWNLOAD,
+        )
+    raise DataError(
+        f"{opened.name} is a stream, so what cannot be read is not known beforehand.",
+        hint='Leave unreadable="skip" (--skip-unreadable) out, or stream=true.',
+    )
+
+
 def _open(data: Any, *, skip: bool, say: Say) -> Pictures:
     if isinstance(data, Pictures):
         return data
     if isinstance(data, str | Path):
         spec = parse(str(data), FORMATS)
-        return FORMATS[spec.format].open(spec)
+        format = FORMATS[spec.format]
+        return format.open(spec, say) if format.speaks else format.open(spec)
     if isinstance(data, DataLoader):
         return _of_loader(data, skip=skip, say=say)
     _refuse_without_order(data)
@@ -114,5 +140,6 @@ def _refuse_without_order(data: Any) -> None:
     if isinstance(data, IterableDataset) or not ordered:
         raise DataError(
             f"A {name} has no length and no order.",
-            hint="Pass a spec (folder:PATH), a Dataset of (picture, class), or its DataLoader.",
+            hint="Pass a spec (folder:PATH), a Dataset of (picture, class), or its DataLoader; "
+            f"to stream from the Hub, stream=True and {SIGN}.",
         )

@@ -43,6 +43,8 @@ class Pictures(Dataset[tuple[Any, Any]]):
     [1, 0]
     """
 
+    streamed = False  # whether they can only be read in the order of training
+
     def __init__(
         self,
         name: str,

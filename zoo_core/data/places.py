@@ -53,7 +53,9 @@ def found_start(specs: Iterable[str], recipe: Path, recorded: str | None) -> Pat
 
 
 def _location(spec: Spec) -> str:
-    """The path or pattern of a spec; none where it comes with a package."""
+    """The path or pattern of a spec; none where it comes with a package, or from the Hub."""
+    if spec.format == "hf":
+        return ""
     return (spec.location.partition(":")[2] or "data") if spec.format == "torch" else spec.location
 
 

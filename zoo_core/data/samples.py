@@ -27,6 +27,7 @@ from zoo_core.errors import DataError
 MEMORY = 256 * 2**20
 
 Key = tuple[int, int]
+NONE = torch.empty(0, dtype=torch.int64)
 
 
 class Samples(Dataset[Any]):
@@ -46,7 +47,7 @@ class Samples(Dataset[Any]):
         self.pictures, self.transform, self.random, self.seed = pictures, transform, random, seed
         self.held: Tensor | None = None
         self.witnessed: dict[int, bytes] | None = None
-        self.targets = pictures.target_tensor()
+        self.targets = NONE if pictures.streamed else pictures.target_tensor()
 
     def __len__(self) -> int:
         return len(self.pictures)
@@ -64,7 +65,7 @@ class Samples(Dataset[Any]):
     @functools.cached_property
     def can_be_held(self) -> bool:
         """Whether nothing is random, and all fits in memory."""
-        if self.random or not self.pictures.fixed:
+        if self.random or not self.pictures.fixed or self.pictures.streamed:
             return False
         return self.nbytes * len(self) * self.views <= MEMORY
 
@@ -93,10 +94,18 @@ class Samples(Dataset[Any]):
         indices = torch.tensor([index for _, index in keys])
         if self.held is not None:
             return self.rows(keys[0][0], indices), self.targets[indices]
+        if self.pictures.streamed:
+            return self._streamed(keys)
         x = _stack([self.sample(*key) for key in keys])
         if self.witnessed is not None:
             return x, {index: self.witnessed[index] for _, index in keys}
         return x, self.targets[indices]
+
+    def _streamed(self, keys: Sequence[Key]) -> tuple[Tensor, Tensor]:
+        """A batch whose classes are known once its pictures are read."""
+        target = self.pictures.target  # type: ignore[attr-defined]
+        pairs = [(self.sample(*key), target(key[1])) for key in keys]
+        return _stack([x for x, _ in pairs]), torch.tensor([y for _, y in pairs])
 
     def __getitem__(self, key: Key) -> Any:
         return self.__getitems__([key])

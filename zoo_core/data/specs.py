@@ -46,13 +46,15 @@ class Format:
     """A format of data that a spec can name.
 
     `sign`: how it is written, `folder:DIR`. `parts`: what may stand after `#`; None: what the data
-    has. `options`: what may stand after `?`.
+    has. `options`: what may stand after `?`. `speaks`: whether `open` takes a function for a line
+    that a person should see meanwhile.
     """
 
     sign: str
-    open: Callable[[Spec], Pictures]
+    open: Callable[..., Pictures]
     parts: tuple[str, ...] | None = PARTS
     options: tuple[str, ...] = ()
+    speaks: bool = False
 
 
 def parse(text: str, formats: dict[str, Format]) -> Spec:
@@ -63,8 +65,8 @@ def parse(text: str, formats: dict[str, Format]) -> Spec:
         raise _unknown(text, format, formats)
     sign = formats[format].sign
     if separator != sign.removeprefix(format)[:1] or (separator and not rest):
-        needs = "needs a file" if sign.endswith("FILE") else "needs a folder"
-        fault = "takes no folder" if sign == format else f"{needs}: {sign}"
+        needs = {"FILE": "a file", "NAME": "a name"}.get(sign[-4:], "a folder")
+        fault = "takes no folder" if sign == format else f"needs {needs}: {sign}"
         raise DataError(f'"{format}" {fault}.')
     location, options, part = _pieces(rest)
     spec = Spec(text, format, location, options, part)

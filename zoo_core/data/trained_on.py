@@ -65,7 +65,7 @@ def trained_on(pictures: Pictures) -> TrainedOn | None:
 
     Somebody's Dataset is read for it where that takes a few seconds, and gives the same each time.
     """
-    numbers = _numbers(pictures)
+    numbers = None if pictures.streamed else _numbers(pictures)
     if numbers is None:
         return None
     sets = (numbers, NONE) if pictures.has_digests else (NONE, numbers)

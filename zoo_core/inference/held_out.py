@@ -53,7 +53,7 @@ def _by_recipe(recipe: Mapping[str, Any], folder: Path | None, progress: bool) -
     specs = [data["spec"], *([] if val in VALIDATION else [val])]
     begin = found_start(specs, folder, data.get("folder")) if folder is not None else Path()
     with paths_from(begin):
-        train_set = open_data(data["spec"], **reading)
+        train_set = open_data(data["spec"], **reading, streams=True)
         if val in VALIDATION:
             train_set, held_out = fifth_held_out(train_set, how.get("seed", 0))
         else:

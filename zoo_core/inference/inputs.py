@@ -13,6 +13,9 @@ from torch import Tensor
 from zoo_core import files
 from zoo_core.data.as_picture import as_picture, refuse_format
 from zoo_core.data.endings import files_below, left_out, seen_again, unlisted_error
+from zoo_core.data.formats.hfds import is_table, pictures_in
+from zoo_core.data.formats.hub_place import repository_of
+from zoo_core.data.opening import open_data
 from zoo_core.data.specs import refuse_url
 from zoo_core.errors import DataError
 from zoo_core.humanize import one_line, readable_name
@@ -27,14 +30,20 @@ def inputs(pictures: Any, notes: list[str] | None = None) -> Iterator[Picture]:
     `pictures`: a path of a file, or of a folder, with all pictures below it in the order of their
     names; a PIL picture; a float tensor (C, H, W) or (N, C, H, W); an array or a tensor of bytes,
     or an array of floats from 0 to 1, (H, W), (H, W, C) or (C, H, W), or (N, ...) of such, with 1,
-    3 or 4 channels, or the path of a .npy file with one; or an iterable of those, such as a
-    generator. Files in folders that are no pictures are counted in `notes`. Raises DataError for
-    anything else.
+    3 or 4 channels, or the path of a .npy file with one; a `datasets.Dataset` or `IterableDataset`
+    with one column of pictures, or a data set of the Hub (`hf://datasets/OWNER/NAME`); or an
+    iterable of those, such as a generator. Files in folders that are no pictures are counted in
+    `notes`. Raises DataError for anything else.
 
     >>> [picture.size for picture in inputs(np.zeros((2, 28, 20, 3), np.uint8))]
     [(20, 28), (20, 28)]
     """
-    if isinstance(pictures, str | Path):
+    if repository_of(pictures) is not None:
+        opened = open_data(pictures, progress=False)
+        yield from map(opened.read, range(len(opened)))
+    elif is_table(pictures) or is_table(pictures, "IterableDataset"):
+        yield from pictures_in(pictures)
+    elif isinstance(pictures, str | Path):
         refuse_url(str(pictures))
         yield from _at(Path(pictures).expanduser(), notes)
     elif isinstance(pictures, Image.Image):
@@ -49,8 +58,14 @@ def inputs(pictures: Any, notes: list[str] | None = None) -> Iterator[Picture]:
     else:
         raise DataError(
             f"A {type(pictures).__name__} is no picture.",
-            hint="Pass paths, PIL pictures, tensors or arrays.",
+            hint=_part_of(pictures) or "Pass paths, PIL pictures, tensors or arrays.",
         )
+
+
+def _part_of(pictures: Any) -> str:
+    """What to do with several sets by name."""
+    several = isinstance(pictures, dict) and any(map(is_table, pictures.values()))
+    return f"Give one of its parts: {', '.join(map(repr, pictures))}." if several else ""
 
 
 def picture_files(folder: Path, notes: list[str] | None = None) -> list[Path]:

@@ -59,7 +59,8 @@ def matched(pictures: Pictures, labels: tuple[str, ...] | None, outputs: int) ->
                 hint=f"It knows: {', '.join(labels[:5])}{', …' if len(labels) > 5 else ''}.",
             )
         return pictures.renamed(labels)
-    numbers = [pictures.num_classes - 1] if pictures.multilabel else pictures.targets
+    unknown_yet = pictures.multilabel or pictures.streamed
+    numbers = [pictures.num_classes - 1] if unknown_yet else pictures.targets
     strange = [number for number in (min(numbers), max(numbers)) if not 0 <= number < outputs]
     if strange:
         has = f"has class number {strange[0]}"

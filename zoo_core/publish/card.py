@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from zoo_core.data.formats.hub_place import repository_of
 from zoo_core.errors import PublishError
 from zoo_core.humanize import one_line, readable_name
 from zoo_core.publish.markdown import check_marks, code, own_part, plain, with_own_part
@@ -84,6 +85,9 @@ def metadata(
         "tags": ["zoo", "image-classification", "transfer-learning"],
         "base_model": parent,
     }
+    repository = repository_of(data)
+    if repository is not None:
+        facts["datasets"] = [repository]
     metrics = [
         {"type": metric, "name": name, "value": round(result[key], 6)}
         for metric, name, key in (

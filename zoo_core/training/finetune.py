@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
+from zoo_core.data.formats.hub_place import streaming
 from zoo_core.model.run import Run
 from zoo_core.model.zoo_model import ZooModel
 from zoo_core.regularize.regularizer import Regularizer
@@ -50,6 +52,7 @@ def finetune(
     accumulate: int = 1,
     balance: str | None = None,
     unreadable: str = "stop",
+    stream: bool = False,
     channels_last: bool | str = "auto",
     checkpointing: bool = False,
     mirrors: bool | str = "auto",
@@ -67,7 +70,8 @@ def finetune(
     - `data`: a spec (`digits`, `folder:DIR`, `csv:FILE`, … see docs/data.md), a Dataset of
       (picture, class), or a DataLoader, whose sampler says what is in it. `val`: the same; None: a
       stratified fifth of `data`, by seed; False: none, and the last weights count. `unreadable`:
-      "stop" at a picture that cannot be read, or "skip" all those, with their names.
+      "stop" at a picture that cannot be read, or "skip" all those, with their names. `stream`:
+      read `data`, which is on the Hub, as training needs it, and store nothing.
     - `augment`: random crops and mirror images of the pictures: "auto", when more than the head
       trains, and without mirrors where two classes are seen to be each other's mirror image (arrows
       to the left and right); True; "crop", never mirrored; False; or a number of fixed views of
@@ -125,7 +129,10 @@ def finetune(
     if keep_until is not None:
         config = {KEEP_UNTIL: keep_until, **(config or {})}
     request = Request(model, data, val, listed(regularizers), config, unreadable)
-    with prepared(request, settings, out=out, resume=resume, progress=progress) as (task, folder):
+    if stream:
+        request = replace(request, data=streaming(data))
+    asked = prepared(request, settings, out=out, resume=resume, progress=progress)
+    with asked as (task, folder, request):
         path = folder.path if folder else None
         plan = recipe_of(request, task, path)
         wanted = (recorded(path, task.processes) if resume else None) or recipe

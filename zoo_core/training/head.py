@@ -24,8 +24,14 @@ def solves_head(task: Task) -> bool:
     Raises RecipeError where that is asked for and cannot be.
     """
     model, wanted, multilabel = task.model, task.settings.head, task.train_set.multilabel
-    if wanted == "random" or (multilabel and wanted == "auto"):
+    streamed = task.train_set.streamed
+    if wanted == "random" or ((multilabel or streamed) and wanted == "auto"):
         return False
+    if streamed:
+        raise RecipeError(
+            f"{task.train_set.name} is a stream, and a head is solved on all pictures at once.",
+            hint='Pass head="random".',
+        )
     if multilabel:
         raise RecipeError(
             "A head for several labels has no closed form here.", hint='Pass head="random".'

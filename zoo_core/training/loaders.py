@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from zoo_core.chain import owner
+from zoo_core.data.lanes import Lanes, StreamFeed
 from zoo_core.data.loader import Feed, Order
 from zoo_core.data.pictures import Pictures, is_tensor_item
 from zoo_core.data.samples import FixedViews, Samples
@@ -75,6 +76,11 @@ class Supply:
         say: Callable[[str], None] | None = None,
     ) -> Feed:
         settings, processes = self.task.settings, self.task.processes
+        if samples.pictures.streamed:
+            lanes = {"seed": settings.seed, "rank": processes.rank, "world": processes.world}
+            rows = samples.pictures.rows  # type: ignore[attr-defined]
+            order = Lanes(rows, settings.batch_size, **lanes)
+            return StreamFeed(samples, order, settings.workers, say)
         order = Order(
             len(samples),
             settings.batch_size,

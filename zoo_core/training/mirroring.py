@@ -34,6 +34,13 @@ def mirrors_settled(
         )
     if not model.input.flip or not _would_mirror(settings, model, pictures):
         return settings
+    if pictures.streamed:
+        if settings.mirrors == "auto":
+            say(
+                f"{pictures.name} is a stream, so nobody looks whether one class is the mirror "
+                "image of another; mirrors=False (--no-mirrors) leaves mirror images out."
+            )
+        return settings
     found = processes.first(lambda: mirrored_classes(pictures))
     if not found:
         return settings

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 
+from zoo_core.data.formats.hub_place import pinned, repository_of
 from zoo_core.data.opening import open_data
 from zoo_core.data.pictures import Pictures
 from zoo_core.data.readers import leave_where_a_script_runs_anew
@@ -20,6 +22,7 @@ from zoo_core.regularize.by_name import regularizers as stack_of
 from zoo_core.regularize.regularizer import called
 from zoo_core.regularize.stack import Stack
 from zoo_core.runs.folder import RunFolder, new_folder
+from zoo_core.runs.recipe import RECIPE, read_recipe
 from zoo_core.training.cache.decision import refuse_cache
 from zoo_core.training.class_names import names_of_outputs, refuse_unlike
 from zoo_core.training.console import Console
@@ -39,8 +42,9 @@ Out = str | Path | Literal[False] | None
 @contextlib.contextmanager
 def prepared(
     request: Request, settings: Settings, *, out: Out, resume: bool, progress: bool
-) -> Iterator[tuple[Task, RunFolder | None]]:
-    """The task that was asked for, and the folder of its run; None for none.
+) -> Iterator[tuple[Task, RunFolder | None, Request]]:
+    """The task that was asked for, the folder of its run (None for none), and what was asked for,
+    with the commits of data from the Hub: those of the run that goes on.
 
     Random numbers inside follow the seed, and outside they go on as if nothing had happened. The
     folder is this training's alone until the end; where nothing was written, none is left.
@@ -53,7 +57,10 @@ def prepared(
     processes = Processes()
     reading: dict[str, Any] = {"unreadable": request.unreadable}
     reading["progress"] = progress and processes.main
-    opened = open_data(request.data, **reading)
+    request = _pinned(request, Path(str(out)).expanduser() if resume else None, processes)
+    opened = open_data(request.data, **reading, streams=True)
+    if opened.streamed:
+        _refuse_for_stream(opened, request, settings)
     if not fits(request.model, opened):
         opened.refuse_ids()
     train_set, val_set = split(opened, request.val, settings.seed, **reading)
@@ -77,7 +84,36 @@ def prepared(
         precision = Precision(settings.precision, processes.device)
         say_other_kind(train_set, model)
         model.labels, model.multilabel = labels, train_set.multilabel
-        yield Task(model, train_set, val_set, settings, stack, processes, precision), folder
+        task = Task(model, train_set, val_set, settings, stack, processes, precision)
+        yield task, folder, request
+
+
+def _pinned(request: Request, run: Path | None, processes: Processes) -> Request:
+    """The request with data of the Hub at a commit; of the `run` that goes on, at its own."""
+    given = {"data": request.data, "val": request.val}
+    specs = {name: spec for name, spec in given.items() if repository_of(spec) is not None}
+
+    def at_commits() -> dict[str, Any]:
+        there = run is not None and (run / RECIPE).exists()
+        before = read_recipe(run).get("data", {}) if run is not None and there else {}
+        known = {"data": before.get("spec"), "val": before.get("val")}
+        return {name: pinned(spec, known[name]) for name, spec in specs.items()}
+
+    return replace(request, **processes.first(at_commits)) if specs else request
+
+
+def _refuse_for_stream(opened: Pictures, request: Request, settings: Settings) -> None:
+    """Raise RecipeError for what takes knowing all pictures."""
+    if request.val is None:
+        raise RecipeError(
+            f"{opened.name} is a stream, so no fifth of it can be held out.",
+            hint='Name what validates, val="hf://...#test" (--val), or val=False (--no-val).',
+        )
+    if settings.balance is not None:
+        raise RecipeError(
+            f"{opened.name} is a stream, so how many pictures each class has is not known.",
+            hint=f"Leave balance={settings.balance!r} (--balance) out.",
+        )
 
 
 def fits(model: Any, pictures: Pictures) -> bool:
@@ -92,7 +128,8 @@ def split(
 
     Raises DataError for one class, or for sets that do not match.
     """
-    if not pictures.multilabel and len(set(pictures.targets)) < 2:
+    classes = pictures.num_classes if pictures.streamed else len(set(pictures.targets))
+    if not pictures.multilabel and classes < 2:
         raise DataError(
             f"{pictures.name} holds pictures of one class; a classifier needs two.",
             hint="In a folder, each class has a sub-folder of its own.",

@@ -101,7 +101,7 @@ def _data(request: Request, task: Task) -> dict[str, Any]:
     train_set, val_set = task.train_set, task.val_set
     words = (word for word, meaning in VALIDATION.items() if request.val is meaning)
     sets = [train_set, val_set] if val_set else [train_set]
-    targets = repr([(pictures.classes, pictures.targets) for pictures in sets])
+    targets = repr([(p.classes, len(p) if p.streamed else p.targets) for p in sets])
     return {
         "spec": shown(request.data),
         "val": next(words, None) or shown(request.val),

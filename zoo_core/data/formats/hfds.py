@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from zoo_core.data.decoding import Encoded, file_content
+from zoo_core.data.decoding import Encoded, decoded, file_content
 from zoo_core.data.formats.local_dataset import (
     BUILDERS,
     is_saved,
@@ -37,31 +37,56 @@ def open_hfds(spec: Spec) -> Pictures:
         raise DataError(f'The data "{spec.text}" needs datasets.', hint=hint) from error
     table = _table(spec)
     hint = f"Name one: {spec.name.partition('?')[0]}?{{}}=COLUMN"
-    chosen = columns(table, spec.name, hint, spec.options)
-    return _pictures(table, chosen, spec.name, spec.text, bits_of(spec), spec.path)
+    chosen = columns(table.features, spec.name, hint, spec.options)
+    return pictures_of(table, chosen, spec.name, spec.text, bits_of(spec), [spec.path])
 
 
 def open_table(table: Any, name: str) -> Pictures:
     """A `datasets.Dataset` in Python, as `open_hfds` does it. Its format does not matter."""
     refuse_damage(table, name)
     plain = table.with_format(None)
-    return _pictures(plain, columns(plain, name), name, name)
+    return pictures_of(plain, columns(plain.features, name), name, name)
 
 
-def is_table(data: Any) -> bool:
+def is_table(data: Any, kind: str = "Dataset") -> bool:
     """Whether it is a `datasets.Dataset`; the package is not imported for that."""
-    kind = getattr(sys.modules.get("datasets"), "Dataset", None)
-    return kind is not None and isinstance(data, kind)
+    known = getattr(sys.modules.get("datasets"), kind, None)
+    return known is not None and isinstance(data, known)
 
 
-def _pictures(
+def pictures_in(table: Any) -> Iterator[Any]:
+    """The pictures of a `datasets.Dataset` or `IterableDataset` in order, whatever else it has."""
+    from datasets import Image
+
+    name, features = type(table).__name__, table.features
+    if features is None:
+        hint = "Say them: data.cast(datasets.Features({...}))."
+        raise DataError(f"The {name} does not say what its columns are.", hint=hint)
+    every = list(features)
+    image = _one("image", _images(features), every, None, name, IN_PYTHON)
+    plain = table.select_columns([image]).with_format(None)
+    plain = plain.cast_column(image, Image(decode=False))
+    cells = Cells(plain, image, name)
+    for index, row in enumerate(plain):
+        content = cells.content_of(row[image] or {}, index)
+        yield decoded(content, cells.name_of(index))
+
+
+def _images(features: Mapping[str, Any]) -> list[str]:
+    from datasets import Image
+
+    return [column for column, feature in features.items() if isinstance(feature, Image)]
+
+
+def pictures_of(
     table: Any,
     chosen: tuple[str, str],
     name: str,
     text: str,
     bits: int | None = None,
-    folder: Path | None = None,
+    folders: Sequence[Path] | None = None,
 ) -> Pictures:
+    """Two columns of a table as Pictures; see `Cells` for `folders`."""
     from datasets import Image
 
     image, label = chosen
@@ -69,7 +94,7 @@ def _pictures(
     numbers = labels_of(table, label, text)
     return Pictures(
         name,
-        Cells(cells, image, text, bits, folder),
+        Cells(cells, image, text, bits, folders),
         numbers.targets,
         numbers.classes,
         multilabel=numbers.multilabel,
@@ -78,13 +103,15 @@ def _pictures(
 
 def labels_of(table: Any, column: str, name: str) -> Numbered:
     """The class numbers in a column of a table that has no format."""
-    return numbered(table.select_columns([column])[:][column], _names(table.features[column]), name)
+    return numbered(
+        table.select_columns([column])[:][column], names_of(table.features[column]), name
+    )
 
 
 class Cells(Encoded):
     """Reads pictures from a column, which holds their bytes or their paths.
 
-    `folder`: where those paths have to lie; None: anywhere on this machine.
+    `folders`: where those paths have to lie; None: anywhere on this machine.
     """
 
     def __init__(
@@ -93,19 +120,22 @@ class Cells(Encoded):
         column: str,
         name: str,
         bits: int | None = None,
-        folder: Path | None = None,
+        folders: Sequence[Path] | None = None,
     ) -> None:
         super().__init__(bits)
-        self.table, self.column, self.name, self.folder = table, column, name, folder
+        self.table, self.column, self.name, self.folders = table, column, name, folders
 
     def content(self, index: int) -> bytes:
-        cell = self.table[index][self.column] or {}
+        return self.content_of(self.table[index][self.column] or {}, index)
+
+    def content_of(self, cell: Mapping[str, Any], index: int) -> bytes:
+        """The bytes of the picture that a cell holds or names."""
         if cell.get("bytes") is not None:
             return bytes(cell["bytes"])
         if not cell.get("path"):
             raise DataError(f"{self.name_of(index)} has no picture.")
         path = str(cell["path"])
-        if URL.match(path) or not (self.folder is None or _lies_in(path, self.folder)):
+        if URL.match(path) or not (self.folders is None or _lies_in(path, self.folders)):
             where = "a URL" if URL.match(path) else "not in its folder"
             raise DataError(
                 f'{self.name_of(index)} names "{readable_name(path)}", which is {where}.',
@@ -117,10 +147,11 @@ class Cells(Encoded):
         return f"Row {index} of {self.name}"
 
 
-def _lies_in(path: str, folder: Path) -> bool:
+def _lies_in(path: str, folders: Sequence[Path]) -> bool:
     """Whether a path leads into a folder, by its text; `datasets` follows links of the folder."""
     plain = Path(os.path.normpath(Path(path).absolute()))
-    return any(plain.is_relative_to(root) for root in (folder.absolute(), folder.resolve()))
+    roots = [root for folder in folders for root in (folder.absolute(), folder.resolve())]
+    return any(plain.is_relative_to(root) for root in roots)
 
 
 # --- the table -----------------------------------------------------------------------------------
@@ -180,19 +211,18 @@ IN_PYTHON = 'Keep one, or call it so: data.select_columns([...]), data.rename_co
 
 
 def columns(
-    table: Any, name: str, hint: str = IN_PYTHON, asked: Mapping[str, str] | None = None
+    features: Mapping[str, Any],
+    name: str,
+    hint: str = IN_PYTHON,
+    asked: Mapping[str, str] | None = None,
 ) -> tuple[str, str]:
     """The columns of pictures and of classes, found by their types, or those that are `asked` for.
 
     `hint`: what to do where there is not one of each. Raises DataError then.
     """
-    from datasets import Image
-
-    features = table.features
-    images = [column for column, feature in features.items() if isinstance(feature, Image)]
-    named = [column for column, feature in features.items() if _names(feature) is not None]
+    named = [column for column, feature in features.items() if names_of(feature) is not None]
     labels = named or [column for column in LABELS if column in features]
-    found = {"image": images, "label": labels}
+    found = {"image": _images(features), "label": labels}
     image, label = (
         _one(option, candidates, list(features), (asked or {}).get(option), name, hint)
         for option, candidates in found.items()
@@ -218,7 +248,7 @@ def _one(
     )
 
 
-def _names(feature: Any) -> list[str] | None:
+def names_of(feature: Any) -> list[str] | None:
     """The class names of a ClassLabel, or of a list of them."""
     while hasattr(feature, "feature"):
         feature = feature.feature

@@ -29,7 +29,7 @@ class Rows(Dataset[tuple[Any, Any]]):
         self.name = type(table).__name__
         refuse_damage(table, self.name)
         plain = table.with_format(None)
-        self.image, self.label = columns(plain, self.name)
+        self.image, self.label = columns(plain.features, self.name)
         self.table = table.cast_column(self.image, decoded_here(plain.features[self.image]))
         numbers = labels_of(plain, self.label, self.name)
         self.classes, self.several = numbers.classes, numbers.multilabel

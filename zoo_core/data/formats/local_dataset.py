@@ -101,7 +101,7 @@ def _json(path: Path) -> dict[str, Any]:
 
 def _inside(folder: Path, name: Any, file: str) -> Path:
     if not isinstance(name, str) or Path(name).name != name or name in ("", ".", ".."):
-        raise _way_out(folder / file, name)
+        raise _way_out(readable_name(folder / file), name)
     return folder / name
 
 
@@ -110,22 +110,29 @@ def _inside(folder: Path, name: Any, file: str) -> Path:
 
 def _check_cards(folder: Path) -> None:
     """Refuse a card whose `configs` name what is not in the folder."""
+    for path in (folder / name for name in CARDS):
+        if path.exists():
+            checked_card(path, readable_name(path))
+
+
+def checked_card(path: Path, name: str, holder: str = "folder") -> dict[str, Any]:
+    """The metadata of a card, called `name`.
+
+    Raises DataError where its `configs` name what is not in the `holder` of the data.
+    """
     import yaml
     from huggingface_hub import DatasetCard
 
-    for name in CARDS:
-        path = folder / name
-        if not path.exists():
-            continue
-        try:
-            text = files.text(path, MOST)
-            card = yaml.safe_load(text) if path.suffix == ".yaml" else DatasetCard(text).data
-            configs = card.get("configs") if card else None
-            way_out = next((each for each in _texts(configs, set()) if _leads_out(each)), None)
-        except Exception as error:  # a card is anybody's text
-            raise DataError(f"{readable_name(path)} cannot be read: {described(error)}.") from error
-        if way_out is not None:
-            raise _way_out(path, way_out)
+    try:
+        text = files.text(path, MOST)
+        card = yaml.safe_load(text) if path.suffix == ".yaml" else DatasetCard(text).data.to_dict()
+        configs = card.get("configs") if card else None
+        way_out = next((each for each in _texts(configs, set()) if _leads_out(each)), None)
+    except Exception as error:  # a card is anybody's text
+        raise DataError(f"{name} cannot be read: {described(error)}.") from error
+    if way_out is not None:
+        raise _way_out(name, way_out, holder)
+    return dict(card or {})
 
 
 def _texts(value: Any, seen: set[int]) -> Iterator[str]:
@@ -144,8 +151,8 @@ def _leads_out(text: str) -> bool:
     return away or "://" in text or "::" in text
 
 
-def _way_out(file: Path, named: Any) -> DataError:
+def _way_out(file: str, named: Any, holder: str = "folder") -> DataError:
     return DataError(
-        f'{readable_name(file)} names "{readable_name(named)}", which is not in its folder.',
-        hint="Nothing is downloaded here, nor read elsewhere: put the data into the folder.",
+        f'{file} names "{readable_name(named)}", which is not in its {holder}.',
+        hint=f"Nothing is downloaded from elsewhere, nor read there: data lies in its {holder}.",
     )

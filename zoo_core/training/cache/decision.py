@@ -34,6 +34,8 @@ def cached(
     """
     if task.settings.cache is False:
         return "not wanted"
+    if task.train_set.streamed:
+        return _not_cached(task, console, "pictures that are streamed are not kept")
     if prefix is None:
         return _not_cached(task, console, _nothing_to_cache(task))
     caching = Caching(task, prefix, sets, console)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
@@ -11,12 +13,19 @@ from huggingface_hub import HfApi, ModelInfo
 from huggingface_hub.constants import ENDPOINT
 from huggingface_hub.utils import close_session, get_session, httpx
 
-from zoo_core import __version__
 from zoo_core.errors import SourceError
-from zoo_core.weights.transport import LOOPBACK, is_safe
+from zoo_core.hub.failures import is_passing
+from zoo_core.terminal.lines import logger
+from zoo_core.transport import LOOPBACK, is_safe
+from zoo_core.version import __version__
+
+Result = TypeVar("Result")
 
 ANSWER = 10.0  # seconds that the Hub may take to say what a repository is
 LONGEST = 300.0  # and for all else, such as a commit of many files
+ATTEMPTS = 4
+
+log = logger(__name__)
 
 
 class _Hub(HfApi):
@@ -54,3 +63,17 @@ def _keep_from_proxies() -> None:
     if proxies and missing and "*" not in said:
         os.environ["NO_PROXY"] = os.environ["no_proxy"] = ",".join([*said, *missing])
         close_session()  # it may have been opened with the proxy
+
+
+def persistently(call: Callable[[], Result]) -> Result:
+    """What `call` returns, after a few attempts where the Hub is busy or a connection breaks."""
+    for attempt in range(1, ATTEMPTS):
+        try:
+            return call()
+        except Exception as error:
+            if not is_passing(error):
+                raise
+            why = type(error.__cause__ or error).__name__
+            log.warning("The Hub fails (%s): attempt %d of %d.", why, attempt + 1, ATTEMPTS)
+            time.sleep(2 ** (attempt - 1) / 2)
+    return call()

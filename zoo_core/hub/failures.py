@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from huggingface_hub import errors
 from huggingface_hub.utils import httpx
 
-from zoo_core.errors import NotCached, PublishError, SourceError, WeightsError, ZooError
+from zoo_core.errors import NotCached, WeightsError, ZooError
 from zoo_core.humanize import one_line
 
 NETWORK = "Check the network, and try again."
@@ -26,7 +26,7 @@ class Damaged(OSError):
 
 @contextlib.contextmanager
 def explained(
-    repository: str, what: str, error_type: type[SourceError | PublishError], revision: str = ""
+    repository: str, what: str, error_type: type[ZooError], revision: str = ""
 ) -> Iterator[None]:
     """Turn every failure inside into `error_type` (or a closer error), naming the repository."""
     try:
@@ -44,7 +44,7 @@ def explain(
     error: Exception,
     repository: str,
     what: str,
-    error_type: type[SourceError | PublishError],
+    error_type: type[ZooError],
     revision: str = "",
 ) -> ZooError | None:
     """The error of zoo that stands for one of the client's, or None where it is a bug of ours."""
