@@ -61,7 +61,7 @@ def _refuse_another(info: ModelInfo, config: Mapping[str, Any]) -> None:
 
 
 ALWAYS = (
-    *("num_classes", "in_chans", "pretrained", "freeze_until", "device", "dtype"),
+    *("num_classes", "in_chans", "labels", "pretrained", "freeze_until", "device", "dtype"),
     *("features_only", "out_indices"),
 )
 
