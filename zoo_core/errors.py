@@ -124,7 +124,12 @@ def did_you_mean(name: str, names: Iterable[str], synonyms: Mapping[str, str] | 
     'Closest: "l2".'
     """
     meant = (synonyms or {}).get(_plain(name)) or (synonyms or {}).get(name)
-    near = ", ".join(f'"{other}"' for other in ([meant] if meant else closest(name, names)))
+    return named_closest([meant] if meant else closest(name, names))
+
+
+def named_closest(names: Iterable[str]) -> str:
+    """`Closest: "a", "b".`, or nothing where there are no names."""
+    near = ", ".join(f'"{name}"' for name in names)
     return f"Closest: {near}." if near else ""
 
 

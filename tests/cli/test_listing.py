@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from zoo_core import hookimpl, info, list_models
+from zoo_core import UnknownName, hookimpl, info, list_models
 from zoo_core.cli import main
 from zoo_core.cli.names import ModelName
 from zoo_core.plugins.catalogue import Catalogue, using_catalogue
@@ -88,3 +89,29 @@ def test_which_models_have_weights(capsys: Capture) -> None:
     assert row.startswith("cv/net2 ") and "1, no default" in row
     assert main(["list", "cv/net1", "--pretrained"]) == 0
     assert tuple(capsys.readouterr()) == ("", "No model of 1 that match has weights.\n")
+
+
+# --- names that none has -------------------------------------------------------------------------
+
+
+def test_a_list_says_what_it_leaves_out(capsys: Capture) -> None:
+    assert 'more of timm: zoo list "timm/*"' in printed(capsys, "list")[1]
+    assert 'more of timm: zoo list "timm/*"' not in printed(capsys, "list", "lenet*")[1]
+
+
+@pytest.mark.parametrize("wanted", ["vit_base", "timm/vit_base", "VIT-base"])
+def test_the_begin_of_a_name_has_neighbours(capsys: Capture, wanted: str) -> None:
+    with pytest.raises(UnknownName, match='Closest: "timm/vit_base_patch16') as raised:
+        info(wanted)
+    told = raised.value.message.partition("Closest: ")[2]
+    named = re.findall(r'"(timm/[^"]+)"', told)
+    assert 3 <= len(named) <= 4 and all(name.startswith("timm/vit_base") for name in named)
+    assert {*named} <= {*list_models("timm/*")}
+    assert named[0] in printed(capsys, "list", wanted)[1]
+
+
+def test_a_typing_error_in_a_name_of_timm() -> None:
+    with pytest.raises(UnknownName, match='Closest: "timm/efficientnet_b0"'):
+        info("efficentnet_b0")
+    with pytest.raises(UnknownName, match=r'Closest: "resnet50", "timm/resnext50_32x4d"'):
+        info("resnext50")

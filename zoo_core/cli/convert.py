@@ -47,7 +47,8 @@ class Pair(click.ParamType):
 def command(file: str, model: str, as_json: bool, **options: Any) -> None:
     """Turn FILE, a checkpoint of torchvision, timm or Lightning, into safetensors for a model.
 
-    No code in it is run. What was done to it goes to stderr, a table for a manifest to stdout.
+    No code in it is run. What was done to it, and the next command to type, goes to stderr, a table
+    for the manifest of a plugin to stdout.
     """
     from zoo_core.model.convert.convert import convert
 
@@ -58,3 +59,6 @@ def command(file: str, model: str, as_json: bool, **options: Any) -> None:
     for line in done.lines():
         note(line)
     echo_lines(done.manifest)
+    note(f"Next: {done.next_command}")
+    if "--labels" not in done.next_command:
+        note(f"--labels FILE names its {done.num_classes} classes, a line each.")

@@ -10,7 +10,7 @@ import click
 from zoo_core.cli.arguments import json_option, model_argument
 from zoo_core.cli.output import echo, note, print_json, print_table
 from zoo_core.cli.saving import OutFile, csv_text, save
-from zoo_core.files import name_or_path
+from zoo_core.cli.weights import chosen_model, weights_options
 
 if TYPE_CHECKING:
     from zoo_core.inference.metrics import ClassMetrics, Metrics
@@ -20,6 +20,7 @@ FIGURES = ("count", "accuracy", "precision", "f1")
 
 @click.command("evaluate")
 @model_argument()
+@weights_options
 @click.option(
     "--data",
     metavar="SPEC",
@@ -33,6 +34,8 @@ FIGURES = ("count", "accuracy", "precision", "f1")
 @json_option
 def command(
     model: str,
+    weights: str | None,
+    labels: str | None,
     data: str | None,
     skip_unreadable: bool,
     batch_size: int,
@@ -47,8 +50,11 @@ def command(
     """
     from zoo_core.inference.evaluate import evaluate
 
+    if data is None and (weights or labels):
+        raise click.UsageError("--weights and --labels go with --data SPEC.")
     unreadable = "skip" if skip_unreadable else "stop"
-    figures = evaluate(name_or_path(model), data, batch_size=batch_size, unreadable=unreadable)
+    chosen = chosen_model(model, weights, labels)
+    figures = evaluate(chosen, data, batch_size=batch_size, unreadable=unreadable)
     if table is not None:
         rows = [(label, *row.values()) for label, row in figures["table"].items()]
         save(table, csv_text(("class", *FIGURES), rows))

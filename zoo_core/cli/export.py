@@ -6,12 +6,13 @@ import click
 
 from zoo_core.cli.arguments import json_option, model_argument
 from zoo_core.cli.output import echo, print_json
-from zoo_core.files import name_or_path
+from zoo_core.cli.weights import chosen_model, weights_options
 
 
 @click.command("export")
 @model_argument()
 @click.argument("file", metavar="FILE")
+@weights_options
 @click.option("--format", metavar="onnx|pt2", help="By default FILE's ending says it.")
 @click.option("--batch-size", type=click.IntRange(min=1), help="By default any number of pictures.")
 @click.option(
@@ -26,6 +27,8 @@ from zoo_core.files import name_or_path
 def command(
     model: str,
     file: str,
+    weights: str | None,
+    labels: str | None,
     format: str | None,
     batch_size: int | None,
     pictures: tuple[str, ...],
@@ -40,7 +43,7 @@ def command(
     from zoo_core.inference.export import export
 
     done = export(
-        name_or_path(model),
+        chosen_model(model, weights, labels),
         file,
         format=format,
         batch_size=batch_size,

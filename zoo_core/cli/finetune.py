@@ -9,7 +9,7 @@ import click
 from zoo_core.cli.arguments import as_config, json_option
 from zoo_core.cli.names import MODEL
 from zoo_core.cli.output import echo, print_json
-from zoo_core.files import name_or_path
+from zoo_core.cli.weights import check_weights, weights_options
 
 if TYPE_CHECKING:
     from zoo_core.model.run import Run
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 @click.command("finetune")
 @click.argument("model", metavar="MODEL", type=MODEL, required=False)
+@weights_options
 @click.option(
     "--data",
     metavar="SPEC",
@@ -168,6 +169,7 @@ def command(
 def _trained(
     model: str,
     *,
+    weights: str | None,
     val: str | None,
     no_val: bool,
     skip_unreadable: bool,
@@ -184,7 +186,8 @@ def _trained(
     for name in ("cache", "channels_last", "mirrors", "workers"):
         options[name] = "auto" if options[name] is None else options[name]
     return finetune(
-        name_or_path(model),
+        check_weights(model, weights),
+        pretrained=weights,
         val=False if no_val else val,
         unreadable="skip" if skip_unreadable else "stop",
         augment=views if views is not None else "auto" if augment is None else augment,

@@ -32,6 +32,10 @@ _CALLED = {
     "--image-size": "--config img_size=SIDE",
     "--topk": "--top",
     "--top-k": "--top",
+    "--checkpoint": "--weights",
+    "--ckpt": "--weights",
+    "--classes": "--labels",
+    "--class-names": "--labels",
 }
 
 _SAID = {
@@ -46,7 +50,7 @@ _OF_TRAINING = {
     "--device": _GPU,
     "--gpu": _GPU,
     "--cuda": _GPU,
-    "--pretrained": "A model by name is pretrained where it has weights.",
+    "--pretrained": "A model by name has its weights; others are --weights WHAT.",
     "--num-classes": "The classes are those of the data.",
     "--momentum": "sgd has a momentum of 0.9: --optimizer sgd.",
 }

@@ -18,7 +18,6 @@ from zoo_core.cli.output import (
     print_table,
     size,
 )
-from zoo_core.errors import did_you_mean
 from zoo_core.humanize import without_credentials
 from zoo_core.types import ModelInfo, WeightsInfo
 
@@ -39,25 +38,20 @@ def command(pattern: str | None, pretrained: bool, as_json: bool) -> None:
     if as_json:
         print_json([_record(catalogue.bare(model), model) for model in models])
     elif models:
-        _print(models, [] if pattern else sorted(catalogue.prefixes().items()))
+        _print(models)
+        for prefix, many in [] if pattern else sorted(catalogue.prefixes().items()):
+            note(f'{many:,} more of {prefix}: zoo list "{prefix}/*"')
     elif matching:
         note(f"No model of {len(matching):,} that match has weights.")
     else:
-        near = did_you_mean(pattern or "", _comparable(pattern or ""))
+        near = catalogue.similar(pattern or "")
         note(f'No model matches "{without_credentials(pattern)}". {near}'.strip())
     catalogue.examine_models(models)
     note_broken()
     note_slow()
 
 
-def _comparable(pattern: str) -> list[str]:
-    """The names that one may have meant: those with a prefix where there is one."""
-    prefix = pattern.rpartition("/")[0]
-    names = [known().bare(model) for model in known().models(f"{prefix}/*")] if prefix else []
-    return [*names, *known().names(), *known().prefixes()]
-
-
-def _print(models: list[ModelInfo], prefixes: list[tuple[str, int]]) -> None:
+def _print(models: list[ModelInfo]) -> None:
     header = ["name", "params", "GMACs", "top-1", "on", "input", "weights", "licence"]
     rows = [_row(model) for model in models]
     if any(not model.official for model in models):
@@ -68,8 +62,6 @@ def _print(models: list[ModelInfo], prefixes: list[tuple[str, int]]) -> None:
         plural = "s" if len(models) > 1 else ""
         note("")
         note(f'{len(models)} model{plural}. Run "zoo show NAME" for one of them.')
-        for prefix, many in prefixes:
-            note(f'{many:,} more with a prefix: zoo list "{prefix}/*"')
 
 
 def _row(model: ModelInfo) -> list[str]:

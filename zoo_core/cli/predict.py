@@ -11,7 +11,7 @@ from zoo_core.cli.arguments import json_option, model_argument
 from zoo_core.cli.output import echo_lines, note, print_table
 from zoo_core.cli.saving import OutFile, csv_text, json_text, save
 from zoo_core.cli.streams import takes_any_text
-from zoo_core.files import name_or_path
+from zoo_core.cli.weights import chosen_model, weights_options
 
 if TYPE_CHECKING:
     from zoo_core.inference.predict import Prediction
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 @click.command("predict")
 @model_argument()
 @click.argument("pictures", nargs=-1, required=True)
+@weights_options
 @click.option(
     "--top", type=click.IntRange(min=1), default=3, show_default=True, help="Classes to name."
 )
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 def command(
     model: str,
     pictures: tuple[str, ...],
+    weights: str | None,
+    labels: str | None,
     top: int,
     batch_size: int,
     skip_unreadable: bool,
@@ -53,7 +56,7 @@ def command(
         raise click.UsageError("--json and --csv exclude each other.")
     unreadable = "skip" if skip_unreadable else "stop"
     predictions = predict(
-        name_or_path(model),
+        chosen_model(model, weights, labels),
         pictures,
         top=top,
         batch_size=batch_size,

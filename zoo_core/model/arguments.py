@@ -61,8 +61,8 @@ def _refuse_another(info: ModelInfo, config: Mapping[str, Any]) -> None:
 
 
 ALWAYS = (
-    *("num_classes", "in_chans", "pretrained", "keep_until", "freeze_until", "device", "dtype"),
-    *("features_only", "out_indices", "img_size"),
+    *("num_classes", "in_chans", "labels", "pretrained", "keep_until", "freeze_until", "device"),
+    *("dtype", "features_only", "out_indices", "img_size"),
 )
 
 

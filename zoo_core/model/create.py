@@ -13,7 +13,7 @@ from typing import Any, Literal, overload
 import torch
 from torch import Tensor, nn
 
-from zoo_core.errors import UnknownName, WeightsError, ZooError
+from zoo_core.errors import ZooError
 from zoo_core.model.arguments import (
     as_device,
     as_dtype,
@@ -23,25 +23,21 @@ from zoo_core.model.arguments import (
     off_meta,
 )
 from zoo_core.model.build import Built, Plan, outline, without_weights
+from zoo_core.model.by_place import at_path, published
 from zoo_core.model.facts import Origin
 from zoo_core.model.features import OF_FEATURES, features
 from zoo_core.model.keep_until import part_of
+from zoo_core.model.labelled import call_outputs
 from zoo_core.model.loading import with_weights
 from zoo_core.model.pretrained_cfg import tell_what_was_loaded
 from zoo_core.model.sizes import NAME, for_build, plainly, refuse_size, shown, sides_of
 from zoo_core.model.zoo_model import ZooModel, as_zoo_model
 from zoo_core.plugins.catalogue import catalogue
-from zoo_core.runs.recipe import BEST, RECIPE
 from zoo_core.types import ModelInfo
 from zoo_core.weights.checkpoint import Checkpoint
-from zoo_core.weights.labels import label_names
-from zoo_core.weights.local import weights_in
+from zoo_core.weights.labels import chosen_labels, label_names
 from zoo_core.weights.part import KEEP_UNTIL, Part, without_gone
 from zoo_core.weights.pretrained import chosen_checkpoint, expanded, is_path
-from zoo_core.weights.published import CONFIG
-from zoo_core.weights.repository import of_repository, published_model
-from zoo_core.weights.run_checkpoint import of_run
-from zoo_core.weights.sources import ENDINGS, names_file
 
 
 @overload
@@ -53,6 +49,7 @@ def create(
     pretrained: bool | str | Path | None = None,
     num_classes: int | None = None,
     in_chans: int | None = None,
+    labels: str | Path | Sequence[str] | None = None,
     keep_until: str | None = None,
     freeze_until: str | None = None,
     device: str | torch.device | None = None,
@@ -68,6 +65,7 @@ def create(
     pretrained: bool | str | Path | None = None,
     num_classes: int | None = None,
     in_chans: int | None = None,
+    labels: str | Path | Sequence[str] | None = None,
     keep_until: str | None = None,
     freeze_until: str | None = None,
     device: str | torch.device | None = None,
@@ -84,11 +82,13 @@ def create(
     name does not), True (the default weights), False (never), a tag, a reference (`file:…`,
     `hf://…`) or a path to a file of weights, an exported folder or what `zoo fetch --to` filled.
     `num_classes` other than the weights' own: a new head (0: none, features). `in_chans` other than
-    the weights' own: the first convolution is adapted. `dtype`: float32, float16, bfloat16 or
-    float64. `features_only`: a module that gives the maps inside (a list of tensors) instead of
-    scores, with the `feature_info` of timm's, of all stages or of `out_indices` (numbers, or how
-    many of the last). `config`: arguments of the architecture, and `img_size`, which every model
-    takes: a side of its pictures, or height and width.
+    the weights' own: the first convolution is adapted. `labels`: what the outputs are called, in
+    order: a label set (`imagenet-1k`), the path of a text file with a name a line, or names; those
+    of the weights give way. `dtype`: float32, float16, bfloat16 or float64. `features_only`: a
+    module that gives the maps inside (a list of tensors) instead of scores, with the `feature_info`
+    of timm's, of all stages or of `out_indices` (numbers, or how many of the last). `config`:
+    arguments of the architecture, and `img_size`, which every model takes: a side of its pictures,
+    or height and width.
 
     A new head, and a model without weights, are drawn from torch's global random numbers; weights
     leave those alone. On CPU the weights are mapped from their file, which stays as it is: it may
@@ -104,7 +104,8 @@ def create(
     if keep_until is not None:
         config = {KEEP_UNTIL: keep_until, **config}
     if features_only or out_indices is not None:
-        given = {"pretrained": pretrained, "in_chans": in_chans, "device": device, "dtype": dtype}
+        given: dict[str, Any] = {"pretrained": pretrained, "in_chans": in_chans, "labels": labels}
+        given |= {"device": device, "dtype": dtype}
         return _features(name, features_only, out_indices, freeze_until, {**config, **given})
     if config.get("global_pool") == "" and num_classes != 0:
         raise ZooError("Without pooling there are no scores.", hint="num_classes=0 goes with it.")
@@ -113,6 +114,7 @@ def create(
     if in_chans is not None:
         in_chans = check_count("in_chans", in_chans, least=1)
     device, dtype, config = as_device(device), as_dtype(dtype), plainly(config)
+    names = None if labels is None else chosen_labels(labels)
     info, checkpoint = _meant(name, pretrained, in_chans, config)
     with off_meta():
         if checkpoint is None:
@@ -121,6 +123,8 @@ def create(
             model = _trained(info, checkpoint, config, num_classes, in_chans, device, dtype)
     if num_classes not in (None, model.num_outputs):
         model.reset_head(num_classes)
+    if names is not None:
+        call_outputs(model, names)
     if freeze_until is not None:
         model.freeze_until(freeze_until)
     return model
@@ -148,6 +152,8 @@ def _features(
 
 # --- which model, and which weights --------------------------------------------------------------
 
+OTHER_WEIGHTS = 'For other weights name the network, as in create("resnet50", pretrained=…).'
+
 
 def _meant(
     name: str | Path,
@@ -162,13 +168,14 @@ def _meant(
         if brought or pretrained not in (None, True):
             raise ZooError(
                 f"{path} brings its weights, configuration and channels with it.",
-                hint="Only num_classes, keep_until, freeze_until, device and dtype go with a path.",
+                hint="Only num_classes, labels, keep_until, freeze_until, device and dtype go "
+                "with a path.",
             )
-        return _at(path)
+        return at_path(path)
     if "://" in str(name):
         if pretrained not in (None, True):
-            raise ZooError(f"{name} brings its own weights.", hint="Leave pretrained out.")
-        info, checkpoint = _published(str(name))
+            raise ZooError(f"{name} brings its own weights.", hint=OTHER_WEIGHTS)
+        info, checkpoint = published(str(name))
         if NAME in config:
             held = {**checkpoint.config(catalogue().architecture(info)), **config}
             channels = checkpoint.in_chans or info.input.size[0]
@@ -185,33 +192,6 @@ def _meant(
 def _refuse_size(info: ModelInfo, plan: Plan, channels: int) -> None:
     height, width = info.input.size[1:]
     refuse_size(plan, catalogue().bare(info), (height, width), channels)
-
-
-def _at(path: Path) -> tuple[ModelInfo, Checkpoint]:
-    """An exported folder, which is a published model, or a run."""
-    if not path.exists():
-        raise UnknownName(f"Nothing is at {path}.", hint="A name without ./ or / is a model's.")
-    if (path / CONFIG).exists():
-        return _published(f"file://{path.absolute()}")
-    if (path / RECIPE).exists():
-        run = of_run(path)
-        return run.model, run
-    raise WeightsError(
-        f"{path} is no run: it has no {RECIPE}.",
-        hint=f'For a weights file, name the model: create("resnet50", pretrained="{path}").'
-        if path.suffix.lower() in ENDINGS or weights_in(path) not in ([], [path / BEST])
-        else "zoo finetune leaves runs.",
-    )
-
-
-def _published(reference: str) -> tuple[ModelInfo, Checkpoint]:
-    if names_file(reference):
-        raise UnknownName(
-            f"{reference} is a file of weights, and does not say of which model.",
-            hint=f'Name the model: create("resnet50", pretrained="{reference}").',
-        )
-    checkpoint = of_repository(reference)
-    return published_model(checkpoint.saved, reference), checkpoint
 
 
 # --- the model itself ----------------------------------------------------------------------------
@@ -325,6 +305,7 @@ def _loaded(
     in_chans: int | None,
 ) -> tuple[Built, int]:
     classes = info.num_classes if checkpoint.classes is None else checkpoint.classes
+    here = Path(checkpoint.local.removeprefix("file:")) if checkpoint.local else None
 
     def read(module: nn.Module) -> dict[str, Tensor]:
         tensors = checkpoint.tensors(plan.architecture, module, str(plan.device))
@@ -336,6 +317,13 @@ def _loaded(
         classes=check_count("num_classes", classes, least=0),
         in_chans=in_chans,
         own_chans=checkpoint.in_chans or checkpoint.input.size[0],
-        source=str(checkpoint.path),
+        source=str(here or checkpoint.pinned or checkpoint.path),
         headless=num_classes is not None or isinstance(plan.architecture, Part),
+        advice=lambda: _advice(here, info),
     )
+
+
+def _advice(file: Path | None, info: ModelInfo) -> str:
+    from zoo_core.model.convert.advice import how_to_convert
+
+    return how_to_convert(file, info)

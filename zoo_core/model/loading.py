@@ -26,12 +26,14 @@ def with_weights(
     own_chans: int,
     source: str,
     headless: bool = False,
+    advice: Callable[[], str] = str,
 ) -> tuple[Built, int]:
     """The module with the tensors that `read` gives for it, and how many classes they have.
 
     `classes`, `own_chans`: what the weights are said to have; the tensors know better. `in_chans`:
     what the module shall have, None for the same. `headless`: whether the weights may have no
-    classifier, as those of self-supervised training. Raises WeightsError for what does not fit.
+    classifier, as those of self-supervised training. `advice`: what to do where the names are not
+    the module's. Raises WeightsError for what does not fit.
     """
     built = outline(plan, classes, in_chans or own_chans)
     tensors = _read(read, built.module, source)
@@ -45,6 +47,7 @@ def with_weights(
     first = next(stage for stage in built.chain.values() if stage.owns)
     theirs = (in_chans and channels_in(tensors, built.module, first)) or own_chans
     tensors = with_ties(tensors, built.module)
+    _check_keys(tensors, built.module.state_dict(), source, advice)
     fit = fitted(tensors, built.module, first, (theirs, in_chans or own_chans), source)
     if not why_plain(built.module):
         built.module.load_state_dict(aligned(fit, behind_pool(built.chain)), assign=True)
@@ -113,7 +116,6 @@ def fitted(
     of the model. Raises WeightsError that lists what does not fit.
     """
     own = model.state_dict()
-    _check_keys(tensors, own, source)
     if channels[0] != channels[1]:
         tensors = with_channels(tensors, model, first, channels)
     wrong = [fault for name, t in tensors.items() if (fault := misfit(name, t, own[name]))]
@@ -129,14 +131,20 @@ def fitted(
     }
 
 
-def _check_keys(tensors: Mapping[str, Tensor], own: Mapping[str, Tensor], source: str) -> None:
+def _check_keys(
+    tensors: Mapping[str, Tensor],
+    own: Mapping[str, Tensor],
+    source: str,
+    advice: Callable[[], str],
+) -> None:
     unexpected = [name for name in tensors if name not in own]
+    unexpected.sort(key=lambda name: name.endswith(COUNTER))
     missing = [name for name in own if name not in tensors and not name.endswith(COUNTER)]
     if missing or unexpected:
         parts = [_some("lacks", missing), _some("has unknown", unexpected)]
         raise WeightsError(
             f"{source} is not of this model: it {' and '.join(p for p in parts if p)}.",
-            hint=f"zoo convert {source} --model NAME fits what others saved, or says what differs.",
+            hint=advice(),
         )
 
 

@@ -21,6 +21,7 @@ from zoo_core.plugins.entry_points import load_plugins
 from zoo_core.plugins.manager import Plugin, Plugins
 from zoo_core.plugins.reading import official_manifest, read_models
 from zoo_core.plugins.unknown import (
+    similar_to,
     unknown_model,
     unknown_regularizer,
     unknown_source,
@@ -79,9 +80,9 @@ class Catalogue:
         matching = [self._models[key] for key in self._models.matching(pattern)]
         return sorted(matching, key=lambda model: (not model.official, natural(self.bare(model))))
 
-    def names(self) -> list[str]:
-        """The names of all models without a prefix, in no order: quicker than their records."""
-        return [self._models.bare(key) for key in self._models.matching(None)]
+    def similar(self, pattern: str) -> str:
+        """What may be meant by a pattern that matches no model, as a sentence; or nothing."""
+        return similar_to(pattern, self._models)
 
     def prefixes(self) -> dict[str, int]:
         """Prefixes of names (`timm`), and of how many models: those that are listed on request."""

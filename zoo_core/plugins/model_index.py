@@ -61,6 +61,9 @@ class ListedModels(Mapping[Key, ModelInfo]):
     def architecture(self, key: Key) -> str:
         return self._origins[key].manifest.models[key[1]].architecture
 
+    def count_weights(self, key: Key) -> int:
+        return len(self._origins[key].manifest.models[key[1]].weights)
+
     def plugin(self, key: Key) -> str:
         """The plugin whose manifest has a model; empty for an official one."""
         return self._origins[key].plugin

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 
-from zoo_core.errors import PluginError, UnknownName, did_you_mean
+from zoo_core.errors import PluginError, UnknownName, did_you_mean, named_closest
 from zoo_core.plugins.manager import Plugin
 from zoo_core.plugins.model_index import ListedModels
+from zoo_core.plugins.neighbours import begin_of_many, neighbours
 from zoo_core.types import ModelInfo, RegularizerSpec
 
 
@@ -18,13 +19,12 @@ def unknown_model(name: str, listed: ListedModels, broken: Iterable[Plugin]) -> 
     distribution, _, rest = name.rpartition(":")
     wanted = name.removesuffix("." + rest.partition(".")[2])
     names = _comparable_names(wanted, listed, full=bool(distribution))
-    meant = next((other for other in names if other.endswith(f"/{wanted}")), wanted)
+    near = neighbours(wanted, names, listed)
     suspects = [plugin.title() for plugin in broken if _may_have_had_models(plugin)]
-    message = [f'No model "{name}".', did_you_mean(meant, names)]
+    message = [f'No model "{name}".', named_closest(near)]
     message += [f"The plugin {title} is broken and might have had it." for title in suspects]
-    prefix = wanted if wanted in listed.prefixes() else wanted.rpartition("/")[0]
     hint = _who_has(wanted, "models", "architectures") or _where_to_look(
-        prefix, listed, bool(suspects)
+        wanted, near, listed, bool(suspects)
     )
     return UnknownName(" ".join(part for part in message if part), hint=hint)
 
@@ -39,10 +39,9 @@ def _comparable_names(wanted: str, listed: ListedModels, *, full: bool) -> set[s
 
 
 def _comparable(name: str, wanted: str) -> bool:
-    """Whether a model may be meant by another name: those with a prefix, if it has the same one, or
-    if it is theirs without it."""
-    prefix, slash, rest = name.rpartition("/")
-    return not slash or wanted == rest or wanted.startswith(f"{prefix}/")
+    """Whether a model may be meant by another name: those with a prefix, if it has the same one."""
+    prefix, slash, _ = name.rpartition("/")
+    return not slash or wanted.startswith(f"{prefix}/")
 
 
 def _may_have_had_models(plugin: Plugin) -> bool:
@@ -50,8 +49,19 @@ def _may_have_had_models(plugin: Plugin) -> bool:
     return not plugin.hooks or any(words in fault for fault in plugin.faults for words in told)
 
 
-def _where_to_look(prefix: str, listed: ListedModels, broken: bool) -> str:
-    command = f"zoo list '{prefix}/*'" if prefix in listed.prefixes() else "zoo list"
+def similar_to(pattern: str, listed: ListedModels) -> str:
+    """What may be meant by a pattern that matches nothing: `Closest: "a", "b".`, or nothing."""
+    wanted = pattern.strip("*?")
+    names = {*_comparable_names(wanted, listed, full=False), *listed.prefixes()}
+    return named_closest(neighbours(wanted, names, listed))
+
+
+def _where_to_look(wanted: str, near: list[str], listed: ListedModels, broken: bool) -> str:
+    prefix = wanted if wanted in listed.prefixes() else wanted.rpartition("/")[0]
+    pattern = f"{prefix}/*" if prefix in listed.prefixes() else ""
+    if not pattern and any("/" in name for name in near):
+        pattern = begin_of_many(wanted, listed)
+    command = f"zoo list '{pattern}'" if pattern else "zoo list"
     more = ', "zoo plugins" for what is broken.' if broken else "."
     return f'Run "{command}" for all models{more}'
 

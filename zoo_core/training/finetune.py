@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -14,7 +14,7 @@ from zoo_core.regularize.regularizer import Regularizer
 from zoo_core.training.console import Console
 from zoo_core.training.preparing import prepared
 from zoo_core.training.recipe import recipe_of
-from zoo_core.training.request import Request, listed
+from zoo_core.training.request import Request, listed, settled
 from zoo_core.training.same_recipe import recorded, refuse_another
 from zoo_core.training.session import Session
 from zoo_core.training.settings import Settings
@@ -56,6 +56,8 @@ def finetune(
     channels_last: bool | str = "auto",
     checkpointing: bool = False,
     mirrors: bool | str = "auto",
+    pretrained: bool | str | Path | None = None,
+    labels: str | Path | Sequence[str] | None = None,
     config: Mapping[str, Any] | None = None,
     recipe: Mapping[str, Any] | None = None,
     progress: bool = True,
@@ -67,6 +69,8 @@ def finetune(
     - `model`: a model, a path, or a name: pretrained where it has weights, with the classes of the
       data. `config`: arguments of the architecture for a model by name, such as `{"img_size": 64}`.
       `keep_until`: of a model by name, what feeds this stage, with a pooling and a head of its own.
+      `pretrained`, `labels`: other weights for a model by name (False: none), and what the outputs
+      of those are called, as `zoo.create` takes them: classes of the data so called keep theirs.
     - `data`: a spec (`digits`, `folder:DIR`, `csv:FILE`, … see docs/data.md), a Dataset of
       (picture, class), or a DataLoader, whose sampler says what is in it. `val`: the same; None: a
       stratified fifth of `data`, by seed; False: none, and the last weights count. `unreadable`:
@@ -128,7 +132,8 @@ def finetune(
     settings.check()
     if keep_until is not None:
         config = {KEEP_UNTIL: keep_until, **(config or {})}
-    request = Request(model, data, val, listed(regularizers), config, unreadable)
+    chosen = listed(regularizers), config, unreadable, pretrained, settled(labels)
+    request = Request(model, data, val, *chosen)
     if stream:
         request = replace(request, data=streaming(data))
     asked = prepared(request, settings, out=out, resume=resume, progress=progress)

@@ -71,7 +71,7 @@ def prepared(
     with _released(folder), torch.random.fork_rng(devices=devices):
         torch.manual_seed(settings.seed)
         say = Console(reading["progress"]).say
-        model = model_for(request.model, train_set, request.config or {}, say)
+        model = model_for(request, train_set, say)
         labels = names_of_outputs(model, train_set)
         train_set = matched(train_set, labels, model.num_outputs)
         val_set = matched(val_set, labels, model.num_outputs) if val_set else None

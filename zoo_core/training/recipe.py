@@ -21,6 +21,8 @@ from zoo_core.training.task import Task
 from zoo_core.types import ModelInfo
 from zoo_core.version import __version__
 from zoo_core.weights.hashes import read_sha256
+from zoo_core.weights.local import local_base
+from zoo_core.weights.pretrained import is_path
 from zoo_core.weights.published import written_input
 
 
@@ -41,11 +43,13 @@ def recipe_of(request: Request, task: Task, folder: Path | None) -> dict[str, An
 
 def _start(request: Request, task: Task) -> dict[str, Any]:
     """What it began with."""
-    model, origin = request.model, task.model.origin
+    model, origin, labels = request.model, task.model.origin, request.labels
     return {
         "model": model.origin.reference if isinstance(model, ZooModel) else str(model),
-        "weights": origin.weights,
-        "sha256": origin.sha256 or _sha256_of_run(model),
+        "weights": None if _is_here(request, task) else origin.weights,
+        "sha256": _sha256(request, task),
+        "pretrained": _pretrained(request, task),
+        "labels": list(labels) if isinstance(labels, tuple) else labels,
         "config": dict(request.config) if request.config else None,
         "kept": list(origin.kept) or None,
         "object": _object(request),
@@ -55,12 +59,18 @@ def _start(request: Request, task: Task) -> dict[str, Any]:
 def _start_of_paths(request: Request, folder: Path | None) -> str | None:
     """Where relative paths of data and model begin, seen from the run, where there are some."""
     specs = [str(spec) for spec in (request.data, request.val) if isinstance(spec, str | Path)]
-    model = request.model
-    path = None if isinstance(model, ZooModel) else Path(model).expanduser()
-    model_too = path is not None and not path.is_absolute() and path.exists()
-    if folder is None or not (model_too or any(map(is_relative, specs))):
+    models = any(map(_is_relative_path, (request.model, request.pretrained)))
+    if folder is None or not (models or any(map(is_relative, specs))):
         return None
     return start_of_paths(folder)
+
+
+def _is_relative_path(model: Any) -> bool:
+    """Whether it is a relative path on this machine, and no model or weights by name."""
+    if not isinstance(model, str | Path):
+        return False
+    path = Path(model).expanduser()
+    return not path.is_absolute() and path.exists()
 
 
 def _train(request: Request, task: Task) -> dict[str, Any]:
@@ -78,10 +88,34 @@ def _train(request: Request, task: Task) -> dict[str, Any]:
     return table
 
 
-def _sha256_of_run(model: ZooModel | str | Path) -> str | None:
-    """That of the best weights, where the model is the path of a run."""
-    if isinstance(model, ZooModel):
-        return None
+def _pretrained(request: Request, task: Task) -> str | bool | None:
+    """The weights that were asked for: None for the usual ones.
+
+    Of an address what tells no secret, and means just these bytes; a path looks like one.
+    """
+    asked, model = request.pretrained, task.model
+    if asked is None or isinstance(asked, bool):
+        return None if asked else asked
+    text = str(asked)
+    if "://" in text and model.loaded_from is None:
+        return model.origin.weights or text
+    is_name = text in model.info.weights or is_path(text) or text.startswith("file:")
+    return text if is_name else f"./{text}"
+
+
+def _is_here(request: Request, task: Task) -> bool:
+    """Whether weights of a path were asked for: it may be moved, and its bytes say which it is."""
+    return request.pretrained not in (None, True) and task.model.loaded_from is not None
+
+
+def _sha256(request: Request, task: Task) -> str | None:
+    """That of the weights it began with: of their file here, or of the best ones of a run."""
+    model, source = request.model, task.model.loaded_from
+    if _is_here(request, task):
+        base = local_base(str(source))
+        return base.sha256 if base is not None else None
+    if task.model.origin.sha256 or isinstance(model, ZooModel):
+        return task.model.origin.sha256
     best = Path(model).expanduser() / BEST
     return read_sha256(best) if best.is_file() else None
 

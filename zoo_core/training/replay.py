@@ -16,6 +16,7 @@ from zoo_core.runs.recipe import VALIDATION, read_recipe
 from zoo_core.training.finetune import finetune
 from zoo_core.training.same_recipe import TABLES
 from zoo_core.training.settings import Settings
+from zoo_core.weights.pretrained import is_path
 from zoo_core.weights.run_checkpoint import without_plugin
 
 
@@ -65,6 +66,8 @@ def replay(
                 val=VALIDATION.get(val, val),
                 out=path if resume else out,
                 resume=resume,
+                pretrained=_weights(start.get("pretrained"), begin),
+                labels=start.get("labels"),
                 config=start.get("config"),
                 progress=progress,
                 recipe=tables,
@@ -94,3 +97,13 @@ def _model(reference: str, begin: Path) -> str | Path:
     path = Path(reference).expanduser()
     is_relative = not path.is_absolute() and (begin / path).exists()
     return begin / path if is_relative and not path.exists() else name_or_path(reference)
+
+
+def _weights(pretrained: str | bool | None, begin: Path) -> str | Path | bool | None:
+    """Weights as create() takes them; their path from where the recipe's paths begin."""
+    if not isinstance(pretrained, str) or not is_path(pretrained):
+        return pretrained
+    here = Path(pretrained).expanduser()
+    there = begin / here
+    same = here.exists() and there.exists() and here.samefile(there)
+    return there if there.exists() and not same else pretrained

@@ -18,9 +18,12 @@ from zoo_core.training.distributed import Processes
 # The tables that say what a training is; the others, what came of it.
 TABLES = ("train", "start", "data")
 
+# Of [start], what may be a path: it may be moved, where the weights there have the same sha256.
+PLACES = ("model", "pretrained")
+
 # What may differ between a run and its resumption: the result does not depend on it.
 FREE = {"cache", "workers", "folder"}
-_MOVES = FREE | {"epochs", "model"}
+_MOVES = FREE | {"epochs", *PLACES}
 
 
 def recorded(path: Path | None, processes: Processes) -> dict[str, Any] | None:
@@ -44,7 +47,7 @@ def refuse_another(path: Path, old: Mapping[str, Any], new: Mapping[str, Any]) -
         for key in dict.fromkeys((*ours, *theirs)):
             was, now = theirs.get(key), ours.get(key)
             longer = key == "epochs" and isinstance(was, int) and now >= was and constant
-            moved = key == "model" and _same_weights(new, old)
+            moved = key in PLACES and _same_weights(new, old)
             if key in FREE or was == now or longer or moved:
                 continue
             hint = _EPOCHS if key == "epochs" else _HINTS[table]

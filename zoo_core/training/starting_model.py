@@ -14,43 +14,49 @@ from zoo_core.model.create import create
 from zoo_core.model.zoo_model import ZooModel
 from zoo_core.plugins.catalogue import catalogue
 from zoo_core.training.class_names import fit_head, fit_trained_head
+from zoo_core.training.request import Request
 from zoo_core.transfer.modes import evaluating
 from zoo_core.weights.part import KEEP_UNTIL
 from zoo_core.weights.pretrained import brings_weights
 
 # arguments of create() that finetune() decides
-_OF_CREATE = ("name", "pretrained", "num_classes", "freeze_until", "device", "dtype")
+_OF_CREATE = ("name", "pretrained", "num_classes", "labels", "freeze_until", "device", "dtype")
 
 
-def model_for(
-    model: ZooModel | str | Path,
-    pictures: Pictures,
-    config: Mapping[str, Any],
-    say: Callable[[str], None],
-) -> ZooModel:
+def model_for(request: Request, pictures: Pictures, say: Callable[[str], None]) -> ZooModel:
     """The model to train, with a head for the classes of the data; `say`: takes lines about it."""
+    model = request.model
     if isinstance(model, ZooModel):
-        _refuse_unfit(model, pictures, config)
+        _refuse_unfit(model, pictures, request)
         return model
     if not isinstance(model, str | Path):
         name = type(model).__name__
         raise RecipeError(f"finetune wants a model of zoo or its name, not a {name}.")
-    tuned = _by_name(model, config)
-    if brings_weights(model) and not tuned.origin.new_head:
+    tuned = _by_name(model, request)
+    brought = brings_weights(model) and not tuned.origin.new_head
+    if tuned.origin.trained and (brought or _is_somebodys(request, tuned)):
         say(fit_trained_head(tuned, pictures, model))
     else:
         fit_head(tuned, pictures)
     return tuned
 
 
-def _refuse_unfit(model: ZooModel, pictures: Pictures, config: Mapping[str, Any]) -> None:
+def _is_somebodys(request: Request, model: ZooModel) -> bool:
+    """Whether somebody says which weights, or which classes they know, beside the registry."""
+    weights = request.pretrained
+    other = not isinstance(weights, bool | None) and str(weights) not in model.info.weights
+    return other or request.labels is not None
+
+
+def _refuse_unfit(model: ZooModel, pictures: Pictures, request: Request) -> None:
     """Raise RecipeError for a model that is built already and does not suit."""
-    if config.keys() == {KEEP_UNTIL}:
+    if (request.config or {}).keys() == {KEEP_UNTIL}:
         message = "keep_until is for a model by name; this one is built already."
         raise RecipeError(message, hint="Give it to zoo.create, with the name.")
-    if config:
-        message = "config is for a model by name; this one is built already."
-        raise RecipeError(message, hint="Give its arguments to zoo.create.")
+    for argument in ("config", "pretrained", "labels"):
+        if getattr(request, argument) not in (None, {}):
+            message = f"{argument} is for a model by name; this one is built already."
+            raise RecipeError(message, hint="Give its arguments to zoo.create.")
     if model.num_outputs < pictures.num_classes:
         raise RecipeError(
             f"The model has {model.num_outputs} classes, the data {pictures.num_classes}.",
@@ -58,16 +64,16 @@ def _refuse_unfit(model: ZooModel, pictures: Pictures, config: Mapping[str, Any]
         )
 
 
-def _by_name(name: str | Path, config: Mapping[str, Any]) -> ZooModel:
-    """Pretrained where it has weights."""
+def _by_name(name: str | Path, request: Request) -> ZooModel:
+    """Pretrained where it has weights, unless others are asked for, or none."""
+    config, weights = dict(request.config or {}), request.pretrained
     taken = [argument for argument in config if argument in _OF_CREATE]
     if taken:
         raise RecipeError(f"{taken[0]} is no argument of an architecture, so not for config.")
-    if brings_weights(name):
-        return create(name, **config)
-    named = catalogue().find(str(name))
-    has_weights = named.weights is not None or named.model.default_weights is not None
-    return create(name, pretrained=has_weights, **config)
+    if weights is None and not brings_weights(name):
+        named = catalogue().find(str(name))
+        weights = named.weights is not None or named.model.default_weights is not None
+    return create(name, pretrained=weights, labels=request.labels, **config)
 
 
 def refuse_other_scores(model: ZooModel, config: Mapping[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -48,15 +49,16 @@ def chosen_checkpoint(
     if not isinstance(pretrained, Path) and text in info.weights:
         return of_weights(info.weights[text])
     if "://" in text or text.startswith("file:"):
-        return _by_reference(info, text)
+        return _by_reference(info, named, text)
     if is_path(pretrained) or "/" in text or text.endswith(_ENDINGS):  # a tag has no slash
         return _by_path(info, named, expanded(Path(text)).absolute())
     try:
         return of_weights(catalogue().weights(info, text))
     except UnknownName as error:
-        if not text or not Path(text).is_dir():
+        if not os.path.exists(text):  # noqa: PTH110, a Path may raise here
             raise
-        raise UnknownName(error.message, hint=f'For the folder here: "./{text}".') from error
+        what = "folder" if Path(text).is_dir() else "file"
+        raise UnknownName(error.message, hint=f'For the {what} here: "./{text}".') from error
 
 
 def _default(info: ModelInfo) -> WeightsInfo:
@@ -67,11 +69,12 @@ def _default(info: ModelInfo) -> WeightsInfo:
     return info.default_weights
 
 
-def _by_reference(info: ModelInfo, reference: str) -> Checkpoint:
+def _by_reference(info: ModelInfo, named: WeightsInfo | None, reference: str) -> Checkpoint:
     known = next((w for w in info.weights.values() if w.source == reference), None)
     if known is not None or reference.startswith("file:") or names_file(reference):
         of = {_any_revision(w.source): w.input for w in info.weights.values()}
-        seen = of.get(_any_revision(reference), info.input)
+        usual = named.input if named is not None else info.input
+        seen = of.get(_any_revision(reference), usual)
         return of_weights(known or WeightsInfo(tag="", source=reference, input=seen))
     return _of_model(info, of_repository(reference))
 
@@ -101,7 +104,8 @@ def _by_path(info: ModelInfo, named: WeightsInfo | None, path: Path) -> Checkpoi
             names = ", ".join(readable_name(file.name) for file in found[:5])
             raise WeightsError(f"{path} has several files of weights: {names}.", hint="Name one.")
         path = found[0]
-    return of_weights(WeightsInfo(tag="", source=f"file:{path}", input=info.input))
+    seen = named.input if named is not None else info.input
+    return of_weights(WeightsInfo(tag="", source=f"file:{path}", input=seen))
 
 
 def _of_model(info: ModelInfo, checkpoint: PublishedCheckpoint) -> Checkpoint:

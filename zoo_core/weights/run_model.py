@@ -25,7 +25,7 @@ from zoo_core.weights.sources import split_reference
 
 # What is said of a model beside the options of its architecture: arguments of create().
 NO_OPTIONS = frozenset(
-    "name pretrained num_classes in_chans freeze_until device dtype config".split()
+    "name pretrained num_classes in_chans labels freeze_until device dtype config".split()
 )
 DEEPEST, MOST_VALUES, LARGEST_NUMBER = 4, 10_000, 100_000
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from zoo_core.errors import WeightsError
-from zoo_core.model.convert.misfit import shaped
+from zoo_core.model.convert.misfit import in_order, paired_by_order, shaped
 from zoo_core.model.convert.names import Names, starts, under
-from zoo_core.weights.tensors import COUNTER
 
 
 def common_prefix(names: Names) -> str:
@@ -57,21 +56,22 @@ def match_by_order(names: Names) -> None:
 
     Raises WeightsError, with the first that do not.
     """
-    unknown, missing = names.unknown, names.missing
-    if len(unknown) < len(missing):  # the file may be from before there were counters
-        missing = [name for name in missing if not name.endswith(COUNTER)]
-    moves = dict(zip(unknown, missing, strict=False))
-    wrong = [old for old, new in moves.items() if not names.outline.fits(new, names.tensors[old])]
-    if len(unknown) != len(missing) or wrong:
-        first = (
-            f" First {shaped(wrong[0], names.tensors)} would be "
-            f"{shaped(moves[wrong[0]], names.outline.own)}."
-            if wrong
-            else ""
-        )
-        raise WeightsError(
-            f"{names.file}: order and shapes do not say what is what. {len(unknown)} names are "
-            f"left in it, {len(missing)} in {names.outline.info.name}.{first}",
-            hint="Rename with --map OLD=NEW, or leave out what does not belong with --drop PREFIX.",
-        )
-    names.rename("by order and shape", lambda name: moves.get(name, name))
+    pairs = paired_by_order(names)
+    if pairs is None:
+        raise _unpaired(names)
+    names.rename("by order and shape", lambda name: pairs.get(name, name))
+
+
+def _unpaired(names: Names) -> WeightsError:
+    unknown, missing = in_order(names)
+    pairs = zip(unknown, missing, strict=False)
+    wrong = [(old, new) for old, new in pairs if not names.outline.fits(new, names.tensors[old])]
+    first = ""
+    if wrong:
+        old, new = (shaped(wrong[0][0], names.tensors), shaped(wrong[0][1], names.outline.own))
+        first = f" First {old} would be {new}."
+    return WeightsError(
+        f"{names.file}: order and shapes do not say what is what. {len(unknown)} names are "
+        f"left in it, {len(missing)} in {names.outline.info.name}.{first}",
+        hint="Rename with --map OLD=NEW, or leave out what does not belong with --drop PREFIX.",
+    )

@@ -27,10 +27,39 @@ def check_complete(names: Names, by_order: bool) -> None:
         parts.append(f"it lacks {len(missing)} tensors: {_some(lacks, len(missing))}")
     raise WeightsError(
         f"{names.file} does not fit {names.outline.info.name}: {'; '.join(parts)}.",
-        hint=_advice(unknown[0], near[unknown[0]], by_order)
-        if unknown
-        else "Is it of another model, or only a part of one?",
+        hint=_hint(names, near, by_order),
     )
+
+
+def _hint(names: Names, near: Mapping[str, str], by_order: bool) -> str:
+    """What to do next, the likeliest first: `near` has what the first unknown names may be."""
+    if not near:
+        return "Is it of another model, or only a part of one?"
+    pairs = None if by_order else paired_by_order(names)
+    if pairs is not None:
+        old, new = next(iter(pairs.items()))
+        return (
+            f"Add --by-order: all {len(pairs)} unknown names have the shapes of the missing ones, "
+            f"one after the other, as {old} -> {new}."
+        )
+    old = next(iter(near))
+    return _advice(old, near[old], by_order)
+
+
+def paired_by_order(names: Names) -> dict[str, str] | None:
+    """The n-th unknown name is the n-th missing one; None where not all of their shapes agree."""
+    unknown, missing = in_order(names)
+    pairs = dict(zip(unknown, missing, strict=False))
+    fit = all(names.outline.fits(new, names.tensors[old]) for old, new in pairs.items())
+    return pairs if fit and len(unknown) == len(missing) else None
+
+
+def in_order(names: Names) -> tuple[list[str], list[str]]:
+    """The unknown names, and the missing ones that would be theirs."""
+    unknown, missing = names.unknown, names.missing
+    if len(unknown) < len(missing):  # the file may be from before there were counters
+        missing = [name for name in missing if not name.endswith(COUNTER)]
+    return unknown, missing
 
 
 def shaped(name: str, tensors: Mapping[str, Tensor]) -> str:

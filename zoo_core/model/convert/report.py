@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from zoo_core.model.convert.names import Rule
+from zoo_core.plugins.catalogue import catalogue
 from zoo_core.types import InputSpec, ModelInfo
+from zoo_core.weights.labels import label_names
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,26 @@ class Converted:
     def manifest(self) -> str:
         """The table `[models.NAME.weights.TAG]`, in TOML."""
         return "\n".join(_table(self)) + "\n"
+
+    @property
+    def next_command(self) -> str:
+        """What to type in a shell to use the file, all but the pictures."""
+        name = shlex.quote(catalogue().bare(self.model))
+        labels = f" --labels {self._labels}" if self._labels else ""
+        return f"zoo predict {name} --weights {shlex.quote(str(self._near))}{labels} PICTURE..."
+
+    @property
+    def _labels(self) -> str | None:
+        """The label set that the model's other weights of as many classes have."""
+        kinds = {w.labels for w in self.model.weights.values() if isinstance(w.labels, str)}
+        fitting = [name for name in kinds if label_names(name, self.num_classes)]
+        return shlex.quote(fitting[0]) if len(fitting) == 1 else None
+
+    @property
+    def _near(self) -> Path:
+        """The path as one would type it here."""
+        here = Path.cwd()
+        return self.path.relative_to(here) if self.path.is_relative_to(here) else self.path
 
     def lines(self) -> Iterator[str]:
         """The report, for a person."""
@@ -88,6 +111,7 @@ class Converted:
             "rules": [rule._asdict() for rule in self.rules],
             "dropped": [{"name": name, "why": why} for name, why in self.dropped.items()],
             "manifest": self.manifest,
+            "next": self.next_command,
         }
 
 
