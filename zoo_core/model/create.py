@@ -20,15 +20,15 @@ from zoo_core.model.arguments import (
     as_dtype,
     check_count,
     check_types,
-    checked_config,
     off_meta,
 )
 from zoo_core.model.build import Built, Plan, outline, without_weights
 from zoo_core.model.facts import Origin
 from zoo_core.model.features import OF_FEATURES, features
 from zoo_core.model.loading import with_weights
+from zoo_core.model.plan import plan_of
 from zoo_core.model.pretrained_cfg import tell_what_was_loaded
-from zoo_core.model.shown import shown, sides_of
+from zoo_core.model.shown import shown
 from zoo_core.model.zoo_model import ZooModel, as_zoo_model
 from zoo_core.plugins.catalogue import catalogue
 from zoo_core.runs.recipe import BEST, RECIPE
@@ -163,7 +163,7 @@ def _meant(
             raise ZooError(f"{name} brings its own weights.", hint="Leave pretrained out.")
         return _published(str(name))
     named = catalogue().find(str(name))
-    plan = _plan(named.model, config, torch.device("cpu"))
+    plan = plan_of(named.model, config, torch.device("cpu"))
     if config and (pretrained or named.weights):  # what cannot be built need not be fetched
         outline(plan, named.model.num_classes, named.model.input.size[0])
     return named.model, chosen_checkpoint(named.model, named.weights, pretrained)
@@ -199,18 +199,6 @@ def _published(reference: str) -> tuple[ModelInfo, Checkpoint]:
 # --- the model itself ----------------------------------------------------------------------------
 
 
-def _plan(
-    info: ModelInfo,
-    config: Mapping[str, Any],
-    device: torch.device,
-    dtype: torch.dtype | None = None,
-) -> Plan:
-    architecture = catalogue().architecture(info)
-    arguments = {**info.config, **checked_config(architecture, info, config)}
-    maker, size = catalogue().maker(architecture), sides_of(arguments) or info.input.size[1:]
-    return Plan(architecture, arguments, device, dtype, maker, size)
-
-
 def _untrained(
     info: ModelInfo,
     config: dict[str, Any],
@@ -219,7 +207,7 @@ def _untrained(
     device: torch.device,
     dtype: torch.dtype | None,
 ) -> ZooModel:
-    plan = _plan(info, config, device, dtype)
+    plan = plan_of(info, config, device, dtype)
     classes = info.num_classes if num_classes is None else num_classes
     channels = in_chans or info.input.size[0]
     built = without_weights(plan, classes, channels)
@@ -247,7 +235,7 @@ def _trained(
     config = {**checkpoint.config(catalogue().architecture(info)), **config}
     if dtype is None and checkpoint.dtype is not None:
         dtype = getattr(torch, checkpoint.dtype)
-    plan = _plan(info, config, device, dtype)
+    plan = plan_of(info, config, device, dtype)
     if checkpoint.in_chans is not None:
         in_chans = check_count("in_chans", checkpoint.in_chans, least=1)
     built, classes = _loaded(checkpoint, plan, info, num_classes, in_chans)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from zoo_core.chain import before, run_stages
 from zoo_core.data.trained_on import TrainedOn
@@ -243,7 +244,8 @@ def pretrained_part(model: nn.Module) -> dict[str, Tensor]:
     >>> list(pretrained_part(model))[-2:], pretrained_part(zoo.create("lenet5"))
     (['fc2.weight', 'fc2.bias'], {})
     """
-    named = {name: parameter.detach() for name, parameter in model.named_parameters()}
+    there = {name: p for name, p in model.named_parameters() if not is_lazy(p)}
+    named = {name: parameter.detach() for name, parameter in there.items()}
     if not isinstance(model, ZooModel):
         return named
     if not model.origin.trained:
