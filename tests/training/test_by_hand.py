@@ -118,8 +118,10 @@ def test_without_a_run_it_trains(change: Callable[[ZooModel], None]) -> None:
         lambda: zoo.create("lenet5", pretrained=True, num_classes=3),
         lambda: scripted(small().eval()),
     ],
-    ids=["plain", "half", "double", "last", "frozen", "train", "grey", "max", "vit", "0", "lenet"]
-    + ["scripted"],
+    ids=[
+        *("plain", "half", "double", "last", "frozen", "train"),
+        *("grey", "max", "vit", "0", "lenet", "scripted"),
+    ],
 )
 @pytest.mark.filterwarnings("ignore:.*torch.jit:FutureWarning")
 def test_what_arguments_make_is_made_again(make: Callable[[], ZooModel]) -> None:
