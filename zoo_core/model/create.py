@@ -58,6 +58,10 @@ def create(
     features_only: Literal[False] = False,
     **config: Any,
 ) -> ZooModel: ...
+@overload
+def create(
+    name: str | Path, *, features_only: bool = False, **given: Any
+) -> ZooModel | nn.Module: ...
 
 
 def create(
