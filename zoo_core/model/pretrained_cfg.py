@@ -10,15 +10,12 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from zoo_core.types import InputSpec, WeightsInfo
 from zoo_core.weights.addresses import public
 from zoo_core.weights.checkpoint import Checkpoint
 from zoo_core.weights.sources import MODEL_FILE, names_file, split_reference
-
-if TYPE_CHECKING:
-    from zoo_core.model.zoo_model import ZooModel
 
 # What timm says of a network, whatever weights it has; and of the pictures it does well on.
 NETWORK = (
@@ -44,7 +41,7 @@ class Loaded:
     labels: tuple[str, ...] | None
 
 
-def tell_what_was_loaded(model: ZooModel, checkpoint: Checkpoint | None) -> None:
+def tell_what_was_loaded(model: Any, checkpoint: Checkpoint | None) -> None:
     """Note what a model was loaded from, None for nothing; `told` says it when it is asked.
 
     A model keeps what its maker has under that name, if it is no table.
@@ -55,15 +52,15 @@ def tell_what_was_loaded(model: ZooModel, checkpoint: Checkpoint | None) -> None
     vars(model)[LOADED] = None if checkpoint is None else _loaded(model, checkpoint)
 
 
-def _loaded(model: ZooModel, checkpoint: Checkpoint) -> Loaded:
+def _loaded(model: Any, checkpoint: Checkpoint) -> Loaded:
     weights: WeightsInfo | None = model.info.weights.get(checkpoint.reference)
     elsewhere = checkpoint.local or checkpoint.pinned or checkpoint.reference
     return Loaded(
         tag=weights.tag if weights else "",
         place=weights.source if weights else elsewhere,
         license=checkpoint.license,
-        num_classes=model.origin.num_classes,
-        labels=model.labels,
+        num_classes=vars(model)["origin"].num_classes,  # of a model just made, nothing is replaced
+        labels=vars(model)["labels"],
     )
 
 
@@ -102,7 +99,7 @@ def _stored(model: Any, name: str) -> Any:
     return model._modules.get(name) or vars(model).get(name, original)
 
 
-def _table(model: ZooModel, loaded: Loaded | None) -> dict[str, Any]:
+def _table(model: Any, loaded: Loaded | None) -> dict[str, Any]:
     own = _stored(model, NAMES[0]) or {}
     usual = model.info.default_weights
     if loaded is not None:
@@ -119,7 +116,7 @@ def _table(model: ZooModel, loaded: Loaded | None) -> dict[str, Any]:
     return _fitting(cfg, model.input.size) | pictures_of(model.input) | _classes(model, loaded)
 
 
-def _classes(model: ZooModel, loaded: Loaded | None) -> dict[str, Any]:
+def _classes(model: Any, loaded: Loaded | None) -> dict[str, Any]:
     """Those of the weights, as timm has it; without any, those of the model."""
     count, labels = (model.num_outputs, model.labels)
     if loaded is not None:

@@ -5,16 +5,13 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from torch import nn
 
 from zoo_core.errors import ZooError
 from zoo_core.model.head import Maker, head_layers, maker, outputs, wrapped_in
 from zoo_core.model.summary import scores_given
-
-if TYPE_CHECKING:
-    from zoo_core.model.facts import Facts
 
 
 @dataclass(frozen=True)
@@ -32,7 +29,7 @@ class Watch:
     given: int | None = None
 
 
-def watch_head(model: Facts, *, ask: bool = False) -> None:
+def watch_head(model: Any, *, ask: bool = False) -> None:
     """From now on the facts are of the classifier that is there.
 
     `ask`: whether it may make something else of the numbers of its last layer.
@@ -49,7 +46,7 @@ def watch_head(model: Facts, *, ask: bool = False) -> None:
     model._known_head = replace(_marked(model, "_zoo_head", made, count), given=given)
 
 
-def watch_first(model: Facts) -> None:
+def watch_first(model: Any) -> None:
     """From now on the facts are of the first convolution that is there."""
     first = next((stage for stage in model.chain.values() if stage.owns), None)
     layers = (name for name, part in model.named_modules() if isinstance(part, nn.Conv2d))
@@ -100,7 +97,7 @@ def _unwrapped(part: Any, watch: Watch) -> nn.Module | None:
     return part if isinstance(part, nn.Module) else None
 
 
-def num_outputs(model: Facts) -> int:
+def num_outputs(model: Any) -> int:
     """How many numbers the head that was watched last gives for a picture."""
     head = model._known_head
     if head is not None and head.given is not None:
@@ -108,7 +105,7 @@ def num_outputs(model: Facts) -> int:
     return next(map(outputs, head_layers(model, model.chain).values()), 0)
 
 
-def refuse_other_head(model: Facts, classes: int) -> None:
+def refuse_other_head(model: Any, classes: int) -> None:
     """Raise ZooError for a head in which no layer for so many classes can be put."""
     head = model._known_head
     if head is None or head.given in (None, head.count) or not head.count or not classes:
