@@ -55,6 +55,21 @@ class List(Tiny):
         return [super().forward(x)]
 
 
+class Prototype(nn.Module):
+    def __init__(self, classes: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(classes, 4))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x @ self.weight.T
+
+
+class Prototypes(Tiny):
+    def __init__(self, num_classes: int, in_chans: int) -> None:
+        super().__init__(num_classes, in_chans)
+        self.fc = Prototype(num_classes)  # type: ignore[assignment]
+
+
 class Silent(Tiny):
     def forward(self, x: Tensor) -> Any:
         super().forward(x)
@@ -167,6 +182,11 @@ CASES = {
     "unflattened": (Unflattened, STAGES, "(pictures, classes), so flatten them"),
     "bare": (Bare, BARE, "The head has the bare parameter classes: zoo puts new classes in"),
     "run bare": (Bare, changed(Stage("head", run=("classes",))), "The head has the bare parameter"),
+    "own module": (
+        Prototypes,
+        changed(Stage("head", run=("fc",))),
+        "The head has fc.weight of fc, a Prototype: zoo puts new classes in the place of an",
+    ),
     "own bias": (
         OwnBias,
         changed(Stage("head", run=(shifted,), owns=("fc", "shift"))),

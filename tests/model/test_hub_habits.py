@@ -81,6 +81,10 @@ def test_a_repository_that_is_not_there(hub: HubServer) -> None:
     ("name", "how", "message"),
     [
         ("lenet6", {}, 'No model "lenet6". Closest: .*"lenet5"'),
+        ("", {}, "wants a model's name, a repository or a folder, not ''. Run"),
+        (None, {}, "wants a model's name, a repository or a folder, not None. Run"),
+        ("hf-hub:me/x@v1", {}, 'No model "hf-hub:me/x@v1". zoo writes "hf://me/x@v1"'),
+        ("local-dir:x", {}, 'No model "local-dir:x". zoo writes "./x"'),
         ("./nowhere", {}, "Nothing is at nowhere"),
         ("./nowhere", {"revision": "v1"}, "nowhere is a path, which has no revision"),
         ("alice/x@v1", {"revision": "v2"}, r"alice/x@v1 names a revision, and revision='v2'"),
@@ -90,7 +94,7 @@ def test_a_repository_that_is_not_there(hub: HubServer) -> None:
         ("lenet5", {"torch_dtype": "x"}, 'has no option "torch_dtype"'),
     ],
 )
-def test_what_cannot_be_is_said(name: str, how: dict[str, Any], message: str) -> None:
+def test_what_cannot_be_is_said(name: Any, how: dict[str, Any], message: str) -> None:
     with pytest.raises(zoo.ZooError, match=message) as caught:
         ZooModel.from_pretrained(name, **how)
     assert "hf_secret" not in str(caught.value)
@@ -108,6 +112,40 @@ def test_save_pretrained_takes_the_old_name_and_the_new(tmp_path: Path) -> None:
     ]
     for number, save in enumerate(saves):
         assert same(zoo.create(save(tmp_path / str(number))), model.state_dict())
+
+
+def test_the_function_takes_what_push_takes(tmp_path: Path) -> None:
+    model = small()
+    for how in ({"save_directory": tmp_path / "a"}, {"folder": tmp_path / "b"}):
+        assert same(zoo.create(zoo.save_pretrained(model, **how)), model.state_dict())
+    plain = {"epochs": 0, "head": "ridge", "freeze_until": "head", "progress": False}
+    run = zoo.finetune("lenet5", "digits", out=tmp_path / "run", **plain)
+    recipe = (tmp_path / "run" / "recipe.toml").read_text()
+    for number, given in enumerate((run, run.path)):
+        folder = zoo.save_pretrained(given, tmp_path / f"c{number}")
+        assert same(zoo.create(folder), run.model.state_dict())
+        assert (folder / "recipe.toml").exists() and "digits" in (folder / "README.md").read_text()
+    zoo.save_pretrained(model, folder)  # another model's, of which there is no recipe
+    assert not (folder / "recipe.toml").exists()
+    with pytest.raises(zoo.PublishError, match="is a run, which stays as it is"):
+        zoo.save_pretrained(run, tmp_path / "run")
+    assert (tmp_path / "run" / "recipe.toml").read_text() == recipe
+    for wrong, message in (({}, "save_directory is missing"), ({"folder": "x", "y": 1}, "'y'")):
+        with pytest.raises(TypeError, match=message):
+            zoo.save_pretrained(model, **wrong)
+
+
+@pytest.mark.parametrize("name", ["hf-hub:me/x", "hf_hub:me/x"])
+def test_timms_way_to_write_a_repository(name: str) -> None:
+    asks: list[Callable[[], Any]] = [
+        lambda: zoo.create(name),
+        lambda: zoo.info(name),
+        lambda: zoo.create("lenet5", pretrained=name),
+        lambda: zoo.finetune(name, "digits", out=False, progress=False),
+    ]
+    for ask in asks:
+        with pytest.raises(zoo.UnknownName, match=r'zoo writes "hf://me/x"'):
+            ask()
 
 
 def test_push_to_hub_takes_the_old_names_and_the_new(hub: HubServer, signed_in: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -73,3 +74,27 @@ def test_another_thing_of_that_name_stays() -> None:
     model.default_cfg = nn.Identity()
     tell_what_was_loaded(model, None)
     assert isinstance(model.default_cfg, nn.Identity) and not hasattr(model, "pretrained_cfg")
+
+
+def test_it_follows_what_the_model_has_now() -> None:
+    model = zoo.create("resnet18d", num_classes=3)
+    model.conv1[0] = nn.Conv2d(1, 32, 3, 2, 1, bias=False)
+    facts = told(model)
+    assert (facts["input_size"], facts["test_input_size"][0]) == ((1, 224, 224), 1)
+    model.fc = nn.Linear(512, 5)
+    model.labels = tuple("abcde")
+    facts = told(model)
+    assert (facts["num_classes"], facts["label_names"]) == (5, tuple("abcde"))
+    model.input = replace(model.input, size=(1, 96, 96), crop=0.5)
+    assert told(model)["input_size"] == (1, 96, 96) and "test_input_size" not in told(model)
+    assert resolve_data_config(model=copy.deepcopy(model))["crop_pct"] == 0.5
+
+
+def test_a_table_that_somebody_puts_there_is_told() -> None:
+    model = zoo.create("timm/test_resnet")
+    model.pretrained_cfg = {"input_size": (3, 64, 64)}
+    for again in (model, copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+        assert again.pretrained_cfg == {"input_size": (3, 64, 64)}
+        assert again.default_cfg["architecture"] == "test_resnet"
+    del model.pretrained_cfg
+    assert not hasattr(model, "pretrained_cfg")

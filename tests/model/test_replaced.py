@@ -16,6 +16,7 @@ from torch import nn
 
 import zoo_core as zoo
 from zoo_core.model import ZooModel, pretrained_part
+from zoo_core.model.facts import scores_are_of_a_layer
 
 pytestmark = pytest.mark.usefixtures("own_cache", "one_thread")
 
@@ -172,6 +173,59 @@ def test_a_whole_classifier_in_the_place_of_several_layers() -> None:
     model.classifier = nn.Sequential(nn.Linear(wide, 6), nn.ReLU(), nn.Linear(6, 4))
     assert (model.num_outputs, model.origin.num_classes, model.labels) == (4, 4, None)
     assert not [name for name in pretrained_part(model) if name.startswith("classifier.")]
+
+
+class Cosine(nn.Module):
+    """A head with weights of its own, and no layer of torch."""
+
+    def __init__(self, wide: int, classes: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(classes, wide))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return nn.functional.linear(nn.functional.normalize(x), self.weight)
+
+
+@pytest.mark.parametrize(
+    ("make", "layer"),
+    [
+        (lambda wide: nn.Sequential(nn.Linear(wide, 8), nn.GLU()), False),
+        (lambda wide: nn.Sequential(nn.Linear(wide, 4), nn.Sigmoid()), False),
+        (lambda wide: Cosine(wide, 4), False),
+        (lambda wide: nn.Sequential(nn.Linear(wide, 9), nn.ReLU(), nn.Linear(9, 4)), True),
+        (lambda wide: nn.Sequential(nn.Dropout(), nn.Linear(wide, 4)), True),
+    ],
+    ids=["glu", "sigmoid", "cosine", "two", "dropout"],
+)
+def test_a_head_that_is_more_than_a_layer_is_asked(
+    make: Callable[[int], nn.Module], layer: bool
+) -> None:
+    model = trained()
+    wide = model.fc.in_features
+    model.conv1[0] = nn.Conv2d(1, model.conv1[0].out_channels, 3, 2, 1)  # the picture is another
+    model.fc = make(wide)
+    assert (model.num_outputs, model.origin.num_classes, model.labels) == (4, 4, None)
+    assert model.num_classes == 4 and scores_are_of_a_layer(model) == layer
+    assert pickle.loads(pickle.dumps(model)).num_outputs == 4
+    if isinstance(model.fc, Cosine):
+        assert model.reset_head(5).num_outputs == 5 and type(model.fc) is nn.Linear
+    elif isinstance(model.fc[-1], nn.GLU):
+        with pytest.raises(zoo.ZooError, match="makes 4 scores of the 8 numbers") as caught:
+            model.reset_head(5)
+        assert "model.fc = " in str(caught.value) and model.fc[0].out_features == 8
+    else:
+        assert model.reset_head(5).num_outputs == 5
+        assert scores_are_of_a_layer(model) == layer
+    model.fc = nn.Linear(wide, 2)
+    assert model.num_outputs == 2 and scores_are_of_a_layer(model)
+
+
+def test_a_part_of_such_a_head_may_be_replaced() -> None:
+    model = trained()
+    model.fc = nn.Sequential(nn.Linear(model.fc.in_features, 8), nn.GLU())
+    assert model.num_outputs == 4
+    model.fc[0] = nn.Linear(model.fc[0].in_features, 12)
+    assert (model.num_outputs, model.origin.num_classes) == (6, 6)
 
 
 # --- the first convolution -----------------------------------------------------------------------

@@ -47,3 +47,14 @@ def test_a_frozen_model_is_scripted() -> None:
     model = zoo.create("lenet5").freeze_until("fc2")
     x = torch.rand(2, 1, 32, 32)
     assert torch.equal(torch.jit.script(model)(x), model(x))
+
+
+@pytest.mark.parametrize("name", ["lenet5", "alexnet", "timm/test_resnet"])
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
+def test_a_network_of_features_is_scripted(name: str) -> None:
+    network = zoo.create(name, features_only=True).eval()
+    scripted = torch.jit.script(network)
+    x = torch.rand(3, *zoo.info(name).input.size)
+    for one, other in zip(scripted(x), network(x), strict=True):
+        torch.testing.assert_close(one, other)
+    assert not network.training and all(p.requires_grad for p in network.parameters())

@@ -60,6 +60,13 @@ def tune(folder: str) -> Run:
     return run
 
 
+def either(maps: bool) -> None:
+    assert_type(zoo.create("lenet5", features_only=True), nn.Module)
+    assert_type(zoo.create("lenet5", features_only=False, in_chans=1), ZooModel)
+    network: nn.Module = zoo.create("lenet5", features_only=maps, pretrained=True, out_indices=(0,))
+    print(network, zoo.save_pretrained(tune("x"), save_directory="folder"))
+
+
 def loop(pictures: Pictures) -> Stack:
     net = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3))
     tuned = zoo.freeze_until(net, "1", example=torch.zeros(1, 3))

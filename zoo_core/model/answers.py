@@ -59,7 +59,7 @@ def head_fault(module: nn.Module, chain: Mapping[str, Stage]) -> str:
     counts = {outputs(layer) for layer in layers.values()}  # which its size follows, or does not
     bare = [p for p in owned if not counts or counts & {*module.get_parameter(p).shape}]
     if not bare:
-        return ""
+        return "" if layers else _module_fault(module, chain["head"])
     parent = bare[0].rpartition(".")[0]
     if gives_scores(module.get_submodule(parent)):
         return f'The head owns {some(bare)}: it must own the layer, owns=("{parent}",).'
@@ -68,6 +68,20 @@ def head_fault(module: nn.Module, chain: Mapping[str, Stage]) -> str:
     return (
         f"The head has {what}{beside}: zoo puts new classes in the place of an nn.Linear or "
         "nn.Conv2d. Make it one such layer, and let adapt() rename what older checkpoints have."
+    )
+
+
+def _module_fault(module: nn.Module, head: Stage) -> str:
+    """Whether a head has weights, and neither a layer that is replaced nor a way to a new one."""
+    weights = [name for name, _ in module.named_parameters() if head.has(name)]
+    if not weights or head.reset is not None:
+        return ""
+    path = weights[0].rpartition(".")[0]
+    kind = type(module.get_submodule(path)).__name__
+    return (
+        f"The head has {weights[0]} of {path}, a {kind}: zoo puts new classes in the place of an "
+        "nn.Linear or nn.Conv2d. Make it one such layer, or give the Stage a reset(model, "
+        "num_classes) that puts another head there and returns the stages."
     )
 
 

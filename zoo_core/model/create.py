@@ -19,7 +19,6 @@ from zoo_core.model.arguments import (
     as_dtype,
     check_count,
     check_types,
-    checked_config,
     off_meta,
 )
 from zoo_core.model.build import Built, Plan, outline, without_weights
@@ -29,8 +28,9 @@ from zoo_core.model.features import OF_FEATURES, features
 from zoo_core.model.keep_until import part_of
 from zoo_core.model.labelled import call_outputs
 from zoo_core.model.loading import with_weights
+from zoo_core.model.plan import plan_of
 from zoo_core.model.pretrained_cfg import tell_what_was_loaded
-from zoo_core.model.sizes import NAME, for_build, plainly, refuse_size, shown, sides_of
+from zoo_core.model.sizes import NAME, plainly, refuse_size, shown, sides_of
 from zoo_core.model.zoo_model import ZooModel, as_zoo_model
 from zoo_core.plugins.catalogue import catalogue
 from zoo_core.types import ModelInfo
@@ -57,6 +57,10 @@ def create(
     features_only: Literal[False] = False,
     **config: Any,
 ) -> ZooModel: ...
+@overload
+def create(
+    name: str | Path, *, features_only: bool = False, **given: Any
+) -> ZooModel | nn.Module: ...
 
 
 def create(
@@ -179,10 +183,10 @@ def _meant(
         if NAME in config:
             held = {**checkpoint.config(catalogue().architecture(info)), **config}
             channels = checkpoint.in_chans or info.input.size[0]
-            _refuse_size(info, _plan(info, held, torch.device("cpu")), in_chans or channels)
+            _refuse_size(info, plan_of(info, held, torch.device("cpu")), in_chans or channels)
         return info, checkpoint
     named = catalogue().find(str(name))
-    plan = _plan(named.model, config, torch.device("cpu"))
+    plan = plan_of(named.model, config, torch.device("cpu"))
     _refuse_size(named.model, plan, in_chans or named.model.input.size[0])
     if config and (pretrained or named.weights):  # what cannot be built need not be fetched
         outline(plan, named.model.num_classes, named.model.input.size[0])
@@ -197,23 +201,6 @@ def _refuse_size(info: ModelInfo, plan: Plan, channels: int) -> None:
 # --- the model itself ----------------------------------------------------------------------------
 
 
-def _plan(
-    info: ModelInfo,
-    config: Mapping[str, Any],
-    device: torch.device,
-    dtype: torch.dtype | None = None,
-) -> Plan:
-    architecture = catalogue().architecture(info)
-    given = {name: value for name, value in config.items() if name != KEEP_UNTIL}
-    own = for_build(architecture, given)
-    arguments = {**info.config, **checked_config(architecture, info, own)}
-    maker, sides = catalogue().maker(architecture), sides_of({**info.config, **given}.get(NAME))
-    size = sides or info.input.size[1:]
-    if KEEP_UNTIL in config:
-        architecture = part_of(architecture, config[KEEP_UNTIL], arguments, size)
-    return Plan(architecture, arguments, device, dtype, maker, size, sides)
-
-
 def _untrained(
     info: ModelInfo,
     config: dict[str, Any],
@@ -222,7 +209,7 @@ def _untrained(
     device: torch.device,
     dtype: torch.dtype | None,
 ) -> ZooModel:
-    plan = _plan(info, config, device, dtype)
+    plan = plan_of(info, config, device, dtype)
     classes = info.num_classes if num_classes is None else num_classes
     channels = in_chans or info.input.size[0]
     built = without_weights(plan, classes, channels)
@@ -253,7 +240,7 @@ def _trained(
     config = plainly({**own, **config})
     if dtype is None and checkpoint.dtype is not None:
         dtype = getattr(torch, checkpoint.dtype)
-    plan = _plan(info, config, device, dtype)
+    plan = plan_of(info, config, device, dtype)
     if checkpoint.in_chans is not None:
         in_chans = check_count("in_chans", checkpoint.in_chans, least=1)
     built, classes = _loaded(checkpoint, plan, info, num_classes, in_chans)

@@ -8,23 +8,15 @@ layers that are there.
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from torch import nn
 
 from zoo_core.chain import make_chain
-from zoo_core.model.head import (
-    Maker,
-    gives_scores,
-    head_layers,
-    is_quantised,
-    maker,
-    outputs,
-    wrapped_in,
-)
+from zoo_core.model.head import gives_scores, is_quantised, outputs
+from zoo_core.model.watch import Watch, channels_of, num_outputs, watch_first, watch_head, way
 from zoo_core.terminal.lines import logger
 from zoo_core.transfer.freezing import Freezable
 
@@ -32,8 +24,6 @@ if TYPE_CHECKING:
     from zoo_core.types import InputSpec, ModelInfo, Stage
 
 log = logger(__name__)
-
-MARK = "_zoo_mark"
 
 
 @dataclass(frozen=True)
@@ -56,19 +46,6 @@ class Origin:
     kept: tuple[str, ...] = ()
     trained: bool = False
     replaced: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Watch:
-    """Layers that facts are of, by path, with what makes another; all on the way bear the mark.
-
-    `count`: the outputs of a classifier, or the channels that a convolution sees.
-    """
-
-    name: str
-    mark: str
-    layers: Mapping[str, Maker | None]
-    count: int
 
 
 class Facts(Freezable):
@@ -133,83 +110,26 @@ class Facts(Freezable):
         vars(self)[name] = value
 
 
-# --- what is watched -----------------------------------------------------------------------------
-
-
-def watch_head(model: Facts) -> None:
-    """From now on the facts are of the classifier that is there."""
-    layers = head_layers(model, model.chain)
-    made = {path: maker(layer) for path, layer in layers.items()}
-    if not made and model._known_head is not None:
-        made = dict(model._known_head.layers)  # where there will be one again
-    model._known_head = _marked(model, "_zoo_head", made, next(map(outputs, layers.values()), 0))
-
-
-def watch_first(model: Facts) -> None:
-    """From now on the facts are of the first convolution that is there."""
-    first = next((stage for stage in model.chain.values() if stage.owns), None)
-    layers = (name for name, part in model.named_modules() if isinstance(part, nn.Conv2d))
-    path = next((name for name in layers if first is not None and first.has(name)), None)
-    if path is None:
-        old = model._known_first
-        paths, count = (dict(old.layers), 0) if old is not None else ({}, 0)
-    else:
-        paths, count = {path: None}, _channels(model.get_submodule(path))
-    model._known_first = _marked(model, "_zoo_first", paths, count)
-
-
-def _marked(model: nn.Module, name: str, layers: Mapping[str, Maker | None], count: int) -> Watch:
-    watch = Watch(name, uuid.uuid4().hex, layers, count)
-    for path in layers:
-        for _, part in _way(model, path, watch):
-            if part is not None:
-                setattr(part, name, watch.mark)
-    return watch
-
-
-def _channels(layer: nn.Module) -> int:
-    """How many channels a convolution sees, which its weight knows best."""
-    return int(layer.weight.shape[1] * layer.groups) if isinstance(layer, nn.Conv2d) else 0
-
-
-def _way(model: nn.Module, path: str, watch: Watch) -> Iterator[tuple[str, nn.Module | None]]:
-    """The modules on the way to a layer, with their paths; None, at last, for one that is gone.
-
-    What somebody wrapped one in is left out.
-    """
-    part: nn.Module | None = model
-    names = path.split(".")
-    for number, name in enumerate(names, start=1):
-        part = _unwrapped(getattr(part, name, None), watch)
-        yield ".".join(names[:number]), part
-        if part is None:
-            return
-
-
-def _unwrapped(part: Any, watch: Watch) -> nn.Module | None:
-    """The module with the mark that a module wraps, else the module itself."""
-    inside = part
-    while isinstance(inside, nn.Module):
-        if vars(inside).get(watch.name) == watch.mark:
-            return inside
-        inside = wrapped_in(inside)
-    return part if isinstance(part, nn.Module) else None
-
-
 # --- what was replaced ---------------------------------------------------------------------------
+
+
+def scores_are_of_a_layer(model: Facts) -> bool:
+    """Whether nothing that was put there makes something else of what the last layer gives."""
+    notice(model)
+    return model._known_head is None or model._known_head.given is None
 
 
 def notice(model: Facts) -> None:
     """Bring the facts up to date with a head, or a first convolution, that was put there since."""
     head, first = model._known_head, model._known_first
-    if head is not None:
-        new = _strangers(model, head)
-        if new or _outputs_at(model, head) != head.count:
-            _head_replaced(model, new)
-    if first is not None:
+    if first is not None:  # before the head is asked, which wants a picture
         new = _strangers(model, first)
         if new or _channels_at(model, first) != first.count:
             _first_replaced(model, first, new)
+    if head is not None:
+        new = _strangers(model, head)
+        if new or _outputs_at(model, head) != head.count:
+            _head_replaced(model, head, new)
 
 
 def _strangers(model: nn.Module, watch: Watch) -> list[str]:
@@ -221,7 +141,7 @@ def _strangers(model: nn.Module, watch: Watch) -> list[str]:
 
 
 def _stranger(model: nn.Module, path: str, watch: Watch) -> str | None:
-    for place, part in _way(model, path, watch):
+    for place, part in way(model, path, watch):
         if part is None:
             return place if watch.count else None
         if vars(part).get(watch.name) != watch.mark and not _of_quantisation(part):
@@ -241,7 +161,7 @@ def _of_quantisation(module: nn.Module) -> bool:
 
 def _last(model: nn.Module, watch: Watch) -> nn.Module | None:
     path = next(iter(watch.layers), None)
-    return None if path is None else [part for _, part in _way(model, path, watch)][-1]
+    return None if path is None else [part for _, part in way(model, path, watch)][-1]
 
 
 def _outputs_at(model: nn.Module, watch: Watch) -> int:
@@ -252,24 +172,28 @@ def _outputs_at(model: nn.Module, watch: Watch) -> int:
 def _channels_at(model: nn.Module, watch: Watch) -> int:
     layer = _last(model, watch)
     quantised = layer is not None and _of_quantisation(layer)
-    return watch.count if layer is None or quantised else _channels(layer)
+    return watch.count if layer is None or quantised else channels_of(layer)
 
 
-def _head_replaced(model: Facts, new: list[str]) -> None:
+def _head_replaced(model: Facts, old: Watch, new: list[str]) -> None:
     facts, stage = vars(model), model.chain["head"]
-    watch_head(model)
+    strangers = [model.get_submodule(path) for path in new if _has(model, path)]
+    several = any(
+        not gives_scores(part) and any(True for _ in part.parameters()) for part in strangers
+    )
+    watch_head(model, ask=several or old.given is not None)
     assert model._known_head is not None
-    if stage.reset is not None and not model._known_head.count:  # more went with it than its layer
+    if stage.reset is not None and not num_outputs(model):  # more went with it than its layer
         model.chain = make_chain(stage.reset(model, 0), type(model).__name__)
         watch_head(model)
     if facts["labels"]:
         log.info("The head of %s is another: it has no labels", facts["info"].name)
     facts["labels"], facts["multilabel"] = None, False
-    _record(model, "num_classes", model._known_head.count)
+    _record(model, "num_classes", num_outputs(model))
     beside = tuple(path for path in new if not stage.has(path))
     facts["origin"] = replace(
         facts["origin"],
-        num_classes=model._known_head.count,
+        num_classes=num_outputs(model),
         new_head=True,
         kept=(),
         replaced=_with(facts["origin"].replaced, beside),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from zoo_core.chain import run_stages
@@ -123,6 +124,26 @@ class Features(nn.Module):
         maps: list[Tensor] = self.model.forward_intermediates(
             x, self.out_indices, stop_early=True, intermediates_only=True
         )
+        return maps
+
+    def __prepare_scriptable__(self) -> nn.Module:
+        """What torch.jit.script makes of it: a trace, since stages may run functions of Python.
+
+        It stays in the mode, and for pictures of the size, that the network has.
+        """
+        first = next(self.parameters())
+        x = torch.zeros(2, *self.model.input.size, device=first.device, dtype=first.dtype)
+        with torch.random.fork_rng(devices=[]), torch.no_grad():
+            return _Traced(torch.jit.trace(self, x, strict=False, check_trace=False))
+
+
+class _Traced(nn.Module):
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        maps: list[Tensor] = self.network(x)
         return maps
 
 

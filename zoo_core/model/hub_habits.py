@@ -36,6 +36,11 @@ def reference_of(name: str | Path, revision: str | None) -> str | Path:
 
     Raises ZooError for a `revision` of what has none, UnknownName for what is none of them.
     """
+    if not isinstance(name, str | Path) or not str(name).strip():
+        raise ZooError(
+            f"from_pretrained wants a model's name, a repository or a folder, not {name!r}.",
+            hint='Run "zoo list" for the names.',
+        )
     named = name_or_path(name) if isinstance(name, str) else name
     if isinstance(named, Path) or is_path(named):
         if revision is not None:

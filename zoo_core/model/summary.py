@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from zoo_core.chain import run_stages
 from zoo_core.humanize import readable_name
-from zoo_core.transfer.eval_twin import in_eval_mode, outline_twin
+from zoo_core.transfer.eval_twin import outline_twin, twin_with
 from zoo_core.transfer.sharded import has_shards
 
 
@@ -74,11 +75,32 @@ def _shapes(model: Any) -> dict[str, list[int]]:
 
 @contextlib.contextmanager
 def _counting(model: nn.Module) -> Iterator[nn.Module]:
-    """The model in eval mode; without values where this process has a part of them only."""
+    """A twin in eval mode; without values where this process has a part of them only."""
     if not has_shards(model):
-        yield in_eval_mode(model)
+        yield twin_with(model, {})
         return
     from torch._subclasses.fake_tensor import FakeTensorMode
 
     with FakeTensorMode(allow_non_fake_inputs=True):
         yield outline_twin(model)
+
+
+def scores_given(model: Any, layer: str | None) -> int | None:
+    """How many scores a model gives; None where they are what its layer `layer` gives, or where it
+    gives none of a picture's alone.
+    """
+    given: list[Any] = []
+    with torch.no_grad(), torch.random.fork_rng(devices=[]), _counting(model) as net:
+        if layer is not None:
+            last = net.get_submodule(layer)
+            vars(last)["_forward_hooks"] = OrderedDict()  # of the twin alone
+            last.register_forward_hook(lambda module, x, out: given.append(out))
+        first = next(net.parameters())
+        size = vars(model)["input"].size
+        try:
+            scores = net(torch.zeros(1, *size, device=first.device, dtype=first.dtype))
+        except Exception:  # of whatever somebody put there: a training says it
+            return None
+    if not isinstance(scores, Tensor) or scores.ndim != 2 or (given and scores is given[-1]):
+        return None
+    return int(scores.shape[1])

@@ -12,17 +12,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from zoo_core.chain import before, run_stages
 from zoo_core.data.trained_on import TrainedOn
 from zoo_core.errors import PluginError, ZooError
 from zoo_core.model.arguments import check_count
-from zoo_core.model.facts import Facts, Origin, notice, watch_first, watch_head
+from zoo_core.model.facts import Facts, Origin, notice
 from zoo_core.model.features import forward_intermediates
-from zoo_core.model.head import head_layers, outputs, put_head
+from zoo_core.model.head import put_head
 from zoo_core.model.hub_habits import reference_of, renamed, without_habits
 from zoo_core.model.kept import Kept
+from zoo_core.model.pretrained_cfg import told
 from zoo_core.model.summary import render_rows, stage_rows
+from zoo_core.model.watch import num_outputs, refuse_other_head, watch_first, watch_head
 from zoo_core.transfer.swap import swap_class
 from zoo_core.types import InputSpec, ModelInfo, Pushed, Stage
 from zoo_core.weights.pretrained import brings_weights
@@ -40,21 +43,29 @@ class ZooModel(Facts):
     """
 
     loaded_from: str | None
-    pretrained_cfg: dict[str, Any]
-    """What was loaded into it, in the words by which timm's tools ask for it."""
-
-    default_cfg: dict[str, Any]
     if TYPE_CHECKING:  # no annotation at run time: torch.jit.script would read it
         forward_intermediates: Callable[..., Any]
+        pretrained_cfg: dict[str, Any]
+        default_cfg: dict[str, Any]
+    else:
+        pretrained_cfg = told("pretrained_cfg")
+        default_cfg = told("default_cfg")
     _if_absent = {"forward_intermediates": forward_intermediates}  # noqa: RUF012
     _trained_on: TrainedOn | None = None  # by zoo: of its pretraining nothing is known
-    # names of the Hub that mean the same for every class: those of the original may have them
-    _same_everywhere: ClassVar = ("from_pretrained", "push_to_hub", "save_pretrained")
+    # names of the Hub and of timm that mean the same for every class: the original may have them
+    _same_everywhere: ClassVar = (
+        *("from_pretrained", "push_to_hub", "save_pretrained"),
+        *("pretrained_cfg", "default_cfg"),
+    )
     __jit_ignored_attributes__: ClassVar = [  # no types of TorchScript, and no part of forward()
         *("loaded_from", "pretrained_cfg", "default_cfg", "_trained_on", "_same_everywhere"),
+        *("_loaded", "_said_cfg"),
         *Facts.__jit_ignored_attributes__,
     ]
-    __jit_unused_properties__: ClassVar = ["num_outputs", *Facts.__jit_unused_properties__]
+    __jit_unused_properties__: ClassVar = [
+        *("num_outputs", "pretrained_cfg", "default_cfg"),
+        *Facts.__jit_unused_properties__,
+    ]
 
     def forward_until(self, x: Tensor, stage: str) -> Tensor:
         """The tensor that enters `stage`, from pictures of shape (N, C, H, W). Raises UnknownName.
@@ -69,7 +80,8 @@ class ZooModel(Facts):
     @property
     def num_outputs(self) -> int:
         """How many numbers the head gives for a picture; 0 when there is no classifier."""
-        return next(map(outputs, head_layers(self, self.chain).values()), 0)
+        notice(self)
+        return num_outputs(self)
 
     def reset_head(self, num_classes: int, labels: Iterable[str] | None = None) -> ZooModel:
         """Put a new, freshly initialised classifier in place of the head.
@@ -106,9 +118,12 @@ class ZooModel(Facts):
     def _put_head(
         self, classes: int, labels: tuple[str, ...] | None, kept: Mapping[int, int]
     ) -> None:
-        makers = self._known_head.layers if self._known_head is not None else {}
+        notice(self)
+        refuse_other_head(self, classes)
+        old = self._known_head
+        makers = old.layers if old is not None else {}
         self.chain = put_head(self, self.chain, classes, kept, makers)
-        watch_head(self)
+        watch_head(self, ask=old is not None and old.given is not None)
         self.labels, self.multilabel = labels, self.multilabel and bool(kept)
         stay = tuple(labels[number] for number in kept) if labels else ()
         self.origin = replace(self.origin, num_classes=classes, new_head=True, kept=stay)
@@ -255,7 +270,8 @@ def pretrained_part(model: nn.Module) -> dict[str, Tensor]:
     >>> list(pretrained_part(model))[-2:], pretrained_part(zoo.create("lenet5"))
     (['fc2.weight', 'fc2.bias'], {})
     """
-    named = {name: parameter.detach() for name, parameter in model.named_parameters()}
+    there = {name: p for name, p in model.named_parameters() if not is_lazy(p)}
+    named = {name: parameter.detach() for name, parameter in there.items()}
     if not isinstance(model, ZooModel):
         return named
     if not model.origin.trained:

@@ -16,6 +16,8 @@ def unknown_model(name: str, listed: ListedModels, broken: Iterable[Plugin]) -> 
     """`listed`: the models there are; `broken`: plugins that might have had it."""
     if name and os.path.isdir(name):  # noqa: PTH112, a Path may raise here
         return UnknownName(f'No model "{name}".', hint=f'For the folder here, write "./{name}".')
+    if as_zoo_writes(name):
+        return UnknownName(f'No model "{name}".', hint=f'zoo writes "{as_zoo_writes(name)}".')
     distribution, _, rest = name.rpartition(":")
     wanted = name.removesuffix("." + rest.partition(".")[2])
     names = _comparable_names(wanted, listed, full=bool(distribution))
@@ -27,6 +29,20 @@ def unknown_model(name: str, listed: ListedModels, broken: Iterable[Plugin]) -> 
         wanted, near, listed, bool(suspects)
     )
     return UnknownName(" ".join(part for part in message if part), hint=hint)
+
+
+def as_zoo_writes(name: str) -> str:
+    """What zoo calls that to which timm gives a prefix; "" for other names.
+
+    >>> as_zoo_writes("hf-hub:me/flowers@v1"), as_zoo_writes("local-dir:runs/1")
+    ('hf://me/flowers@v1', './runs/1')
+    """
+    prefix, _, rest = name.partition(":")
+    if prefix in ("hf-hub", "hf_hub"):
+        return f"hf://{rest.removeprefix('//')}"
+    if prefix in ("local-dir", "local_dir"):
+        return rest if rest.startswith(("/", "./", "../", "~")) else f"./{rest}"
+    return ""
 
 
 def _comparable_names(wanted: str, listed: ListedModels, *, full: bool) -> set[str]:

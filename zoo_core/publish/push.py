@@ -14,13 +14,14 @@ from torch import nn
 
 from zoo_core.cache import is_offline
 from zoo_core.errors import PublishError
+from zoo_core.model.hub_habits import renamed
 from zoo_core.model.run import Run
 from zoo_core.model.zoo_model import ZooModel
 from zoo_core.plugins.catalogue import catalogue
 from zoo_core.publish.delta import Delta
 from zoo_core.publish.staging import stage
 from zoo_core.publish.swap import replaced_folder
-from zoo_core.runs.recipe import RECIPE, read_recipe
+from zoo_core.runs.recipe import BEST, RECIPE, read_recipe
 from zoo_core.transfer.wrappers import unwrapped
 from zoo_core.types import Pushed, Upload, WeightSource
 from zoo_core.weights.published import CONFIG, FILES
@@ -88,20 +89,33 @@ def push(
         return replace(done, sha256=digests, reference=reference)
 
 
-def save_pretrained(model: ZooModel, folder: str | Path, *, delta: Delta = False) -> Path:
-    """Write a model to a folder as `push` would publish it; `zoo.create(Path(folder))` loads it.
+def save_pretrained(
+    model: Run | ZooModel | str | Path,
+    save_directory: str | Path | None = None,
+    *,
+    delta: Delta = False,
+    **old: Any,
+) -> Path:
+    """Write a model, or a run, to a folder as `push` would publish it; `zoo.create(Path)` loads it.
 
     `delta=True`: only what differs from the weights that it came from; where others cannot get
-    those, from the file or exported folder on this machine, which must then stay.
+    those, from the file or exported folder on this machine, which must then stay. `old`: the folder
+    under its older name, `folder`.
 
     The folder changes at once from an export that is there to the new one; other files stay.
 
-    Raises PublishError where the folder cannot be written.
+    Raises PublishError where the folder cannot be written, or is a run.
     """
-    path, plain = Path(folder).expanduser(), _plain(model)
+    path = Path(renamed(save_directory, old, "folder", "save_directory")).expanduser()
+    if old:
+        raise TypeError(f"save_pretrained has no argument {next(iter(old))!r}.")
+    plain, recipe = _subject(model)
+    if recipe is not None and (path / BEST).exists():
+        raise PublishError(f"{path} is a run, which stays as it is.", hint="Name another folder.")
+    files = {*FILES.values(), CONFIG, CARD} | (set() if (path / BEST).exists() else {RECIPE})
     try:
-        with replaced_folder(path, {*FILES.values(), CONFIG, CARD}) as draft:
-            staged = stage(plain, draft, delta=delta, recipe=None, license=None, home=path)
+        with replaced_folder(path, files) as draft:
+            staged = stage(plain, draft, delta=delta, recipe=recipe, license=None, home=path)
             (draft / CARD).write_text(staged.card(None, f"./{path.name}"), encoding="utf-8")
     except OSError as error:
         raise PublishError(f"{path} cannot be written: {error.strerror or error}.") from error

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from zoo_core.data.loader import Feed
 from zoo_core.errors import RecipeError
+from zoo_core.model.facts import scores_are_of_a_layer
 from zoo_core.model.head import classifier, scores_of_one_layer
 from zoo_core.model.zoo_model import ZooModel
 from zoo_core.training.loaders import Supply
@@ -39,7 +40,7 @@ def solves_head(task: Task) -> bool:
     name = classifier(model, model.chain)
     layer = model.get_submodule(name) if name is not None else None
     linear = isinstance(layer, nn.Linear) and layer.bias is not None
-    single = scores_of_one_layer(model, model.chain)
+    single = scores_of_one_layer(model, model.chain) and scores_are_of_a_layer(model)
     if wanted == "ridge":
         _refuse_unsolvable(model, name or "", linear=linear, single=single)
         return True

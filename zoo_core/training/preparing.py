@@ -32,7 +32,12 @@ from zoo_core.training.precision import Precision
 from zoo_core.training.recipe import shown
 from zoo_core.training.request import Request
 from zoo_core.training.settings import Settings
-from zoo_core.training.starting_model import model_for, refuse_other_scores
+from zoo_core.training.starting_model import (
+    model_for,
+    refuse_lazy,
+    refuse_other_scores,
+    refuse_unwritable,
+)
 from zoo_core.training.task import Task
 from zoo_core.training.what_trains import apply
 
@@ -72,12 +77,15 @@ def prepared(
         torch.manual_seed(settings.seed)
         say = Console(reading["progress"]).say
         model = model_for(request, train_set, say)
+        refuse_lazy(model)
         labels = names_of_outputs(model, train_set)
         train_set = matched(train_set, labels, model.num_outputs)
         val_set = matched(val_set, labels, model.num_outputs) if val_set else None
         refuse_wrong_size(model, train_set.read(0))
-        if request.config:
-            refuse_other_scores(model, request.config)
+        if request.config or model is request.model:
+            refuse_other_scores(model, request.config or {})
+        if folder is not None and model is request.model:
+            refuse_unwritable(model)
         if settings.schedule is None and settings.phases()[0].what:
             apply(model, settings.phases()[0].what)
         settings = mirrors_settled(settings, model, train_set, processes, say)

@@ -7,15 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch.nn.parameter import is_lazy
 
 from zoo_core.data.pictures import Pictures
-from zoo_core.errors import RecipeError
+from zoo_core.errors import RecipeError, WeightsError, first_line
+from zoo_core.model.answers import told as told_as
 from zoo_core.model.create import create
+from zoo_core.model.rebuilt import other_answers, rebuilt
 from zoo_core.model.zoo_model import ZooModel
 from zoo_core.plugins.catalogue import catalogue
 from zoo_core.training.class_names import fit_head, fit_trained_head
 from zoo_core.training.request import Request
-from zoo_core.transfer.modes import evaluating
+from zoo_core.transfer.eval_twin import in_eval_mode
 from zoo_core.weights.part import KEEP_UNTIL
 from zoo_core.weights.pretrained import brings_weights
 
@@ -77,14 +80,58 @@ def _by_name(name: str | Path, request: Request) -> ZooModel:
 
 
 def refuse_other_scores(model: ZooModel, config: Mapping[str, Any]) -> None:
-    """Raise RecipeError where arguments made the model give something else than scores (N, C)."""
+    """Raise RecipeError where the model gives something else than scores (N, C).
+
+    Arguments make some do so, and changes by hand.
+    """
+    arguments = ", ".join(f"{name}={value!r}" for name, value in config.items())
+    told = f"With {arguments} {model.info.name}" if arguments else f"This {model.info.name}"
     first = next(model.parameters())
     x = torch.zeros(1, *model.input.size, device=first.device, dtype=first.dtype)
-    with evaluating(model), torch.inference_mode():
-        shape = tuple(model(x).shape)
-    if shape != (1, model.num_outputs):
-        arguments = ", ".join(f"{name}={value!r}" for name, value in config.items())
+    try:
+        with torch.no_grad():
+            scores = in_eval_mode(model)(x)
+    except torch.OutOfMemoryError:
+        raise
+    except (RuntimeError, ValueError, TypeError, AttributeError, LookupError) as error:
         raise RecipeError(
-            f"With {arguments} {model.info.name} gives {shape} for a picture, and a training needs "
+            f"{told} takes no picture of {model.input.size}: {first_line(error)}."
+        ) from error
+    shape = tuple(scores.shape) if isinstance(scores, torch.Tensor) else told_as(scores)
+    if shape != (1, model.num_outputs):
+        raise RecipeError(
+            f"{told} gives {shape} for a picture, and a training needs "
             f"{(1, model.num_outputs)}: a score for each class."
+        )
+
+
+def refuse_unwritable(model: ZooModel) -> None:
+    """Raise RecipeError where a run would not come back as this model: it was changed by hand."""
+    fault = _lost(model)
+    if fault:
+        raise RecipeError(
+            f"This {model.info.name} would not come back from its run: {fault}.",
+            hint="Ask zoo.create for it by arguments, or model.reset_head(N) for its classes: "
+            "those are written down, and changes by hand are not. out=False trains it without a "
+            "run.",
+        )
+
+
+def _lost(model: ZooModel) -> str:
+    compiled = next((path for path, _ in model.named_modules() if "_orig_mod" in path), None)
+    if compiled is not None:
+        return f"{compiled.partition('._orig_mod')[0]} is compiled, which compile=True does later"
+    try:
+        return other_answers(model, rebuilt(model, "what its run would hold"))
+    except WeightsError as error:
+        return error.message.rstrip(".")
+
+
+def refuse_lazy(model: ZooModel) -> None:
+    """Raise RecipeError for a layer of torch's that waits for a picture to know its size."""
+    lazy = next((name for name, tensor in model.state_dict().items() if is_lazy(tensor)), None)
+    if lazy is not None:
+        raise RecipeError(
+            f"{lazy} has no size as yet.",
+            hint="Give the model one batch of pictures before: model(x).",
         )

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from zoo_core.transfer.wrappers import unwrapped
+from zoo_core.transfer.wrappers import uncompiled, unwrapped
 
 Model = TypeVar("Model", bound=nn.Module)
 
@@ -39,6 +39,22 @@ def in_eval_mode(model: Model) -> Model:
     if not any(module.training for module in model.modules()):
         return model
     return _Twins(model).of(model)
+
+
+def twin_with(model: Model, tensors: Mapping[str, Tensor]) -> Model:
+    """A twin in eval mode with these tensors, by the names of an uncompiled state dict, as its own.
+
+    The model keeps those that it has; so does a scripted part of the twin.
+    """
+    twins = _Twins(model)
+    for path, module in model.named_modules(remove_duplicate=False):
+        if unwrapped(module) is not module or isinstance(module, torch.jit.ScriptModule):
+            continue
+        twin, prefix = twins.of(module), uncompiled(f"{path}.") if path else ""
+        for kind in ("_parameters", "_buffers"):
+            own = {n: tensors.get(prefix + n, t) for n, t in vars(module)[kind].items()}
+            vars(twin)[kind] = own
+    return twins.of(model)
 
 
 def outline_twin(model: Model) -> Model:

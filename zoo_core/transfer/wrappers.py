@@ -17,6 +17,15 @@ def unwrapped(model: nn.Module) -> nn.Module:
             return model
 
 
+def uncompiled(name: str) -> str:
+    """The name of a tensor as it is in a model of which no part is compiled.
+
+    >>> uncompiled("layer4._orig_mod.0.conv1.weight")
+    'layer4.0.conv1.weight'
+    """
+    return name.replace("_orig_mod.", "")
+
+
 def only_child(module: nn.Module) -> nn.Module:
     """A child under which the names are those of the model, so that stages and weights fit."""
     children = [child for child in module.children() if any(True for _ in child.parameters())]

@@ -10,6 +10,7 @@ from zoo_core.cache import using_cache
 from zoo_core.errors import UnknownName, WeightsError
 from zoo_core.humanize import readable_name
 from zoo_core.plugins.catalogue import catalogue
+from zoo_core.plugins.unknown import as_zoo_writes
 from zoo_core.types import ModelInfo, WeightsInfo
 from zoo_core.weights.checkpoint import Checkpoint, of_weights
 from zoo_core.weights.local import weights_in
@@ -48,6 +49,9 @@ def chosen_checkpoint(
     text = str(pretrained)
     if not isinstance(pretrained, Path) and text in info.weights:
         return of_weights(info.weights[text])
+    if not isinstance(pretrained, Path) and as_zoo_writes(text):
+        message = f'No weights "{text}" of {info.name}.'
+        raise UnknownName(message, hint=f'zoo writes "{as_zoo_writes(text)}".')
     if "://" in text or text.startswith("file:"):
         return _by_reference(info, named, text)
     if is_path(pretrained) or "/" in text or text.endswith(_ENDINGS):  # a tag has no slash
