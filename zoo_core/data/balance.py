@@ -30,6 +30,25 @@ def class_weights(counts: Sequence[int]) -> Tensor:
     return weights.float()
 
 
+def picture_weights(targets: Tensor) -> Tensor:
+    """How often `balanced_order` draws each picture, as a multiple of the mean: float64 (N,).
+
+    `targets`: class numbers (N,), or 0 and 1 (N, C) for several labels.
+
+    >>> picture_weights(torch.tensor([0, 0, 0, 1]))
+    tensor([0.6667, 0.6667, 0.6667, 2.0000], dtype=torch.float64)
+    """
+    if targets.ndim == 1:
+        sizes = targets.bincount().double()
+        weights = 1 / sizes[targets]
+    else:
+        without = (targets.amax(1) == 0).double()
+        pools = torch.cat([targets.double(), without[:, None]], 1)
+        sizes = pools.sum(0)
+        weights = pools @ torch.where(sizes > 0, 1 / sizes.clamp(min=1), 0.0)
+    return weights * len(targets) / (sizes > 0).sum()
+
+
 def balanced_order(targets: Sequence[Any], size: int, generator: torch.Generator) -> Tensor:
     """Indices of `size` pictures, drawn with replacement so that every class is as likely.
 

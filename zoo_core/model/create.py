@@ -25,7 +25,6 @@ from zoo_core.model.build import Built, Plan, outline, without_weights
 from zoo_core.model.by_place import at_path, published
 from zoo_core.model.facts import Origin
 from zoo_core.model.features import OF_FEATURES, features
-from zoo_core.model.keep_until import part_of
 from zoo_core.model.labelled import call_outputs
 from zoo_core.model.loading import with_weights
 from zoo_core.model.plan import plan_of

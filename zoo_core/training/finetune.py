@@ -96,7 +96,7 @@ def finetune(
       regularizer: `"l2=1e-4"`. `lr_schedule`: "constant", "linear" or "cosine" in each phase,
       after `warmup` epochs. `layer_decay`: the rate of a stage as a share of that of the next one
       (default: 1, and 0.75 with a schedule).
-    - `head`: "ridge" solves the head in closed form before the first step, "random" leaves it;
+    - `head`: "ridge" solves the head before the first step, with `balance`; "random" leaves it;
       "auto": solved where it is new and nothing else trains. With "ridge", `epochs` may be 0.
     - `batch_size`: pictures of a step, of all processes together; `accumulate`: in so many pieces.
     - `cache`: compute the frozen part once: "auto", where that is right and saves time; True, or

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 
 import torch
 from torch import Tensor, nn
 
+from zoo_core.data.balance import picture_weights
 from zoo_core.data.loader import Feed
 from zoo_core.errors import RecipeError
 from zoo_core.model.facts import scores_are_of_a_layer
@@ -14,9 +16,13 @@ from zoo_core.model.head import classifier, scores_of_one_layer
 from zoo_core.model.zoo_model import ZooModel
 from zoo_core.training.loaders import Supply
 from zoo_core.training.messages import refuse_strange_numbers
-from zoo_core.training.ridge import Solution, solve
+from zoo_core.training.solving.calibration import losses
+from zoo_core.training.solving.solve import Solved, solve
 from zoo_core.training.task import Task
-from zoo_core.transfer.modes import evaluating
+from zoo_core.transfer.modes import evaluating, modes_kept
+
+FACTORS = tuple(0.5**power for power in range(11))  # of the scores of a solved head
+BATCHES = 4  # at which they are compared
 
 
 def solves_head(task: Task) -> bool:
@@ -24,18 +30,13 @@ def solves_head(task: Task) -> bool:
 
     Raises RecipeError where that is asked for and cannot be.
     """
-    model, wanted, multilabel = task.model, task.settings.head, task.train_set.multilabel
-    streamed = task.train_set.streamed
-    if wanted == "random" or ((multilabel or streamed) and wanted == "auto"):
+    model, wanted, streamed = task.model, task.settings.head, task.train_set.streamed
+    if wanted == "random" or (streamed and wanted == "auto"):
         return False
     if streamed:
         raise RecipeError(
             f"{task.train_set.name} is a stream, and a head is solved on all pictures at once.",
             hint='Pass head="random".',
-        )
-    if multilabel:
-        raise RecipeError(
-            "A head for several labels has no closed form here.", hint='Pass head="random".'
         )
     name = classifier(model, model.chain)
     layer = model.get_submodule(name) if name is not None else None
@@ -68,7 +69,7 @@ def _refuse_unsolvable(model: ZooModel, name: str, *, linear: bool, single: bool
         raise RecipeError("The head does not train, so it cannot be solved.")
 
 
-def solve_head(task: Task, supply: Supply) -> Solution:
+def solve_head(task: Task, supply: Supply) -> Solved:
     """Put the ridge solution into the last layer of the head. Every process gets the same."""
     name = classifier(task.model, task.model.chain)
     layer = task.model.get_submodule(name or "")
@@ -82,11 +83,35 @@ def solve_head(task: Task, supply: Supply) -> Solution:
             "be solved.",
             hint='Its weights, or the precision, are at fault: try precision="no".',
         )
-    solution = solve(features, feed.samples.targets, layer.out_features)
+    targets = feed.samples.targets
+    weights = picture_weights(targets) if task.settings.balance is not None else None
+    solved = solve(features, targets, classes=layer.out_features, weights=weights)
     with torch.no_grad():
-        layer.weight.copy_(solution.weight)
-        layer.bias.copy_(solution.bias)
-    return solution
+        layer.weight.copy_(solved.weight)
+        layer.bias.copy_(solved.bias)
+    return solved
+
+
+def soften_head(task: Task, supply: Supply) -> float:
+    """Make a solved head as small as fits its network in training, where more than it trains.
+
+    There features differ from those that it was solved for: batches have statistics of their own,
+    pictures are augmented, units dropped. Of the halves of its scores, and the halves of those, it
+    gets those of the least loss on the first batches; the smallest are even, so no random head
+    starts better. Returns the factor; nothing else in the model changes.
+    """
+    layer = task.model.get_submodule(classifier(task.model, task.model.chain) or "")
+    own = {id(p) for p in layer.parameters()}
+    if all(id(p) in own for p in task.model.parameters() if p.requires_grad):
+        return 1.0
+    scores, targets = _in_training(task, supply)
+    means = torch.stack([losses(scores * factor, targets).mean() for factor in FACTORS])
+    everywhere = torch.stack(task.processes.gather(means)).mean(0)
+    factor = FACTORS[int(everywhere.argmin())]
+    with torch.no_grad():
+        for parameter in layer.parameters():
+            parameter.mul_(factor)
+    return factor
 
 
 def _features(task: Task, layer: nn.Module, supply: Supply, feed: Feed) -> Tensor:
@@ -106,3 +131,19 @@ def _features(task: Task, layer: nn.Module, supply: Supply, feed: Feed) -> Tenso
     finally:
         handle.remove()
     return task.processes.in_order(torch.cat(features), torch.cat(places), feed.order.size)
+
+
+def _in_training(task: Task, supply: Supply) -> tuple[Tensor, Tensor]:
+    """Scores (n, C) of the first batches as training sees them, and their targets, on the CPU."""
+    model, scores, targets = task.model, [], []
+    buffers = [(buffer, buffer.clone()) for buffer in model.buffers()]
+    devices = [task.processes.device] if task.processes.device.type == "cuda" else []
+    with modes_kept(model), torch.random.fork_rng(devices=devices), torch.no_grad():
+        model.train()
+        for batch in itertools.islice(supply.train.epoch(1), BATCHES):
+            with task.precision.autocast():
+                scores.append(model(supply.entering(batch.x)).double().cpu())
+            targets.append(batch.y.cpu())
+        for buffer, before in buffers:
+            buffer.copy_(before)
+    return torch.cat(scores), torch.cat(targets)

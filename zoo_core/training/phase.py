@@ -17,7 +17,7 @@ from zoo_core.training.cache.fill import Caching
 from zoo_core.training.cache.forecast import Forecast, forecast
 from zoo_core.training.cache.prefix import prefix_of
 from zoo_core.training.epochs import Epochs
-from zoo_core.training.head import solve_head, solves_head
+from zoo_core.training.head import soften_head, solve_head, solves_head
 from zoo_core.training.journal import Journal
 from zoo_core.training.loaders import Supply, sample_sets
 from zoo_core.training.messages import what_the_cache_saved
@@ -131,10 +131,11 @@ class Phase:
 
     def _solve_head(self) -> None:
         """Solve the new head in closed form; it counts as what came before the first epoch."""
-        solution = solve_head(self.task, self.supply)
-        line = f"Head solved in closed form: {solution.accuracy:.1%} leave-one-out"
-        row: Row = {"epoch": 0, "phase": 1, "trains": "head", "loss": solution.loss}
-        row |= {"strength": solution.strength}
+        solved = solve_head(self.task, self.supply)
+        how = "by logistic regression" if solved.logistic else "in closed form"
+        line = f"Head solved {how}: {solved.left_out.accuracy:.1%} leave-one-out"
+        row: Row = {"epoch": 0, "phase": 1, "trains": "head", "loss": solved.left_out.loss}
+        row |= {"strength": solved.strength}
         if self.supply.val is not None:
             metrics = validated(self.task, self.supply, self.supply.val)
             row |= {f"val_{key}": value for key, value in metrics.items()}
@@ -142,13 +143,16 @@ class Phase:
         self.journal.say(f"{line}.")
         self.state.keep_best(self.task.model, row)
         self.state.tried.floor = row.get("val_loss", math.inf)
+        factor = soften_head(self.task, self.supply) if self.task.settings.total else 1.0
+        if factor < 1:
+            self.journal.say(f"Training goes on from it with its scores times {factor:.2g}.")
 
     def _begin_to_write(self, optimizer: torch.optim.Optimizer) -> None:
         """The first files; a head that was solved is the best so far, and without epochs all."""
         state, journal = self.state, self.journal
         if not journal.begin(state.history) or not self.solves:
             return
-        journal.save_best()
+        journal.save_best(state.best.tensors)
         if not self.task.settings.total:
             state.history.append(state.best_row)
             journal.add_row(state.best_row)

@@ -1,0 +1,1 @@
+"""Linear classifiers in closed form, with what each picture would get were it left out."""
