@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -162,8 +163,10 @@ def loader(
     return _loader(samples, order, 0 if in_memory and workers == "auto" else workers, say)
 
 
-def _loader(samples: Samples, order: Order, workers: int | str, say: Say | None) -> Readers:
-    count = worker_count(len(samples), workers)
+def _loader(
+    samples: Samples, order: Order | Given, workers: int | str, say: Say | None
+) -> Readers:
+    count = worker_count(sum(order.sizes()), workers)
     if count:
         count, why = with_room(count, lambda: samples.nbytes * max(order.sizes()))
         if why and say is not None:
@@ -177,6 +180,33 @@ def _loader(samples: Samples, order: Order, workers: int | str, say: Say | None)
         pin_memory=torch.cuda.is_available(),
         generator=torch.Generator(),  # the global one is the training's own
     )
+
+
+class Given(Sampler[list[Key]]):
+    """Batches of keys (epoch, index) that are given, in their order."""
+
+    def __init__(self, batches: Sequence[list[Key]]) -> None:
+        self.batches = batches
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __iter__(self) -> Iterator[list[Key]]:
+        return iter(self.batches)
+
+    def sizes(self) -> list[int]:
+        """How many samples each batch has."""
+        return [len(batch) for batch in self.batches]
+
+
+def reading(
+    samples: Samples, given: Given, workers: int | str, say: Say | None = None
+) -> Iterator[tuple[Tensor, Any]]:
+    """The batches that are given, each read once; none of them stays in memory."""
+    loader = _loader(samples, given, workers, say) if len(given) else None
+    if loader is not None:
+        with contextlib.closing(loader):
+            yield from _read(loader)
 
 
 def _as_is(batch: Any) -> Any:
