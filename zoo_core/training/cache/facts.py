@@ -32,7 +32,7 @@ def facts_of(model: ZooModel, stages: Sequence[Stage], rows: int, **how: Any) ->
         "weights": _weights_digest(model, stages),
         "code": code_digest(model, stages),
         "input": written_input(model.input),
-        "rows": rows,
+        "at_once": rows,
         "type": str(like.dtype),
         "device": "cpu" if cpu else torch.cuda.get_device_name(like.device),
         "kernels": torch.backends.cpu.get_cpu_capability() if cpu else "",
