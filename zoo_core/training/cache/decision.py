@@ -57,12 +57,11 @@ def cached(
 
 def _found(caching: Caching) -> Facts:
     """Say what is there from earlier trainings, and give it as facts."""
-    there = ""
-    if caching.computed:
-        there = f", {caching.rows - caching.computed:,} of {caching.rows:,} rows,"
-    what = f"Cached: what enters {caching.prefix.boundary}{there}"
-    caching.console.say(f"{what}{'' if there else ','} from earlier trainings.")
-    return {"reused": caching.rows - caching.computed}
+    there = caching.rows - caching.computed
+    some = f" {there:,} of {caching.rows:,} rows," if caching.computed else ""
+    boundary = caching.prefix.boundary
+    caching.console.say(f"Cached: what enters {boundary},{some} from earlier trainings.")
+    return {"reused": there}
 
 
 def _announced(caching: Caching, predicted: Forecast) -> Facts:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 import time
@@ -96,7 +97,7 @@ class Gathering:
         try:
             if is_trusted(block.looked_at(self.path, stat.S_ISDIR)):
                 return block.blocks_in(self.path)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return []
         except OSError:
             pass
@@ -153,7 +154,7 @@ class Gathering:
         values = torch.cat([rows for _, rows, _ in waiting])
         try:
             disk.make_room(values.nbytes)
-            path = block.write(disk.begin(self.facts), keys, values)
+            path = block.write(self._begun(), keys, values)
             if isinstance(self.rows, MappedRows) and self.alone:
                 self.rows.put(positions, block.read(path).rows, range(len(positions)))
                 self.there[torch.tensor(positions)] = True
@@ -161,6 +162,14 @@ class Gathering:
             self._fails(error)
         except block.Damaged:
             self._fails(OSError(f"the disk of {path} does not keep what is written"))
+
+    def _begun(self) -> Path:
+        """The folder of the store. Raises OSError, whose text says what cannot be written."""
+        try:
+            return disk.begin(self.facts)
+        except OSError as error:
+            why = f"{disk.place()} cannot be written: {error.strerror}" if error.strerror else error
+            raise OSError(str(why)) from error
 
     def _fails(self, error: OSError) -> None:
         """Nothing more is kept. One process alone stops where memory does not hold the rows."""
@@ -177,6 +186,8 @@ class Gathering:
     def finish(self) -> Rows:
         """The rows of all positions, once none is missing. Raises NoRoom."""
         self.flush()
+        with contextlib.suppress(OSError):  # that rows are right is worth knowing without them
+            disk.begin(self.facts)
         if self.error is not None:
             self.say(f"The cache lasts for this run only: {self.reason()}.")
         assert self.rows is not None and self.there.all()
