@@ -163,9 +163,7 @@ def loader(
     return _loader(samples, order, 0 if in_memory and workers == "auto" else workers, say)
 
 
-def _loader(
-    samples: Samples, order: Order | Given, workers: int | str, say: Say | None
-) -> Readers:
+def _loader(samples: Samples, order: Order | Given, workers: int | str, say: Say | None) -> Readers:
     count = worker_count(sum(order.sizes()), workers)
     if count:
         count, why = with_room(count, lambda: samples.nbytes * max(order.sizes()))

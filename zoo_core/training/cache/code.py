@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import inspect
 import types
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -56,7 +57,8 @@ def _function(function: Any) -> str:
     function = getattr(function, "__func__", function)
     code = getattr(function, "__code__", None)
     if code is None:  # an object that is called, or one of C
-        code = getattr(getattr(type(function), "__call__", None), "__code__", None)
+        called = inspect.getattr_static(type(function), "__call__", None)
+        code = getattr(called, "__code__", None)
     if code is None:
         return f"{type(function).__module__} {type(function).__qualname__}"
     return f"{_file(code.co_filename)} {_byte_code(code)}"

@@ -105,7 +105,7 @@ class Caching:
 
         Its two passes are also what the forecast is made from, and what they computed is kept.
         """
-        title = next((title for title in self.missing if self.missing[title]), [*self.sets][0])
+        title = next((t for t in self.missing if self.missing[t]), next(iter(self.sets)))
         samples, rows = self.sets[title], self.prefix.rows
         chosen = self.missing[title][: pictures_for(self.prefix)]
         positions = chosen or [*range(min(rows, len(samples)))]

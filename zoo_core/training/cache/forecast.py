@@ -55,7 +55,8 @@ def forecast(
 
     `tail`: seconds of a training step from activations. `sets`: training, then validation pictures.
     `epochs`: how often each set is seen. `passes`: how many passes there are over the training set
-    besides, to solve the head. `missing`: the rows that are not kept already. Pictures that fit in memory are read once in any case.
+    besides, to solve the head. `missing`: the rows that are not kept already.
+    Pictures that fit in memory are read once in any case.
     """
     without = building = training = 0.0
     for number, samples in enumerate(sets):
