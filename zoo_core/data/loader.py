@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -199,7 +199,7 @@ class Given(Sampler[list[Key]]):
 
 def reading(
     samples: Samples, given: Given, workers: int | str, say: Say | None = None
-) -> Iterator[tuple[Tensor, Any]]:
+) -> Generator[tuple[Tensor, Any], None, None]:
     """The batches that are given, each read once; none of them stays in memory."""
     loader = _loader(samples, given, workers, say) if len(given) else None
     if loader is not None:

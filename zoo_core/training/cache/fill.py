@@ -7,18 +7,16 @@ what cannot be so is refused, and says why.
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from zoo_core.data.digests import digest_of
-from zoo_core.data.loader import Given, reading
 from zoo_core.data.samples import FixedViews, Samples, seeded
 from zoo_core.training.cache import disk
+from zoo_core.training.cache.batches import Part, at, pictures_at, row_key, witnessing
 from zoo_core.training.cache.facts import facts_of
 from zoo_core.training.cache.forecast import Cost
 from zoo_core.training.cache.prefix import Prefix
@@ -48,7 +46,7 @@ class Caching:
         self.proof: Proof | None = None
         self.reading = 0.0  # seconds that it takes to read a picture
         self._keys_there: dict[str, list[bytes]] = {}
-        self._started: dict[str, _Computed] = {}
+        self._started: dict[str, Part] = {}
         self._known: dict[int, dict[str, Any]] = {}
 
     @property
@@ -87,7 +85,7 @@ class Caching:
             count, alone = len(samples) * samples.views, self.processes.world == 1
             rows = Gathering(self._facts(), count, alone=alone, say=self.console.say)
             if self.processes.main and rows.has_blocks():
-                self._keys_there[title] = [_key(samples, p) for p in range(count)]
+                self._keys_there[title] = [row_key(samples, p) for p in range(count)]
                 rows.find(self._keys_there[title])
             self.gathered[title] = rows
             self.missing[title] = self.processes.from_main(rows.missing())
@@ -110,8 +108,8 @@ class Caching:
         chosen = self.missing[title][: pictures_for(self.prefix)]
         positions = chosen or [*range(min(rows, len(samples)))]
         start = time.perf_counter()
-        with _witnessing(samples):
-            x, read = samples.__getitems__([_at(samples, p) for p in positions])
+        with witnessing(samples):
+            x, read = samples.__getitems__([at(samples, p) for p in positions])
         self.reading = (time.perf_counter() - start) / len(positions)
         self.proof = Proof(self.prefix, x)
         if not self.proof.holds:
@@ -119,8 +117,8 @@ class Caching:
         if self.prefix.rows != rows:
             self._look()
         if chosen:
-            keys = [_key(samples, p, read) for p in chosen]
-            self._started[title] = _Computed(chosen, self.proof.rows.cpu(), keys)
+            keys = [row_key(samples, p, read) for p in chosen]
+            self._started[title] = Part(chosen, self.proof.rows.cpu(), keys)
         return ""
 
     def cost(self) -> Cost:
@@ -142,9 +140,13 @@ class Caching:
         Then no set has them.
         """
         cached: dict[str, Rows] = {}
+        keys: dict[str, dict[int, bytes]] = {title: {} for title in self.sets}
         try:
-            for title, samples in self.sets.items():
-                rows = self._filled(title, samples)
+            for title, part in self._computed():
+                kept = self.gathered[title].put(*part)
+                keys[title] |= zip(part.positions, kept, strict=True)
+            for title in self.sets:
+                rows = self._settled(title, keys[title])
                 if rows is None:
                     return f"{disk.place()} is not shared by all processes"
                 cached[title] = rows
@@ -154,15 +156,12 @@ class Caching:
             samples.held = cached[title]
         return ""
 
-    def _filled(self, title: str, samples: Samples) -> Rows | None:
-        """The rows of a set; each process computes a part of what is missing.
+    def _settled(self, title: str, keys: Mapping[int, bytes]) -> Rows | None:
+        """The rows of a set, once this process has computed its part, with `keys` by position.
 
         None where one does not find what others have computed.
         """
         rows, processes = self.gathered[title], self.processes
-        keys: dict[int, bytes] = {}
-        for part in self._computed(title, samples):
-            keys |= zip(part.positions, rows.put(*part), strict=True)
         if not rows.alone:
             rows.flush()
             if processes.agree(rows.error is not None):
@@ -175,60 +174,39 @@ class Caching:
                 return None
         return rows.finish()
 
-    def _computed(self, title: str, samples: Samples) -> Iterator[_Computed]:
-        """What this process computes of a set, in batches that fill the rows of the prefix."""
-        rank, world, size = self.processes.rank, self.processes.world, self.prefix.rows
-        started, rest = self._started.pop(title, None), self.missing[title]
-        if started is not None:
-            rest = sorted({*rest} - {*started.positions})
+    def _computed(self) -> Iterator[tuple[str, Part]]:
+        """What this process computes, by title; all batches but the last one are full."""
+        for title, started in self._started.items():
             if self.processes.main:
-                yield started
-        own = rest[rank::world]
-        parts = [own[first : first + size] for first in range(0, len(own), size)]
-        given = Given([[_at(samples, p) for p in part] for part in parts])
-        with _witnessing(samples), self.console.bar(f"caching {title}", len(parts)) as bar:
-            with contextlib.closing(
-                reading(samples, given, self.settings.workers, self.console.say)
-            ) as batches:
-                for positions, (x, read) in zip(parts, batches, strict=True):
-                    keys = [_key(samples, p, read) for p in positions]
-                    yield _Computed(positions, self.prefix(x).cpu(), keys)
+                yield title, started
+        size = self.prefix.rows
+        own = {title: self._own(title) for title in self.sets}
+        steps = -(-sum(map(len, own.values())) // size)
+        together: list[tuple[str, Part]] = []
+        with self.console.bar("caching", steps) as bar:
+            how = self.settings.workers, self.console.say
+            for title, read in pictures_at(self.sets, own, size, *how):
+                together.append((title, read))
+                if sum(len(part.values) for _, part in together) == size:
+                    yield from self._passed(together)
+                    together = []
                     bar.step()
+            if together:
+                yield from self._passed(together)
+                bar.step()
 
+    def _own(self, title: str) -> list[int]:
+        """The positions in a set whose rows this process computes."""
+        started = self._started.get(title)
+        rest = {*self.missing[title]} - {*(started.positions if started else ())}
+        return sorted(rest)[self.processes.rank :: self.processes.world]
 
-class _Computed(NamedTuple):
-    """Rows that were computed: where they belong, and the keys of what they were computed from."""
-
-    positions: list[int]
-    values: Tensor
-    keys: list[bytes]
-
-
-def _at(samples: Samples, position: int) -> tuple[int, int]:
-    """The epoch and index of a row: all pictures in the first view, then all in the second, …"""
-    view, index = divmod(position, len(samples))
-    return view + 1, index
-
-
-def _key(samples: Samples, position: int, read: Mapping[int, bytes] | None = None) -> bytes:
-    """What a row is kept under: the digest of its picture, and which view of it this is.
-
-    `read`: digests of what was read, by index. Nothing where two pictures were, in turn.
-    """
-    view, index = divmod(position, len(samples))
-    digest = read[index] if read is not None else samples.pictures.digest(index)
-    which = samples.which(view, index)
-    return digest_of(digest, which.encode()) if digest and which else digest
-
-
-@contextlib.contextmanager
-def _witnessing(samples: Samples) -> Iterator[None]:
-    """Inside, batches have the digests of what was read in the place of targets."""
-    samples.witnessed = {}
-    try:
-        yield
-    finally:
-        samples.witnessed = None
+    def _passed(self, together: list[tuple[str, Part]]) -> Iterator[tuple[str, Part]]:
+        """Pictures, maybe of two sets, through the prefix in one pass."""
+        values = self.prefix(torch.cat([part.values for _, part in together])).cpu()
+        sizes = [len(part.values) for _, part in together]
+        for (title, part), rows in zip(together, values.split(sizes), strict=True):
+            yield title, part._replace(values=rows)
 
 
 def _changes(samples: Samples) -> bool:
