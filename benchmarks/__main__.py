@@ -9,6 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from benchmarks import (
+    caching,
     commands,
     creating,
     finetuning,
@@ -31,7 +32,7 @@ what slows the machine for a while cancels out; of trainings with a frozen part,
 differ much, the quickest counts. The ratios are what matters: machines differ, and are noisy."""
 ALL = (
     listing, creating, memory, commands, forward, threads, freezing, publishing, regularizing,
-    finetuning, streaming,
+    finetuning, caching, streaming,
 )  # fmt: skip
 
 

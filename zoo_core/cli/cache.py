@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -15,7 +14,7 @@ from zoo_core.cli.output import echo, note, print_json, print_table
 if TYPE_CHECKING:
     from zoo_core.training.cache.disk import Cleared
 
-HEAD = ("model", "enters", "pictures", "views", "size", "last used", "data")
+HEAD = ("model", "enters", "rows", "size", "last used")
 
 
 @click.command("cache")
@@ -39,7 +38,10 @@ def command(clear: bool, as_json: bool) -> None:
         return
     kept = disk.entries()
     if as_json:
-        listed = [{"key": e.key, "bytes": e.bytes, "used": e.used, **e.facts} for e in kept]
+        listed = [
+            {**e.facts, "key": e.key, "bytes": e.bytes, "used": e.used, "rows": e.count()}
+            for e in kept
+        ]
         place, limit = str(disk.place()), disk.limit()
         print_json({"place": place, "limit": limit, "entries": listed})
         return
@@ -47,29 +49,17 @@ def command(clear: bool, as_json: bool) -> None:
         (
             readable_name(entry.facts.get("model", "?")),
             readable_name(entry.facts.get("boundary", "?")),
-            _count(entry.facts.get("count", 0)),
-            _views(entry.facts),
+            f"{entry.count():,}",
             byte_size(entry.bytes),
             datetime.fromtimestamp(entry.used).strftime("%Y-%m-%d %H:%M"),
-            readable_name(entry.facts.get("name", "?")),
         )
         for entry in kept
     ]
     if rows:
-        print_table(HEAD, rows, right=("pictures", "views", "size"))
+        print_table(HEAD, rows, right=("rows", "size"))
     total = sum(entry.bytes for entry in kept)
     folder = disk.place()
     echo(f"{byte_size(total)} of {byte_size(disk.limit())} in {folder}")
-
-
-def _views(facts: Mapping[str, Any]) -> str:
-    """How many views there are of each picture."""
-    views = facts.get("views", 1)
-    return _count(views[0] if isinstance(views, list) and views else views)
-
-
-def _count(value: Any) -> str:
-    return f"{value:,}" if isinstance(value, int) else "?"
 
 
 def _say_what_stays(done: Cleared, place: Path) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -175,13 +176,13 @@ def loader(
 
 def _loader(
     samples: Samples,
-    order: Order,
+    order: Order | Given,
     workers: int | str,
     say: Say | None,
     most: int | None = None,
 ) -> Readers:
     """`most`: processes that can be of use, each with as many pieces of every batch."""
-    count = worker_count(len(samples), workers)
+    count = worker_count(sum(order.sizes()), workers)
     if most is not None and count:
         count = max(each for each in range(1, most + 1) if each <= count and most % each == 0)
     if count:
@@ -197,6 +198,33 @@ def _loader(
         pin_memory=torch.cuda.is_available(),
         generator=torch.Generator(),  # the global one is the training's own
     )
+
+
+class Given(Sampler[list[Key]]):
+    """Batches of keys (epoch, index) that are given, in their order."""
+
+    def __init__(self, batches: Sequence[list[Key]]) -> None:
+        self.batches = batches
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __iter__(self) -> Iterator[list[Key]]:
+        return iter(self.batches)
+
+    def sizes(self) -> list[int]:
+        """How many samples each batch has."""
+        return [len(batch) for batch in self.batches]
+
+
+def reading(
+    samples: Samples, given: Given, workers: int | str, say: Say | None = None
+) -> Generator[tuple[Tensor, Any], None, None]:
+    """The batches that are given, each read once; none of them stays in memory."""
+    loader = _loader(samples, given, workers, say) if len(given) else None
+    if loader is not None:
+        with contextlib.closing(loader):
+            yield from _read(loader)
 
 
 def _as_is(batch: Any) -> Any:

@@ -36,7 +36,8 @@ class Samples(Dataset[Any]):
     `random`: whether the transform draws random numbers. `views`: how many different samples there
     are of a picture, where they are not new in each epoch. `witnessed`: where somebody needs to
     know which bytes samples were made of, the digests of those that were read here, by index; a
-    batch then has them in the place of targets.
+    batch then has them in the place of targets. `held`: all samples in memory, or whatever gives
+    rows by `index_select` in their place; None where they are read.
     """
 
     views = 1
@@ -45,7 +46,7 @@ class Samples(Dataset[Any]):
         self, pictures: Pictures, transform: Callable[[Any], Tensor], *, random: bool, seed: int
     ) -> None:
         self.pictures, self.transform, self.random, self.seed = pictures, transform, random, seed
-        self.held: Tensor | None = None
+        self.held: Any = None
         self.witnessed: dict[int, bytes] | None = None
         self.targets = NONE if pictures.streamed else pictures.target_tensor()
 
@@ -74,20 +75,19 @@ class Samples(Dataset[Any]):
         """How many bytes a sample takes: the first one."""
         return self.sample(1, 0).nbytes
 
-    @functools.cached_property
-    def fingerprint(self) -> str:
-        """What identifies the pictures; it takes reading them."""
-        return self.pictures.fingerprint()
-
     def view(self, epoch: int) -> int:
         """Which of the fixed views an epoch shows."""
         return (epoch - 1) % self.views
 
+    def which(self, view: int, index: int) -> str:
+        """What a view of a picture depends on besides the picture; "" for what evaluation sees."""
+        return ""
+
     def rows(self, epoch: int, indices: Tensor) -> Tensor:
         """The samples at `indices` (N,) out of those that are held."""
-        assert self.held is not None
         places = indices + self.view(epoch) * len(self)
-        return self.held.index_select(0, places.to(self.held.device, non_blocking=True))
+        rows: Tensor = self.held.index_select(0, places.to(self.held.device, non_blocking=True))
+        return rows
 
     def __getitems__(self, keys: Sequence[Key]) -> tuple[Tensor, Any]:
         """A whole batch at once, which DataLoader asks for."""
@@ -119,24 +119,30 @@ class Samples(Dataset[Any]):
 
     def read(self, index: int, transform: Callable[[Any], Tensor]) -> Tensor:
         """The picture at `index`, transformed; a floating tensor counts as preprocessed."""
-        item = as_picture(self._item(index), f"Item {index} of {self.pictures.name}")
-        made = item if isinstance(item, Tensor) else transform(item)
+        if self.witnessed is None:
+            return self._made(self.pictures.read(index), index, transform)
+        return self._made(self._read_with_digest(index)[0], index, transform)
+
+    def _made(self, item: Any, index: int, transform: Callable[[Any], Tensor]) -> Tensor:
+        picture = as_picture(item, f"Item {index} of {self.pictures.name}")
+        made = picture if isinstance(picture, Tensor) else transform(picture)
         count_a_picture()
         return made
 
-    def _item(self, index: int) -> Any:
-        if self.witnessed is None:
-            return self.pictures.read(index)
+    def _read_with_digest(self, index: int) -> tuple[Any, bytes]:
         item, digest = self.pictures.read_with_digest(index)
-        add_digests(self.witnessed, {index: digest})
-        return item
+        if self.witnessed is not None:
+            add_digests(self.witnessed, {index: digest})
+        return item, digest
 
 
 class FixedViews(Samples):
     """The same few views of each picture, in turn by epoch, so that they can be computed once.
 
     The first is what evaluation sees, the second its exact mirror image where `mirrors`, the others
-    are random crops and flips. `plain`: the transform of evaluation.
+    are random crops and flips, which follow the content of a picture where it is known without
+    decoding, so that they stay what they are when pictures come and go. `plain`: the transform of
+    evaluation.
     """
 
     def __init__(
@@ -154,12 +160,27 @@ class FixedViews(Samples):
 
     def sample(self, epoch: int, index: int) -> Tensor:
         view = self.view(epoch)
-        with seeded(self.seed, view, index, numpy=not self.pictures.fixed):
-            if view == 0:
-                return self.read(index, self.plain)
-            if view == 1 and self.mirrors:
-                return self.read(index, self.plain).flip(-1)
-            return self.read(index, self.transform)
+        if not self.pictures.has_digests:
+            with seeded(self.seed, view, index, numpy=not self.pictures.fixed):
+                return self._view(self.read(index, self._transform(view)), view)
+        item, digest = self._read_with_digest(index)
+        with seeded(self.seed, view, digest.hex()):
+            return self._view(self._made(item, index, self._transform(view)), view)
+
+    def which(self, view: int, index: int) -> str:
+        if view == 0:
+            return ""
+        if view == 1 and self.mirrors:
+            return "mirrored"
+        place = "" if self.pictures.has_digests else f" {index}"
+        return f"{self.seed} {view} {self.mirrors}{place}"
+
+    def _transform(self, view: int) -> Callable[[Any], Tensor]:
+        plain = view == 0 or (view == 1 and self.mirrors)
+        return self.plain if plain else self.transform
+
+    def _view(self, made: Tensor, view: int) -> Tensor:
+        return made.flip(-1) if view == 1 and self.mirrors else made
 
 
 def add_digests(known: dict[int, bytes], more: Mapping[int, bytes]) -> None:

@@ -95,9 +95,9 @@ class Supply:
         return feed
 
 
-def _on(device: torch.device, rows: Tensor) -> Tensor:
+def _on(device: torch.device, rows: Any) -> Any:
     """On the GPU where it takes no more than a quarter of what is free there."""
-    if device.type != "cuda":
+    if device.type != "cuda" or not isinstance(rows, Tensor):  # mapped
         return rows
     free, _ = torch.cuda.mem_get_info(device)
     return rows.to(device) if rows.numel() * rows.element_size() < free / 4 else rows

@@ -111,11 +111,12 @@ class Phase:
         """What a cache would save in this phase."""
         return forecast(
             caching.cost(),
-            self.tail.seconds(caching.first, self.state.fitting),
+            self.tail.seconds(caching.batch(), self.state.fitting),
             list(caching.sets.values()),
             self.task.settings,
             epochs=self.plan.epochs,
             passes=int(self.solves),
+            missing=caching.computed,
         )
 
     def _forward(self) -> Any:

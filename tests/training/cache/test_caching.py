@@ -242,17 +242,17 @@ def test_activations_of_half_precision(offer: Offer):
 def test_mapped_activations(monkeypatch):
     monkeypatch.setattr(disk, "memory_budget", lambda: 0)
     assert_same_training(lambda: made("lenet5", "fc1"), tensors("lenet5", 26))
-    assert len(disk.entries()) == 2
+    assert disk.entries()[0].count() == 26
 
 
-# --- the key -------------------------------------------------------------------------------------
+# --- what is computed ----------------------------------------------------------------------------
 
 
-def keys(model: ZooModel, data: Any, **given: Any) -> set[str]:
-    """What a training without validation uses, by itself."""
-    disk.clear()
-    trained(model, data, **{"epochs": 1, "val": False, "cache": True} | given)
-    return {entry.key for entry in disk.entries()}
+def computed(model: ZooModel, data: Any, **given: Any) -> int:
+    """How many rows a training computes; without validation, by itself."""
+    plain = {"epochs": 1, "batch_size": 8, "head": "random", "val": False, "cache": True}
+    run = zoo.finetune(model, data, progress=False, out=False, **plain | given)
+    return run.recipe["cost"]["cache"]["computed"]
 
 
 def changed(model: ZooModel, name: str) -> ZooModel:
@@ -268,70 +268,119 @@ def with_input(model: ZooModel, **given: Any) -> ZooModel:
     return model
 
 
-def test_what_the_activations_depend_on_is_in_the_key(offer: Offer):
-    data = tensors("lenet5", 12)
-    x, y = data.tensors
-    pixel = x.clone()
-    pixel[5, 0, 3, 3] += 1e-6
-    turned = torch.arange(11, -1, -1)
+def lenet(stage: str = "fc1") -> ZooModel:
+    return made("lenet5", stage)
 
-    def lenet(stage: str = "fc1") -> ZooModel:
-        return made("lenet5", stage)
 
+def test_what_activations_depend_on_computes_them_anew():
+    data, found = tensors("lenet5", 12), {}
+    assert computed(lenet(), data) == 12 and computed(lenet(), data) == 0
     found = {
-        "as it is": keys(lenet(), data),
-        "weight": keys(changed(lenet(), "conv1.weight"), data),
-        "bias": keys(changed(lenet(), "conv2.bias"), data),
-        "boundary": keys(lenet("fc2"), data),
-        "mean": keys(with_input(lenet(), mean=(0.3,)), data),
-        "interpolation": keys(with_input(lenet(), interpolation="nearest"), data),
-        "rows": keys(lenet(), data, batch_size=12),
-        "type": keys(lenet().double(), data),
-        "precision": keys(lenet(), data, precision="bf16"),
-        "memory": keys(lenet(), data, channels_last=True),
-        "pixel": keys(lenet(), TensorDataset(pixel, y)),
-        "order": keys(lenet(), TensorDataset(x[turned], y[turned])),
-        "fewer": keys(lenet(), TensorDataset(x[:-1], y[:-1])),
+        "weight": computed(changed(lenet(), "conv1.weight"), data),
+        "bias": computed(changed(lenet(), "conv2.bias"), data),
+        "boundary": computed(lenet("fc2"), data),
+        "mean": computed(with_input(lenet(), mean=(0.3,)), data),
+        "interpolation": computed(with_input(lenet(), interpolation="nearest"), data),
+        "rows": computed(lenet(), data, batch_size=12),
+        "type": computed(lenet().double(), data),
+        "precision": computed(lenet(), data, precision="bf16"),
+        "memory": computed(lenet(), data, channels_last=True),
     }
     torch.set_num_threads(2)
-    found["threads"] = keys(lenet(), data)
+    found["threads"] = computed(lenet(), data)
     torch.set_num_threads(1)
     torch.set_float32_matmul_precision("medium")
-    found["products"] = keys(lenet(), data)
+    found["products"] = computed(lenet(), data)
     torch.set_float32_matmul_precision("highest")
-    assert all(len(one) == 1 for one in found.values())
-    assert len(set.union(*found.values())) == len(found), found
+    assert set(found.values()) == {12}, found
+    assert len(disk.entries()) == len(found) + 1
 
 
-def test_statistics_and_other_buffers_are_in_the_key(offer: Offer):
+def test_of_other_pictures_only_the_new_ones_are_computed():
+    x, y = tensors("lenet5", 40).tensors
+    few = torch.arange(20)
+    assert computed(lenet(), TensorDataset(x[few], y[few])) == 20
+    pixel = x.clone()
+    pixel[5, 0, 3, 3] += 1e-6
+    assert computed(lenet(), TensorDataset(pixel[few], y[few])) == 1
+    turned = few.flip(0)
+    assert computed(lenet(), TensorDataset(x[turned], y[turned])) == 0
+    assert computed(lenet(), TensorDataset(x[:9], y[:9])) == 0
+    assert computed(lenet(), TensorDataset(x[:21], y[:21])) == 1
+    assert computed(lenet(), TensorDataset(x[few], y[few].roll(1))) == 0
+    assert computed(lenet(), TensorDataset(x, y)) == 19
+
+
+@pytest.mark.parametrize("memory", [True, False])
+def test_another_split_computes_nothing_and_is_the_training_without(memory, monkeypatch):
+    """Rows that were computed in other batches, and in another set, are the same numbers."""
+    if not memory:
+        monkeypatch.setattr(disk, "memory_budget", lambda: 0)
+    data = tensors("lenet5", 45)
+    assert computed(lenet(), data, val=None) == 45
+    for seed in (1, 2):
+        curves, state = trained(lenet(), data, cache=False, seed=seed)
+        found, others = trained(lenet(), data, cache=True, seed=seed)
+        assert found == curves and all(torch.equal(others[n], t) for n, t in state.items())
+        assert computed(lenet(), data, val=None, seed=seed) == 0
+
+
+@pytest.mark.parametrize("name", ["resnet18", "alexnet"])
+def test_rows_of_other_batches_are_those_of_the_training_without(name):
+    """One picture of a batch was there, or most; the others fill it up in another order."""
+    data, stage = tensors(name, 14), "head" if name == "resnet18" else "fc7"
+    x, y = data.tensors
+    for chosen in ([3, 4], [13, 1, 7, 8, 0], [2, 5]):
+        computed(made(name, stage), TensorDataset(x[chosen], y[chosen]), batch_size=4)
+    expected = trained(made(name, stage), data, cache=False, batch_size=4, epochs=1)
+    found = trained(made(name, stage), data, cache=True, batch_size=4, epochs=1)
+    assert found[0] == expected[0]
+    assert all(torch.equal(found[1][n], t) for n, t in expected[1].items())
+
+
+def test_statistics_and_other_buffers_count(offer: Offer):
     offer(MANIFEST, toy(scaled))
-    plain = keys(toy_frozen(), colours(12))
-    assert keys(changed(toy_frozen(), "scale"), colours(12)) != plain  # not in the state dict
+    assert computed(toy_frozen(), colours(12)) == 12
+    assert computed(changed(toy_frozen(), "scale"), colours(12)) == 12  # not in the state dict
     toy_head = zoo.create("toy", num_classes=3)
-    first = keys(toy_head.freeze_until("head"), colours(12))
-    assert keys(changed(toy_head, "norm.running_mean"), colours(12)) != first
-    assert keys(changed(toy_head, "norm.running_var"), colours(12)) != first
+    assert computed(toy_head.freeze_until("head"), colours(12)) == 12
+    assert computed(changed(toy_head, "norm.running_mean"), colours(12)) == 12
+    assert computed(changed(toy_head, "norm.running_var"), colours(12)) == 12
 
 
-def test_views_and_their_seed_are_in_the_key():
+def test_code_counts(offer: Offer):
+    """The weights are the same, and what runs is not."""
+    offer(MANIFEST, toy(scaled))
+    assert computed(toy_frozen(), colours(12)) == 12 and computed(toy_frozen(), colours(12)) == 0
+    offer(MANIFEST, toy(channels_last))
+    assert computed(toy_frozen(), colours(12)) == 12
+    hooked = toy_frozen()
+    hooked.conv.register_forward_hook(lambda module, inputs, output: 2 * output)
+    assert computed(hooked, colours(12)) == 12
+    assert computed(toy_frozen(), colours(12)) == 0
+
+
+def test_views_are_kept_one_by_one():
+    """What evaluation sees is in each of them; crops follow the seed."""
     digits = open_data("digits").subset(range(20))
     given = [{"augment": False}, *[{"augment": n} for n in (1, 2, 3)], {"augment": 3, "seed": 1}]
-    found = [keys(small("lenet5", "fc1"), digits, **one) for one in given]
-    assert len(set.union(*found)) == 5
+    found = [computed(small("lenet5", "fc1"), digits, **one) for one in given]
+    assert found == [20, 0, 20, 20, 40]
+    assert computed(small("lenet5", "fc1"), digits.subset(range(19, 0, -1)), augment=3) == 0
+    more = open_data("digits").subset([25, *range(20)])
+    assert computed(small("lenet5", "fc1"), more, augment=3) == 3
 
 
-def test_what_they_do_not_depend_on_is_not_in_the_key():
+def test_what_they_do_not_depend_on_computes_nothing():
     data = tensors("lenet5", 12)
-    x, y = data.tensors
-    plain = keys(made("lenet5", "fc1"), data)
+    assert computed(lenet(), data) == 12
     for given in (
         *[{"epochs": 3}, {"lr": 0.1}, {"optimizer": "sgd"}, {"seed": 5}, {"head": "ridge"}],
         *[{"regularizers": ["ema"]}, {"balance": "sampler"}, {"accumulate": 2}, {"batch_size": 7}],
     ):
-        assert keys(made("lenet5", "fc1"), data, **given) == plain, given
-    assert keys(made("lenet5", "fc1"), TensorDataset(x, y.roll(1))) == plain
-    assert keys(changed(made("lenet5", "fc1"), "fc1.weight"), data) == plain
-    assert keys(made("lenet5", "fc1", classes=7), data) == plain
+        assert computed(lenet(), data, **given) == 0, given
+    assert computed(changed(lenet(), "fc1.weight"), data) == 0
+    assert computed(made("lenet5", "fc1", classes=7), data) == 0
 
 
 def test_a_second_training_computes_nothing():
@@ -343,17 +392,45 @@ def test_a_second_training_computes_nothing():
         return model
 
     curves, _ = trained(watched(), data, cache=True, epochs=3)
-    assert sum(seen) >= 100
+    assert 100 <= sum(seen) <= 112  # half a batch twice, to see that rows depend on nothing else
     seen.clear()
     again, _ = trained(watched(), data, cache=True, epochs=3)
-    assert sum(seen) == 16  # two batches, to see that they do not depend on chance
-    assert again == curves
-    seen.clear()
+    assert seen == [] and again == curves
     trained(watched(), data, cache=True, epochs=3, lr=1.0, regularizers=["ema"], head="ridge")
-    assert sum(seen) == 16
-    seen.clear()
+    assert seen == []
     trained(watched(), data, cache=False, epochs=3)
     assert sum(seen) >= 300
+
+
+def test_a_picture_is_read_once(tmp_path):
+    """Whatever is found out by the way: the first pictures show what caching would save."""
+    read: list[int] = []
+
+    def picture(index: int) -> Image.Image:
+        read.append(index)
+        return Image.new("L", (32, 32), 6 * index)
+
+    data = Pictures("own", picture, [index % 3 for index in range(40)], None)
+    data.read = Counted(data.read)  # its digests are known without decoding
+    read.clear()
+    trained(lenet(), data, cache=True, epochs=3, augment=False)
+    assert len(read) <= 40 + 3, sorted(read)  # the first one also to see what it is
+
+
+class Counted:
+    """A reader that knows digests, as those of files do."""
+
+    def __init__(self, read: Callable[[int], Any]) -> None:
+        self.read = read
+
+    def __call__(self, index: int) -> Any:
+        return self.read(index)
+
+    def digest(self, index: int) -> bytes:
+        return index.to_bytes(16)
+
+    def read_with_digest(self, index: int) -> tuple[Any, bytes]:
+        return self.read(index), self.digest(index)
 
 
 # --- storage -------------------------------------------------------------------------------------
@@ -375,8 +452,7 @@ def test_on_a_full_disk_it_is_in_memory_and_says_so(place, capsys):
         lines = said(capsys, model, data, cache=True)
     assert "The cache lasts for this run only: File too large." in lines
     assert all(torch.equal(model.state_dict()[n], t) for n, t in expected[1].items())
-    assert [entry.facts["count"] for entry in disk.entries()] == []
-    assert list(place.iterdir()) == []
+    assert [entry.count() for entry in disk.entries()] == [0]  # that it is right is remembered
 
 
 def test_without_memory_and_disk_there_is_none(place, capsys, monkeypatch):
@@ -390,7 +466,7 @@ def test_without_memory_and_disk_there_is_none(place, capsys, monkeypatch):
         )
         with pytest.raises(zoo.RecipeError, match=r"cache=True cannot be: .*File too large"):
             trained(made("lenet5", "fc1"), data, cache=True)
-    assert list(place.iterdir()) == []
+    assert sum(entry.bytes for entry in disk.entries()) == 0
 
 
 def test_more_than_the_limit_is_not_kept(place, capsys, monkeypatch):
@@ -405,7 +481,7 @@ def test_more_than_the_limit_is_not_kept(place, capsys, monkeypatch):
     assert f"Not cached: {reason}." in said(capsys, slow, data, epochs=10)
     with pytest.raises(zoo.RecipeError, match=f"cache=True cannot be: {reason}"):
         trained(made("lenet5", "fc1"), data, cache=True)
-    assert list(place.iterdir()) == []
+    assert sum(entry.bytes for entry in disk.entries()) == 0
 
 
 def test_a_cache_that_cannot_be_written_is_in_memory(tmp_path, capsys, monkeypatch):
@@ -418,16 +494,16 @@ def test_a_cache_that_cannot_be_written_is_in_memory(tmp_path, capsys, monkeypat
 def test_damaged_activations_are_computed_again(place):
     data, make = tensors("lenet5", 26), lambda: made("lenet5", "fc1")
     expected = trained(make(), data, cache=True)
-    for name in (disk.VALUES, disk.FACTS):
-        for path in place.glob(f"*/{name}"):
+    for kind in ("*.safetensors", disk.FACTS):
+        for path in place.glob(f"*/{kind}"):
             content = bytearray(path.read_bytes())
             content[-9] ^= 0x10
             path.write_bytes(content)
         found = trained(make(), data, cache=True)
         assert found[0] == expected[0]
         assert all(torch.equal(found[1][n], t) for n, t in expected[1].items())
-        assert all(disk.load(entry.key) is not None for entry in disk.entries())
-        assert len(list(place.iterdir())) == 2
+        assert sum(entry.count() for entry in disk.entries()) == 26
+        assert computed(make(), data, val=None) == 0
 
 
 # --- where it would be wrong ---------------------------------------------------------------------
@@ -552,9 +628,9 @@ def test_auto_caches_where_it_saves_time_and_says_how_much(capsys):
     )
     assert took, lines
     assert took[2] == told[1] and took[3] == told[2]
-    assert len(disk.entries()) == 2
+    assert disk.entries()[0].count() == 80
     again = said(capsys, slow_lenet(), data, epochs=10)
-    assert "Cached: what enters fc1, from an earlier training." in again
+    assert "Cached: what enters fc1, from earlier trainings." in again
     assert "forecast" not in again
 
 
@@ -632,4 +708,6 @@ def test_what_became_of_it_is_in_the_recipe():
     assert "nothing before conv1" in cache_of(zoo.create("lenet5"))
     facts = cache_of(made("lenet5", "fc1"), cache=True)
     assert facts["boundary"] == "fc1" and "reused" not in facts
-    assert cache_of(made("lenet5", "fc1"), cache=True)["reused"] is True
+    assert facts["computed"] == 26
+    again = cache_of(made("lenet5", "fc1"), cache=True)
+    assert (again["reused"], again["computed"]) == (26, 0)

@@ -43,9 +43,8 @@ def cached(
     if reason:
         return _not_cached(task, console, reason)
     facts: Facts = {"boundary": prefix.boundary}
-    if caching.is_ready():
-        console.say(f"Cached: what enters {prefix.boundary}, from an earlier training.")
-        facts["reused"] = True
+    if caching.is_mostly_there():
+        facts |= _found(caching)
     else:
         predicted = forecast(caching)
         if task.settings.cache == "auto" and not task.processes.from_main(predicted.pays):
@@ -55,12 +54,22 @@ def cached(
     reason = caching.fill()
     if reason:
         return _not_cached(task, console, reason)
-    return facts | {"building": time.perf_counter() - start}
+    return facts | {"computed": caching.computed, "building": time.perf_counter() - start}
+
+
+def _found(caching: Caching) -> Facts:
+    """Say what is there from earlier trainings, and give it as facts."""
+    there = caching.rows - caching.computed
+    some = f" {there:,} of {caching.rows:,} rows," if caching.computed else ""
+    boundary = caching.prefix.boundary
+    caching.console.say(f"Cached: what enters {boundary},{some} from earlier trainings.")
+    return {"reused": there}
 
 
 def _announced(caching: Caching, predicted: Forecast) -> Facts:
     """Say what will be cached, and give it as facts."""
-    rows = f"{caching.rows:,} rows, {byte_size(predicted.bytes)}"
+    some = f"{caching.computed:,} of " if caching.computed < caching.rows else ""
+    rows = f"{some}{caching.rows:,} rows, {byte_size(predicted.bytes)}"
     caching.console.say(f"Caching what enters {caching.prefix.boundary}: {rows}.")
     caching.console.say(f"That takes {predicted}.")
     return {

@@ -1,13 +1,14 @@
-"""Activations on disk: what a frozen prefix gives for each picture, computed once.
+"""Activations on disk: what a frozen part gives for each picture, computed once.
 
-A folder an entry, under `activations/` in zoo's cache:
+A folder for each frozen part and way to run it, under `activations/` in zoo's cache:
 
-    KEY/values.safetensors    the tensor `activations`, a row for each picture and view
-    KEY/facts.json            what they were computed from, and the checksum of the values
+    KEY/facts.json            all that its rows depend on, but for the pictures
+    KEY/….safetensors         blocks of rows, each with the key of its picture (see `block.py`)
 
-KEY is a hash of everything that the values depend on. An entry is written beside its place and
-renamed, so it is whole or not there; the checksum is compared whenever it is read, so a power cut
-can take nothing but time. The checksum says nothing of who wrote it: another user's entry is none.
+KEY is a hash of the facts. That they are there says, too, that a row was seen to depend on nothing
+but its picture. Blocks are only added, by any number of processes, and each is whole or not there;
+its checksum is compared whenever it is read, so a power cut can take nothing but time. The
+checksum says nothing of who wrote it: another user's block is none.
 """
 
 from __future__ import annotations
@@ -19,41 +20,43 @@ import os
 import re
 import shutil
 import stat
-import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
-from torch import Tensor
-
 from zoo_core.cache import cache_folder, is_trusted, make_folder
-from zoo_core.files import content
+from zoo_core.files import content, written
 from zoo_core.humanize import byte_size
+from zoo_core.training.cache.block import NAME, UNFINISHED, Damaged, blocks_in, keys_in, looked_at
 from zoo_core.training.cache.limit import LIMIT, limit
 from zoo_core.training.cache.limit import parse_size as parse_size
-from zoo_core.training.cache.sink import NAME, VALUES
-from zoo_core.training.cache.sink import Sink as Sink
 
 FACTS = "facts.json"
-UNFINISHED = ".new-"
+OLD = "values.safetensors"  # of versions that kept one file for each set of pictures
 LARGEST_FACTS = 2**20  # bytes
-STALE = 86_400.0  # seconds after which an unfinished entry is nobody's
+STALE = 86_400.0  # seconds after which an unfinished block is nobody's
 
 
 @dataclass(frozen=True)
 class Entry:
-    """Activations that are kept: where, how large, when last used, and from what they come."""
+    """A store: where, how large, when last used, and from what its rows come."""
 
     key: str
     path: Path
+    blocks: list[Path]
     bytes: int
     used: float
     facts: Mapping[str, Any]
+
+    def count(self) -> int:
+        """How many rows there are."""
+        rows = 0
+        for block in self.blocks:
+            with contextlib.suppress(OSError, Damaged):
+                rows += len(keys_in(block))
+        return rows
 
 
 def key_of(facts: Mapping[str, Any]) -> str:
@@ -69,36 +72,56 @@ def place() -> Path:
 
 def entries() -> list[Entry]:
     """All that are kept, the latest used first; what is no entry is passed over."""
-    kept = []
-    with contextlib.suppress(OSError):
-        for path in place().iterdir():
-            entry = _entry(path)
-            if entry is not None:
-                kept.append(entry)
+    kept = [entry for path in _folders() if (entry := entry_at(path)) is not None]
     return sorted(kept, key=lambda entry: -entry.used)
 
 
-def _entry(path: Path) -> Entry | None:
-    """The entry in a folder: two files of this user's; None for anything else."""
-    if path.name.startswith("."):  # one that is being written
-        return None
+def _folders() -> list[Path]:
     try:
-        looked = [_looked_at(path, stat.S_ISDIR)]
-        looked += [_looked_at(path / name, stat.S_ISREG) for name in (VALUES, FACTS)]
+        return sorted(place().iterdir())
+    except OSError:
+        return []
+
+
+def entry_at(path: Path) -> Entry | None:
+    """The entry in a folder of this user's; None for anything else."""
+    try:
+        looked = [looked_at(path, stat.S_ISDIR), looked_at(path / FACTS)]
         facts = json.loads(content(path / FACTS, LARGEST_FACTS))
+        if not isinstance(facts, dict) or key_of(facts) != path.name:
+            return None
     except (OSError, ValueError, RecursionError):
         return None
-    if not isinstance(facts, dict) or not all(map(is_trusted, looked)):
+    if not all(map(is_trusted, looked)):
         return None
-    return Entry(path.name, path, looked[1].st_size, looked[2].st_mtime, facts)
+    blocks = blocks_in(path)
+    sizes, used = 0, looked[1].st_mtime
+    for block in blocks:
+        with contextlib.suppress(OSError):
+            found = block.lstat()
+            sizes, used = sizes + found.st_size, max(used, found.st_mtime)
+    return Entry(path.name, path, blocks, sizes, used, facts)
 
 
-def _looked_at(path: Path, right: Callable[[int], bool]) -> os.stat_result:
-    """What the system says of a path. Raises OSError for a link, and for another kind of thing."""
-    facts = path.lstat()
-    if not right(facts.st_mode):
-        raise OSError(f"{path} is something else")
-    return facts
+def begin(facts: Mapping[str, Any]) -> Path:
+    """The folder of an entry, with its facts. Raises OSError."""
+    path = place() / key_of(facts)
+    if entry_at(path) is None:
+        make_folder(path)
+        with written(path / FACTS) as temporary:
+            temporary.write_text(json.dumps(facts, indent=2, default=str), encoding="utf-8")
+        (path / FACTS).chmod(0o600)
+    if not is_trusted(looked_at(path, stat.S_ISDIR)):
+        raise PermissionError(f"{path} is another user's")
+    return path
+
+
+# --- removing ------------------------------------------------------------------------------------
+
+
+def _is_a_file_of_ours(name: str) -> bool:
+    unfinished = name.startswith((UNFINISHED, f".{FACTS}."))
+    return unfinished or name in (FACTS, OLD) or bool(NAME.fullmatch(name))
 
 
 def remove(path: Path) -> int:
@@ -109,12 +132,13 @@ def remove(path: Path) -> int:
     """
     size = 0
     if not path.is_symlink():
-        for file in (path / FACTS, path / VALUES):  # without facts it is no entry any more
-            with contextlib.suppress(FileNotFoundError):
-                there = file.lstat().st_size
-                file.unlink()
-                size += there
         with contextlib.suppress(FileNotFoundError):
+            for file in sorted(path.iterdir(), key=lambda file: file.name != FACTS):
+                if _is_a_file_of_ours(file.name):  # without facts, the first, it is no entry
+                    with contextlib.suppress(FileNotFoundError):
+                        there = file.lstat().st_size
+                        file.unlink()
+                        size += there
             path.rmdir()
     return size
 
@@ -123,6 +147,14 @@ def remove_if_possible(path: Path) -> None:
     """The same where what stays does no harm."""
     with contextlib.suppress(OSError):
         remove(path)
+
+
+def remove_block(path: Path) -> None:
+    """Take one away where that can be; a folder with none left is no entry."""
+    with contextlib.suppress(OSError):
+        path.unlink()
+    if not blocks_in(path.parent):
+        remove_if_possible(path.parent)
 
 
 @dataclass
@@ -156,30 +188,29 @@ def clear() -> Cleared:
 def _is_ours(path: Path) -> bool:
     """Whether zoo wrote a folder for this user: by its name, and by what lies in it."""
     try:
-        facts = _looked_at(path, stat.S_ISDIR)
-        inside = {file.name for file in path.iterdir()}
+        facts = looked_at(path, stat.S_ISDIR)
+        inside = [file.name for file in path.iterdir()]
     except FileNotFoundError:  # another process was first
         return True
     except OSError:
         return False
     if hasattr(os, "getuid") and facts.st_uid != os.getuid():
         return False
-    entry = _entry(path)
-    if entry is not None and "checksum" in entry.facts:
+    if entry_at(path) is not None:
         return True
     named = path.name.startswith(UNFINISHED) or re.fullmatch("[0-9a-f]{32}", path.name)
-    return bool(named) and inside <= {VALUES, FACTS}
+    return bool(named) and all(map(_is_a_file_of_ours, inside))
 
 
 # --- how much may be kept ------------------------------------------------------------------------
 
 
-def why_no_room(size: int) -> str:
-    """Why values of so many bytes cannot be kept; nothing where they can."""
+def why_no_room(size: int, more: int) -> str:
+    """Why rows of so many bytes, `more` of them new, cannot be kept; nothing where they can."""
     if size > limit():
         return f"{byte_size(size)} are more than the {byte_size(limit())} of {LIMIT}"
     free = free_bytes() + sum(entry.bytes for entry in entries())
-    return "" if size < free else f"{byte_size(size)} do not fit on the disk of {place()}"
+    return "" if more < free else f"{byte_size(more)} do not fit on the disk of {place()}"
 
 
 def free_bytes() -> int:
@@ -191,14 +222,39 @@ def free_bytes() -> int:
 
 
 def make_room(size: int) -> None:
-    """Remove what was not used for longest, until so many bytes fit under the limit."""
-    for left in place().glob(f"{UNFINISHED}*"):  # of processes that were killed
+    """Remove blocks that were not used for longest, until so many bytes fit under the limit.
+
+    What an older version kept goes first, and so does what killed processes have left.
+    """
+    for path in _left_over():
         with contextlib.suppress(OSError):  # another process was first
-            if _is_ours(left) and time.time() - left.lstat().st_mtime > STALE:
-                remove(left)
-    kept = entries()
-    while kept and sum(e.bytes for e in kept) + size > limit():
-        remove_if_possible(kept.pop().path)
+            remove(path) if path.is_dir() else path.unlink()
+    blocks = []
+    for entry in entries():
+        for block in entry.blocks:
+            with contextlib.suppress(OSError):
+                facts = block.lstat()
+                blocks.append((facts.st_mtime, facts.st_size, block))
+    blocks.sort(reverse=True)
+    while blocks and sum(block[1] for block in blocks) + size > limit():
+        remove_block(blocks.pop()[2])
+
+
+def _left_over() -> Iterator[Path]:
+    for path in filter(_is_ours, _folders()):
+        if (path / OLD).exists() or path.name.startswith(UNFINISHED):
+            unfinished = path.name.startswith(UNFINISHED)
+            if not unfinished or _is_stale(path):
+                yield path
+        else:
+            yield from filter(_is_stale, path.glob(f"{UNFINISHED}*"))
+
+
+def _is_stale(path: Path) -> bool:
+    try:
+        return time.time() - path.lstat().st_mtime > STALE
+    except OSError:
+        return False
 
 
 def memory_budget() -> int:
@@ -206,82 +262,3 @@ def memory_budget() -> int:
     import psutil
 
     return int(psutil.virtual_memory().available) // 2
-
-
-# --- reading -------------------------------------------------------------------------------------
-
-
-def load(key: str, say: Callable[[str], None] = lambda text: None) -> Tensor | None:
-    """The activations of an entry, on the CPU: in memory where they fit, else mapped.
-
-    None where there is no such entry, or another user's; one that is damaged is removed. `say`:
-    what takes a line on that.
-    """
-    entry = _entry(place() / key)
-    if entry is None:
-        if os.path.lexists(place() / key):
-            say(f"Not used: {place() / key} is damaged, or another user's. It is computed again.")
-        return None
-    try:
-        tensor = _mapped(entry)
-        if tensor.numel() * tensor.element_size() <= memory_budget():
-            tensor = tensor.clone()
-        if [checksum(tensor), key] != [entry.facts["checksum"], entry.facts["key"]]:
-            raise ValueError("checksum")
-    except (OSError, ValueError, KeyError, SafetensorError):
-        say(f"Not used: {entry.path} is damaged. It is computed again.")
-        remove_if_possible(entry.path)
-        return None
-    with contextlib.suppress(OSError):  # a folder for reading only
-        os.utime(entry.path / FACTS)
-    return tensor
-
-
-def _mapped(entry: Entry) -> Tensor:
-    """Mapped: nothing that happens to the tensor can reach the file."""
-    return load_file(entry.path / VALUES)[NAME]
-
-
-def checksum(tensor: Tensor) -> str:
-    """A hash of the bytes of a tensor on the CPU."""
-    digest = hashlib.blake2b(digest_size=16)
-    for part in tensor.reshape(-1).view(torch.uint8).split(2**26):
-        digest.update(part.numpy().data)
-    return digest.hexdigest()
-
-
-# --- writing -------------------------------------------------------------------------------------
-
-
-def temporary_entry() -> Path:
-    """A new folder beside the entries. Raises OSError."""
-    make_folder(place())
-    return Path(tempfile.mkdtemp(dir=place(), prefix=UNFINISHED))
-
-
-def finish(temporary: Path, key: str, facts: Mapping[str, Any]) -> None:
-    """Give a written folder its facts and checksum, and its place. Raises OSError."""
-    entry = Entry(key, temporary, 0, 0.0, {})
-    whole = {**facts, "key": key, "checksum": checksum(_mapped(entry))}
-    (temporary / FACTS).write_text(json.dumps(whole, indent=2, default=str), encoding="utf-8")
-    for name in (FACTS, VALUES):
-        (temporary / name).chmod(0o600)
-    if _entry(place() / key) is None:  # there is none, or it is damaged
-        remove_if_possible(place() / key)
-    try:
-        temporary.rename(place() / key)
-    except OSError:
-        remove_if_possible(temporary)
-        if _entry(place() / key) is None:  # else another process was first, with the same values
-            raise
-
-
-@contextlib.contextmanager
-def removed_on_error(temporary: Path | None) -> Iterator[None]:
-    """No half entry is left where its writing was stopped."""
-    try:
-        yield
-    except BaseException:
-        if temporary is not None:
-            remove_if_possible(temporary)
-        raise

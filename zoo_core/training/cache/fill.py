@@ -1,34 +1,29 @@
 """The activation cache of a phase: whether it is right, what it saves, and filling it.
 
-Computed once are the activations that enter the first stage that trains. The numbers are those of
-the uncached training, bit for bit on a CPU: what cannot be so is refused, and says why.
+Computed once are the activations that enter the first stage that trains, for each picture: which
+set it is in does not matter. The numbers are those of the uncached training, bit for bit on a CPU:
+what cannot be so is refused, and says why.
 """
 
 from __future__ import annotations
 
-import contextlib
-import functools
-import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from zoo_core.data.loader import Feed, Order
-from zoo_core.data.pictures import fingerprint_of
-from zoo_core.data.samples import FixedViews, Samples, add_digests, seeded
+from zoo_core.data.samples import FixedViews, Samples, seeded
 from zoo_core.training.cache import disk
+from zoo_core.training.cache.batches import Part, at, pictures_at, row_key, witnessing
+from zoo_core.training.cache.facts import facts_of
 from zoo_core.training.cache.forecast import Cost
 from zoo_core.training.cache.prefix import Prefix
-from zoo_core.training.cache.store import NoRoom, Store, place_for_new
+from zoo_core.training.cache.proof import Proof, pictures_for
+from zoo_core.training.cache.store import Gathering, NoRoom, Rows
 from zoo_core.training.console import Console
 from zoo_core.training.task import Task
-from zoo_core.transfer.modes import modes_kept
-from zoo_core.version import __version__
-from zoo_core.weights.hashes import tensor_digest
-from zoo_core.weights.published import written_input
 
 SAMPLE = 32  # so many items of a dataset of one's own are read twice
 
@@ -36,7 +31,8 @@ SAMPLE = 32  # so many items of a dataset of one's own are read twice
 class Caching:
     """The cache of some sets of pictures at one boundary.
 
-    `sets`: by title, in the order in which they are computed.
+    `sets`: by title, in the order in which they are computed. `missing`: which of their rows are
+    in no store yet, once `look` has looked.
     """
 
     def __init__(
@@ -45,11 +41,25 @@ class Caching:
         self.model, self.settings, self.processes = task.model, task.settings, task.processes
         self.precision = task.precision
         self.prefix, self.sets, self.console = prefix, dict(sets), console
+        self.gathered: dict[str, Gathering] = {}
+        self.missing: dict[str, list[int]] = {}
+        self.proof: Proof | None = None
+        self.reading = 0.0  # seconds that it takes to read a picture
+        self._keys_there: dict[str, list[bytes]] = {}
+        self._started: dict[str, Part] = {}
+        self._known: dict[int, dict[str, Any]] = {}
 
     @property
     def rows(self) -> int:
         """How many activations there are: one for each picture and view."""
         return sum(len(samples) * samples.views for samples in self.sets.values())
+
+    @property
+    def computed(self) -> int:
+        """How many of them are computed."""
+        return sum(map(len, self.missing.values()))
+
+    # --- whether it is right ---
 
     def against(self) -> str:
         """What makes a cache wrong; nothing where it is right."""
@@ -58,154 +68,145 @@ class Caching:
         changing = [s.pictures.name for s in self.sets.values() if _changes(s)]
         if changing:
             return f"{changing[0]} gives other pictures each time"
+        self._look()
+        if self.is_mostly_there():
+            return ""
         return self._depends_on_place()
+
+    def is_mostly_there(self) -> bool:
+        """Whether half of the rows, at least, are there: the rest costs less than an epoch."""
+        path = disk.place() / disk.key_of(self._facts())
+        known = self.processes.first(lambda: disk.entry_at(path) is not None)
+        return known and 2 * self.computed <= self.rows
+
+    def _look(self) -> None:
+        """Find what is there; of several processes the first one does."""
+        for title, samples in self.sets.items():
+            count, alone = len(samples) * samples.views, self.processes.world == 1
+            rows = Gathering(self._facts(), count, alone=alone, say=self.console.say)
+            if self.processes.main and rows.has_blocks():
+                self._keys_there[title] = [row_key(samples, p) for p in range(count)]
+                rows.find(self._keys_there[title])
+            self.gathered[title] = rows
+            self.missing[title] = self.processes.from_main(rows.missing())
+
+    def _facts(self) -> dict[str, Any]:
+        """All that activations depend on, but for the pictures."""
+        rows = self.prefix.rows  # fewer, once a GPU had no memory for them
+        if rows not in self._known:
+            how = {"precision": self.precision.name, "compile": self.settings.compile}
+            self._known[rows] = facts_of(self.model, self.prefix.stages, rows, **how)
+        return self._known[rows]
 
     def _depends_on_place(self) -> str:
         """Whether a row's activations depend on its batch, on chance, or on the model's mode.
 
-        Its two passes are also what the forecast is made from.
+        Its two passes are also what the forecast is made from, and what they computed is kept.
         """
+        title = next((t for t in self.missing if self.missing[t]), next(iter(self.sets)))
+        samples, rows = self.sets[title], self.prefix.rows
+        chosen = self.missing[title][: pictures_for(self.prefix)]
+        positions = chosen or [*range(min(rows, len(samples)))]
         start = time.perf_counter()
-        x = self._first()
-        self.reading = time.perf_counter() - start
-        step = min(len(x) - 1, 1)
-        moved = torch.cat([x.new_zeros(step, *x.shape[1:]), x[: len(x) - step]])
-        with modes_kept(self.model):
-            self.model.train()
-            with seeded(0):
-                self.first = self.prefix(x)
-            self.model.eval()
-            start = time.perf_counter()  # the kernels are warm now
-            with seeded(1):
-                again = self.prefix(moved)[step:]
-            if again.is_cuda:
-                torch.cuda.synchronize()
-            self.seconds = time.perf_counter() - start
-        once = self.first[: len(x) - step]
-        alike = _near if again.is_cuda else torch.equal
-        if alike(once, again):
-            return ""
-        return "the frozen part gives other activations each time, or in each batch"
+        with witnessing(samples):
+            x, read = samples.__getitems__([at(samples, p) for p in positions])
+        self.reading = (time.perf_counter() - start) / len(positions)
+        self.proof = Proof(self.prefix, x)
+        if not self.proof.holds:
+            return "the frozen part gives other activations each time, or in each batch"
+        if self.prefix.rows != rows:
+            self._look()
+        if chosen:
+            keys = [row_key(samples, p, read) for p in chosen]
+            self._started[title] = Part(chosen, self.proof.rows.cpu(), keys)
+        return ""
 
     def cost(self) -> Cost:
-        """What a batch costs, from the passes of `against()`."""
-        row = self.first[0].numel() * self.first.element_size()
-        return Cost(self.reading, self.seconds, row)
+        """What a batch costs, from the passes of the proof."""
+        assert self.proof is not None
+        row = self.proof.rows[0].numel() * self.proof.rows.element_size()
+        return Cost(self.reading * self.settings.batch_size, self.proof.seconds, row)
 
-    def _first(self) -> Tensor:
-        samples = next(iter(self.sets.values()))
-        keys = [(1, index) for index in range(min(self.settings.batch_size, len(samples)))]
-        return samples.__getitems__(keys)[0]
+    def batch(self) -> Tensor:
+        """A batch of activations, as the part that trains gets them."""
+        assert self.proof is not None
+        return self.proof.rows[: self.settings.batch_size]
 
-    def is_ready(self) -> bool:
-        """Whether all is on disk already."""
-        keys = {self._key(samples) for samples in self.sets.values()}
-        return self.processes.first(lambda: keys <= {entry.key for entry in disk.entries()})
+    # --- filling ---
 
     def fill(self) -> str:
         """Put activations in the place of pictures; returns why not, where that fails.
 
         Then no set has them.
         """
-        cached: dict[str, Tensor] = {}
-        for title, samples in self.sets.items():
-            key = self._key(samples)
-            activations = disk.load(key, self.console.say)
-            if self.processes.agree(activations is None):
-                samples.witnessed = {}
-                try:
-                    activations = self._computed(title, samples, key)
-                except NoRoom as error:
-                    return f"the activations cannot be kept: {error}"
-                finally:
-                    samples.witnessed = None
-            if self.processes.agree(activations is None):
-                return f"{disk.place()} is not shared by all processes"
-            assert activations is not None
-            cached[title] = activations
+        cached: dict[str, Rows] = {}
+        keys: dict[str, dict[int, bytes]] = {title: {} for title in self.sets}
+        try:
+            for title, part in self._computed():
+                kept = self.gathered[title].put(*part)
+                keys[title] |= zip(part.positions, kept, strict=True)
+            for title in self.sets:
+                rows = self._settled(title, keys[title])
+                if rows is None:
+                    return f"{disk.place()} is not shared by all processes"
+                cached[title] = rows
+        except NoRoom as error:
+            return f"the activations cannot be kept: {error}"
         for title, samples in self.sets.items():
             samples.held = cached[title]
         return ""
 
-    def _computed(self, title: str, samples: Samples, key: str) -> Tensor | None:
-        """Activations of a set, from the prefix; each process computes a part of each batch."""
-        order = Order(
-            len(samples),
-            self.settings.batch_size,
-            seed=None,
-            rank=self.processes.rank,
-            world=self.processes.world,
-        )
-        feed = Feed(samples, order, self.settings.workers, self.console.say)
-        read = {} if feed.loader is not None else samples.witnessed or {}
-        temporary = self.processes.first(place_for_new)
-        with contextlib.closing(feed), disk.removed_on_error(temporary):
-            store = Store(temporary, len(samples) * samples.views, self.processes)
-            steps = len(feed) * samples.views
-            with self.console.bar(f"caching {title}", steps) as bar:
-                for epoch in range(1, samples.views + 1):
-                    for batch in feed.epoch(epoch):
-                        first = int(batch.indices[0]) + samples.view(epoch) * len(samples)
-                        store.put(first, self.prefix(batch.x).cpu())
-                        if feed.loader is not None:
-                            add_digests(read, batch.y)  # type: ignore[arg-type]
-                        bar.step()
-            if not self._are_those_of_the_key(samples, read):
-                what = f"pictures of {samples.pictures.name}"
-                store.fails(OSError(f"{what} were replaced while they were read"))
-            name = {"name": samples.pictures.name}  # for people; the same data may have another
-            return store.finish(key, lambda: self._facts(samples) | name, self.console.say)
+    def _settled(self, title: str, keys: Mapping[int, bytes]) -> Rows | None:
+        """The rows of a set, once this process has computed its part, with `keys` by position.
 
-    def _are_those_of_the_key(self, samples: Samples, read: dict[int, bytes]) -> bool:
-        """Whether the bytes that activations were computed from are those that the key names."""
-        whole: dict[int, bytes] = {}
-        for part in self.processes.gather(read):
-            add_digests(whole, part)
-        found = fingerprint_of(whole.get(index, b"") for index in range(len(samples)))
-        return self.processes.first(lambda: found == samples.fingerprint)
+        None where one does not find what others have computed.
+        """
+        rows, processes = self.gathered[title], self.processes
+        if not rows.alone:
+            rows.flush()
+            if processes.agree(rows.error is not None):
+                raise NoRoom(rows.reason())
+            known = dict(enumerate(processes.from_main(self._keys_there.get(title, []))))
+            for found in processes.gather(keys):
+                known |= found
+            rows.find([known.get(position, b"") for position in range(rows.count)])
+            if processes.agree(bool(rows.missing())):
+                return None
+        return rows.finish()
 
-    def _key(self, samples: Samples) -> str:
-        return self.processes.first(lambda: disk.key_of(self._facts(samples)))
+    def _computed(self) -> Iterator[tuple[str, Part]]:
+        """What this process computes, by title; all batches but the last one are full."""
+        for title, started in self._started.items():
+            if self.processes.main:
+                yield title, started
+        size = self.prefix.rows
+        own = {title: self._own(title) for title in self.sets}
+        steps = -(-sum(map(len, own.values())) // size)
+        together: list[tuple[str, Part]] = []
+        with self.console.bar("caching", steps) as bar:
+            how = self.settings.workers, self.console.say
+            for title, read in pictures_at(self.sets, own, size, *how):
+                together.append((title, read))
+                if sum(len(part.values) for _, part in together) == size:
+                    yield from self._passed(together)
+                    together = []
+                    bar.step()
+            if together:
+                yield from self._passed(together)
+                bar.step()
 
-    def _facts(self, samples: Samples) -> dict[str, Any]:
-        """All that the activations of a set depend on."""
-        like = next(self.model.parameters())
-        cpu = like.device.type == "cpu"
-        return {
-            "model": self.model.origin.reference,
-            "config": dict(self.model.origin.config),
-            "boundary": self.prefix.boundary,
-            "prefix": self._prefix_digest,
-            "input": written_input(self.model.input),
-            "views": _views(samples),
-            "data": samples.fingerprint,
-            "count": len(samples),
-            "rows": self.prefix.rows,
-            "type": str(like.dtype),
-            "device": "cpu" if cpu else torch.cuda.get_device_name(like.device),
-            "kernels": torch.backends.cpu.get_cpu_capability() if cpu else "",
-            "threads": torch.get_num_threads() if cpu else 0,
-            "products": torch.get_float32_matmul_precision(),
-            "torch": torch.__version__,
-            "zoo": __version__,
-            "user": os.getuid() if hasattr(os, "getuid") else 0,  # another's are not believed
-            "precision": self.precision.name,
-            "compile": self.settings.compile,
-            "channels_last": any(map(_is_channels_last, self.model.parameters())),
-        }
+    def _own(self, title: str) -> list[int]:
+        """The positions in a set whose rows this process computes."""
+        started = self._started.get(title)
+        rest = {*self.missing[title]} - {*(started.positions if started else ())}
+        return sorted(rest)[self.processes.rank :: self.processes.world]
 
-    @functools.cached_property
-    def _prefix_digest(self) -> str:
-        state = self.model.state_dict()
-        state |= dict(self.model.named_buffers())  # also those that are not persistent
-        still = [name for name in state if any(s.has(name) for s in self.prefix.stages)]
-        return tensor_digest({name: state[name] for name in still})
-
-
-def _views(samples: Samples) -> Any:
-    if not isinstance(samples, FixedViews):
-        return 1
-    return [samples.views, samples.seed, samples.mirrors]
+    def _passed(self, together: list[tuple[str, Part]]) -> Iterator[tuple[str, Part]]:
+        """Pictures, maybe of two sets, through the prefix in one pass."""
+        values = self.prefix(torch.cat([part.values for _, part in together])).cpu()
+        sizes = [len(part.values) for _, part in together]
+        for (title, part), rows in zip(together, values.split(sizes), strict=True):
+            yield title, part._replace(values=rows)
 
 
 def _changes(samples: Samples) -> bool:
@@ -223,12 +224,3 @@ def _read(samples: Samples, seed: int, index: int) -> Tensor:
     plain = samples.plain if isinstance(samples, FixedViews) else samples.transform
     with seeded(seed, index, numpy=True):
         return samples.read(index, plain)
-
-
-def _is_channels_last(weight: Tensor) -> bool:
-    return weight.ndim == 4 and not weight.is_contiguous()
-
-
-def _near(once: Tensor, again: Tensor) -> bool:
-    largest = once.abs().max().item()
-    return torch.allclose(once, again, rtol=1e-2, atol=1e-2 * largest)

@@ -49,12 +49,14 @@ def forecast(
     *,
     epochs: int,
     passes: int,
+    missing: int,
 ) -> Forecast:
     """What a cache would save.
 
     `tail`: seconds of a training step from activations. `sets`: training, then validation pictures.
     `epochs`: how often each set is seen. `passes`: how many passes there are over the training set
-    besides, to solve the head. Pictures that fit in memory are read once in any case.
+    besides, to solve the head. `missing`: the rows that are not kept already.
+    Pictures that fit in memory are read once in any case.
     """
     without = building = training = 0.0
     for number, samples in enumerate(sets):
@@ -69,4 +71,5 @@ def forecast(
         # a step of validation has no gradients
         training += batches * epochs * (tail if number == 0 else tail / 3)
     rows = sum(len(samples) * samples.views for samples in sets)
+    building *= missing / rows
     return Forecast(without + training, building, training, rows * cost.row)
