@@ -1,9 +1,10 @@
 """Solved heads against heads trained by steps, on features of real pictures.
 
 LeNet-5 from MNIST on scanned digits, MNIST and Fashion-MNIST; EfficientNet-Lite0 from ImageNet on
-solar cells and on the stamps of Tux Paint. Features are computed once, and kept. A task has 10, 25, 50 or 200 pictures a class (never more than two thirds of them),
-drawn by seed, and is tested on all others, 2,000 at most. By steps: AdamW at 1e-3 in batches of 64,
-10 epochs as in `zoo.finetune` by default, or 100.
+solar cells and on the stamps of Tux Paint. Features are computed once, and kept. A task has 10, 25,
+50 or 200 pictures a class (never more than two thirds of them), drawn by seed, and is tested on all
+others, 2,000 at most. By steps: AdamW at 1e-3 in batches of 64, 10 epochs as in `zoo.finetune` by
+default, or 100.
 
     python -m benchmarks.heads FOLDER                  every task whose features are there
     python -m benchmarks.heads FOLDER --features       first computes those that can be
