@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 LEAST, MOST = 1e-3, 1e4  # of a factor
-ENOUGH = 1e-6
+ENOUGH = 1e-5
 
 
 @dataclass(frozen=True)

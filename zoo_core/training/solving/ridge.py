@@ -12,8 +12,8 @@ from torch import Tensor
 from zoo_core.training.solving.calibration import Calibration, calibrated, losses
 from zoo_core.training.solving.rotation import Rotation, blocks
 
-JUDGED = 2**21  # scores at which strengths are compared: of all pictures, or of as many as it takes
-FEWEST = 512  # pictures for that, however many classes there are
+JUDGED = 2**20  # scores at which strengths are compared: of all pictures, or of as many as it takes
+FEWEST = 256  # pictures for that, however many classes there are
 
 
 @dataclass(frozen=True)
