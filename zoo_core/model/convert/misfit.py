@@ -40,7 +40,7 @@ def _hint(names: Names, near: Mapping[str, str], by_order: bool) -> str:
         old, new = next(iter(pairs.items()))
         return (
             f"Add --by-order: all {len(pairs)} unknown names have the shapes of the missing ones, "
-            f"one after the other, as {old} -> {new}."
+            f"one after the other, as {old} -> {new}. Or rename with --map {_prefixes(old, new)}."
         )
     old = next(iter(near))
     return _advice(old, near[old], by_order)
@@ -78,11 +78,17 @@ def _nearest(name: str, names: Names, missing: list[str]) -> str:
 
 def _advice(old: str, new: str, by_order: bool) -> str:
     """How the first unknown name could be put right."""
+    pair = _prefixes(old, new)
+    advice = f"Rename with --map {pair}, or leave out with --drop {pair.partition('=')[0]}"
+    return f"{advice}." if by_order else f"{advice}; --by-order goes by order and shape."
+
+
+def _prefixes(old: str, new: str) -> str:
+    """The pair for `--map`, without the last part where both have the same."""
     last = old.rpartition(".")[2]
     if new and new.rpartition(".")[2] == last:
         old, new = old.removesuffix(f".{last}"), new.removesuffix(f".{last}")
-    advice = f"Rename with --map {old}={new or 'NEW'}, or leave out with --drop {old}"
-    return f"{advice}." if by_order else f"{advice}; --by-order goes by order and shape."
+    return f"{old}={new or 'NEW'}"
 
 
 def _beside(text: str, other: str) -> str:
