@@ -42,8 +42,13 @@ def command(
 
     named = check_weights(name, weights)
     own = None if brings_weights(named) else False
-    until = {"keep_until": keep_until, "freeze_until": freeze_until}
-    model = create(named, pretrained=weights or own, labels=labels, **until)
+    model = create(
+        named,
+        pretrained=weights or own,
+        labels=labels,
+        keep_until=keep_until,
+        freeze_until=freeze_until,
+    )
     if as_json:
         print_json(stage_rows(model))
     else:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import copy
 from collections.abc import Mapping
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -38,21 +37,22 @@ def keeps_what_feeds(specimen: Specimen) -> str:
     rest = {name: how for name, how in found.items() if name not in sure}
     if sure:
         middle = list(sure)[len(sure) // 2]
-        _comes_back(specimen, part_of(*_asked(specimen, middle), found), model.state_dict())
+        _comes_back(specimen, _part(specimen, middle, found), model.state_dict())
         _all_give(specimen, sure)
     told = " ".join(sure) or "none"
     return f"{told}; not {' '.join(rest)}: {next(iter(rest.values()))}" if rest else told
 
 
-def _asked(specimen: Specimen, until: str) -> tuple[Any, ...]:
-    return specimen.architecture, until, specimen.config, specimen.input.size[1:]
+def _part(specimen: Specimen, until: str, found: dict[str, Pooling | str]) -> Part:
+    size = specimen.input.size[1:]
+    return part_of(specimen.architecture, until, specimen.config, size, found)
 
 
 def _poolings(specimen: Specimen, names: list[str]) -> dict[str, Pooling | str]:
     """How each boundary is pooled, or why not."""
     found: dict[str, Pooling | str] = {}
     if names:
-        part = part_of(*_asked(specimen, names[-1]), found)
+        part = _part(specimen, names[-1], found)
         with contextlib.suppress(ZooError):  # of the last one, which `found` tells as well
             outline(_plan(specimen, part), CLASSES, specimen.input.size[0])
     return found

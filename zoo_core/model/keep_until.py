@@ -81,12 +81,12 @@ class _Keeper:
             self.found.update(poolings(outlines, (in_chans, *self.size), list(chain)[1:]))
         before = module.state_dict().keys()
         drop_rate = float(config.get("drop_rate") or 0)
-        module = cut(module, chain, self.until, self._pooling(), num_classes, drop_rate)
-        module._channels = in_chans
+        kept = cut(module, chain, self.until, self._pooling(), num_classes, drop_rate)
+        kept._channels = in_chans
         if is_new:
-            module.refuse_what_is_gone(self.until, (in_chans, *self.size))
-        self.gone.update(before - module.state_dict().keys())
-        return module
+            kept.refuse_what_is_gone(self.until, (in_chans, *self.size))
+        self.gone.update(before - kept.state_dict().keys())
+        return kept
 
     def stages(self, module: Any) -> list[Stage]:
         return list(module._kept)

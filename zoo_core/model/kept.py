@@ -30,7 +30,11 @@ class Kept(Swapped):
     _channels: int = 0
     _maps: bool = False
     # timm's forward_features stays as it is: it is a step of some networks' stages
-    _same_everywhere = ("forward_intermediates", "get_classifier", "reset_classifier")
+    _same_everywhere: ClassVar[tuple[str, ...]] = (
+        "forward_intermediates",
+        "get_classifier",
+        "reset_classifier",
+    )
     __jit_ignored_attributes__: ClassVar = ["_kept", "_dropped", "_channels", "_maps"]
 
     def forward(self, x: Tensor) -> Tensor:
@@ -83,7 +87,7 @@ def cut(
     pooling: Pooling,
     classes: int,
     drop_rate: float,
-) -> nn.Module:
+) -> Kept:
     """Take everything from the stage `until` on off the module, and put pooling and head there."""
     kept = before(chain, until)
     dropped = list(chain)[len(kept) :]

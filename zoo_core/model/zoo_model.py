@@ -221,7 +221,7 @@ class KeptModel(Kept, ZooModel):
     """The early part of a model with a pooling and a head of its own: what `keep_until` keeps."""
 
     _if_absent: ClassVar = {}
-    _same_everywhere = (*Kept._same_everywhere, *ZooModel._same_everywhere)
+    _same_everywhere: ClassVar = (*Kept._same_everywhere, *ZooModel._same_everywhere)
     __jit_ignored_attributes__: ClassVar = [
         *Kept.__jit_ignored_attributes__,
         *ZooModel.__jit_ignored_attributes__,

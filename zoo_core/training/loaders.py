@@ -77,10 +77,10 @@ class Supply:
     ) -> Feed:
         settings, processes = self.task.settings, self.task.processes
         if samples.pictures.streamed:
-            lanes = {"seed": settings.seed, "rank": processes.rank, "world": processes.world}
             rows = samples.pictures.rows  # type: ignore[attr-defined]
-            order = Lanes(rows, settings.batch_size, **lanes)
-            return StreamFeed(samples, order, settings.workers, say)
+            rank, world = processes.rank, processes.world
+            lanes = Lanes(rows, settings.batch_size, seed=settings.seed, rank=rank, world=world)
+            return StreamFeed(samples, lanes, settings.workers, say)
         order = Order(
             len(samples),
             settings.batch_size,

@@ -111,7 +111,7 @@ def _config(spec: Spec, place: Place, commit: str) -> str:
             data |= checked_card(path, f"{name} of {place.name}", "repository")
     configs = MetadataConfigs.from_dataset_card_data(DatasetCardData(**data))
     names = list(configs) or ["default"]
-    if place.config in names:
+    if place.config is not None and place.config in names:
         return place.config
     default = configs.get_default_config_name() if configs else "default"
     if place.config is None and default is not None:
@@ -131,14 +131,17 @@ def _file(place: Place, name: str, commit: str) -> Path | None:
 
     from zoo_core.hub.client import api, persistently
 
-    where = {"repo_type": "dataset", "revision": commit}
-    known = try_to_load_from_cache(place.repository, name, **where)
+    known = try_to_load_from_cache(place.repository, name, repo_type="dataset", revision=commit)
     if known is not None:
         return Path(known) if isinstance(known, str) else None
     if is_offline():
         raise NotCached(f"{place.name} at {commit[:7]} is not in the cache.")
+
+    def download() -> str:
+        return api().hf_hub_download(place.repository, name, repo_type="dataset", revision=commit)
+
     try:
-        return Path(persistently(lambda: api().hf_hub_download(place.repository, name, **where)))
+        return Path(persistently(download))
     except LocalEntryNotFoundError:
         raise
     except EntryNotFoundError:

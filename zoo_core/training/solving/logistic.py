@@ -92,7 +92,7 @@ def _minimum(x: Tensor, y: Tensor, weights: Tensor, penalty: Tensor, start: Tens
         lost = functional.cross_entropy(logits, y, reduction="none")
         return weights @ lost + 0.5 * (penalty * w.detach().square()).sum()
 
-    optimizer.step(closure)  # type: ignore[arg-type]
+    optimizer.step(closure)
     return w.detach()
 
 
