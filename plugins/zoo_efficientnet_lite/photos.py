@@ -29,6 +29,7 @@ from torch import Tensor
 import zoo_core as zoo
 from zoo_core.data import Pictures, open_data, per_class
 from zoo_core.progress import Bar
+from zoo_core.terminal.lines import logger
 from zoo_core.training.ridge import solve
 from zoo_efficientnet_lite.pooled import balanced, pooled
 from zoo_efficientnet_lite.reading import Row, sentence
@@ -251,10 +252,10 @@ def _workers() -> Iterator[tuple[ProcessPoolExecutor, Any]]:
 
 def _begin(told: Any) -> None:
     torch.set_num_threads(1)
-    logger = logging.getLogger("zoo_core")
-    logger.setLevel(logging.INFO)
-    logger.addHandler(_Epochs(told))
-    logger.propagate = False
+    log = logger("zoo_core")
+    log.setLevel(logging.INFO)
+    log.addHandler(_Epochs(told))
+    log.propagate = False
 
 
 class _Epochs(logging.Handler):
