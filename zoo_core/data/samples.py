@@ -198,13 +198,13 @@ def _stack(tensors: list[Tensor]) -> Tensor:
 
 
 class seeded:
-    """Random numbers inside depend on the given numbers alone.
+    """Random numbers inside depend on what is given alone: numbers, or the name of a picture.
 
     Outside they go on as if nothing had happened. They are torch's and Python's, and with `numpy`
     those of its global generator, which takes longer.
     """
 
-    def __init__(self, *numbers: int, numpy: bool = False) -> None:
+    def __init__(self, *numbers: int | str, numpy: bool = False) -> None:
         self.numpy = numpy
         digest = hashlib.blake2b(repr(numbers).encode(), digest_size=8).digest()
         self.seed = int.from_bytes(digest) >> 1
