@@ -53,7 +53,7 @@ class ZooModel(Facts):
     _if_absent = {"forward_intermediates": forward_intermediates}  # noqa: RUF012
     _trained_on: TrainedOn | None = None  # by zoo: of its pretraining nothing is known
     # names of the Hub and of timm that mean the same for every class: the original may have them
-    _same_everywhere: ClassVar = (
+    _same_everywhere: ClassVar[tuple[str, ...]] = (
         *("from_pretrained", "push_to_hub", "save_pretrained"),
         *("pretrained_cfg", "default_cfg"),
     )
