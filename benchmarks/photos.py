@@ -7,7 +7,8 @@ augmentation, and sees the same number of pictures whichever way. All ways see p
 size, smaller than the 224 pixels of the weights, for time. A seed draws pictures, weights and
 order, the same for every way, so that differences are paired.
 
-    python -m benchmarks.evidence photos                  all that is not there yet: 5 seeds
+    python -m benchmarks.evidence photos                  what is not there yet of 5 seeds; all of
+                                                          it is some 2.5 hours of CPU
     python -m benchmarks.evidence photos --seeds 1 --sets cells --counts 10
     python -m benchmarks.evidence photos --seeds 0        only the page
 

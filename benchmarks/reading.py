@@ -81,7 +81,7 @@ def readings(name: str, rows: Mapping[int, Mapping[str, Sequence[float]]]) -> li
 def _worth(name: str, count: int, arms: Mapping[str, Sequence[float]]) -> str:
     best = max((arm for arm in arms if arm != "scratch"), key=lambda arm: _mean(arms[arm]))
     gain, sure = gained(arms[best], arms["scratch"])
-    told = "" if sure else ", which is within the noise"
+    told = "" if sure else ", of one seed" if len(arms[best]) == 1 else ", within the noise"
     return (
         f"{name}, {count} a class: transfer is worth {gain:.1f} points{told} "
         f"({COLUMNS[best]} {_mean(arms[best]):.1f}%, from scratch {_mean(arms['scratch']):.1f}%)."
@@ -92,7 +92,7 @@ def _which(name: str, count: int, arms: Mapping[str, Sequence[float]]) -> str:
     gain, sure = gained(arms["keep"], arms["head"])
     told = f"{name}, {count} a class: ending earlier against the network's own features {gain:+.1f}"
     if not sure:
-        return f"{told}: cannot be told apart."
+        return f"{told}, of one seed." if len(arms["keep"]) == 1 else f"{told}, within the noise."
     return f"{told}: {'earlier' if gain > 0 else 'late'} layers serve better."
 
 
@@ -119,7 +119,8 @@ def _cell(own: Sequence[float], best: Sequence[float]) -> str:
     spread = f" ± {statistics.stdev(own):.1f}" if len(own) > 1 else ""
     told = f"{_mean(own):.1f}{spread}"
     _, apart = gained(best, own)
-    return told if apart else f"**{told}**"
+    alone = len(own) == 1 and own != best  # of one seed nothing is known of the noise
+    return told if apart or alone else f"**{told}**"
 
 
 def gained(own: Sequence[float], other: Sequence[float]) -> tuple[float, bool]:
