@@ -164,7 +164,7 @@ class FixedViews(Samples):
             with seeded(self.seed, view, index, numpy=not self.pictures.fixed):
                 return self._view(self.read(index, self._transform(view)), view)
         item, digest = self._read_with_digest(index)
-        with seeded(self.seed, view, digest.hex()):
+        with seeded(self.seed, view, int.from_bytes(digest)):
             return self._view(self._made(item, index, self._transform(view)), view)
 
     def which(self, view: int, index: int) -> str:
