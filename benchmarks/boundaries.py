@@ -27,7 +27,7 @@ from zoo_core.data.opening import open_data
 from zoo_core.data.pictures import Pictures
 from zoo_core.data.splitting import per_class
 from zoo_core.progress import Bar
-from zoo_core.training.ridge import solve
+from zoo_core.training.solving.solve import solve
 from zoo_efficientnet_lite.pooled import balanced, pooled
 
 MODEL = "efficientnet_lite0"
@@ -79,9 +79,9 @@ def measured(
     for stage, x in features["train"].items():
         if stage == "pool":  # averaged it is what enters the head
             continue
-        solution = solve(x[drawn], targets, classes)
+        solution = solve(x[drawn], targets, classes=classes)
         found = features["test"][stage].double() @ solution.weight.T + solution.bias
-        scores[stage], losses[stage] = balanced(found, truth), solution.loss
+        scores[stage], losses[stage] = balanced(found, truth), solution.left_out.loss
     return scores | {CHOSEN: scores[min(losses, key=lambda stage: losses[stage])]}
 
 

@@ -38,7 +38,7 @@ from zoo_core.data.pictures import Pictures
 from zoo_core.data.splitting import per_class
 from zoo_core.plugins.catalogue import catalogue
 from zoo_core.progress import Bar
-from zoo_lenet.demo import workers
+from zoo_lenet.workers import workers
 
 PAGE = Path(__file__).parent.parent / "docs" / "evidence.md"
 PLOT = PAGE.with_name("evidence.png")

@@ -37,9 +37,9 @@ from benchmarks.page_parts import put
 from benchmarks.picture_sets import SETS
 from zoo_core.data.pictures import Pictures
 from zoo_core.progress import Bar
-from zoo_core.training.ridge import solve
+from zoo_core.training.solving.solve import solve
 from zoo_efficientnet_lite.pooled import balanced, pooled
-from zoo_lenet.demo import workers
+from zoo_lenet.workers import workers
 
 MODEL = "efficientnet_lite0"
 FOUND = Path(__file__).with_name("photos.jsonl")
@@ -138,8 +138,10 @@ def _solved(job: Job, train: Pictures, test: Pictures) -> tuple[float, str]:
     both = _features(job.set, job.count, job.seed)
     targets, truth = train.target_tensor(), test.target_tensor()
     stages = ["head"] if job.arm == "head" else [s for s in both[0] if s not in ("pool", "head")]
-    solutions = {stage: solve(both[0][stage], targets, train.num_classes) for stage in stages}
-    best = min(stages, key=lambda stage: solutions[stage].loss)
+    solutions = {
+        stage: solve(both[0][stage], targets, classes=train.num_classes) for stage in stages
+    }
+    best = min(stages, key=lambda stage: solutions[stage].left_out.loss)
     scores = both[1][best].double() @ solutions[best].weight.T + solutions[best].bias
     return balanced(scores, truth), best
 

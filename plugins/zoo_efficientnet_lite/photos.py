@@ -13,7 +13,6 @@ import functools
 import itertools
 import json
 import logging
-import os
 import statistics
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -30,10 +29,11 @@ import zoo_core as zoo
 from zoo_core.data import Pictures, open_data, per_class
 from zoo_core.progress import Bar
 from zoo_core.terminal.lines import logger
-from zoo_core.training.ridge import solve
+from zoo_core.training.solving.solve import solve
 from zoo_efficientnet_lite.pooled import balanced, pooled
 from zoo_efficientnet_lite.reading import Row, sentence
 from zoo_lenet.results import draw
+from zoo_lenet.workers import begin, cores
 
 MODEL = "efficientnet_lite0"
 DATA = "elpv"
@@ -185,7 +185,7 @@ def _solved(
     scores: dict[tuple[int, str], list[float]] = {}
     for count, arm, seed in itertools.product(plan.epochs, ("head", "keep"), range(plan.draws)):
         chosen = _drawn(plan, count, seed)
-        solution = solve(features["train", arm][chosen], targets[chosen], classes)
+        solution = solve(features["train", arm][chosen], targets[chosen], classes=classes)
         found = features["test", arm].double() @ solution.weight.T + solution.bias
         scores.setdefault((count, arm), []).append(100 * balanced(found, truth))
     return {key: own[:1] if key[0] == max(plan.epochs) else own for key, own in scores.items()}
@@ -241,8 +241,7 @@ def _workers() -> Iterator[tuple[ProcessPoolExecutor, Any]]:
     """A process of one thread for each core, and the queue on which they tell of each epoch."""
     spawn = get_context("spawn")
     told = spawn.Queue()
-    count = min(os.cpu_count() or 1, 8)
-    with ProcessPoolExecutor(count, spawn, _begin, (told,)) as pool:
+    with ProcessPoolExecutor(cores(), spawn, _begin, (told,)) as pool:
         try:
             yield pool, told
         except BaseException:
@@ -251,7 +250,7 @@ def _workers() -> Iterator[tuple[ProcessPoolExecutor, Any]]:
 
 
 def _begin(told: Any) -> None:
-    torch.set_num_threads(1)
+    begin()
     log = logger("zoo_core")
     log.setLevel(logging.INFO)
     log.addHandler(_Epochs(told))

@@ -10,12 +10,9 @@ import functools
 import itertools
 import json
 import math
-import os
 import statistics
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +22,7 @@ import zoo_core as zoo
 from zoo_core.data import Pictures, open_data, per_class
 from zoo_core.progress import Bar
 from zoo_lenet.results import draw
+from zoo_lenet.workers import workers
 
 MODEL = "lenet5"
 PER_CLASS = (5, 10, 20, 50)
@@ -85,12 +83,6 @@ def run_demo(folder: Path, *, progress: bool = True) -> Result:
 def _row(count: int, arm: str, scores: list[float]) -> dict[str, Any]:
     mean, sd = statistics.mean(scores), statistics.stdev(scores)
     return {"per_class": count, "arm": arm, "mean": round(mean, 2), "sd": round(sd, 2)}
-
-
-def workers() -> ProcessPoolExecutor:
-    """A process per core with one thread: LeNet's tensors are too small for two to share."""
-    count = min(os.cpu_count() or 1, 8)
-    return ProcessPoolExecutor(count, get_context("spawn"), torch.set_num_threads, initargs=(1,))
 
 
 @functools.cache
