@@ -17,7 +17,7 @@ from zoo_core.model.boundaries import Chain, Networks, Pooling, poolings
 from zoo_core.model.build import Plan, outline
 from zoo_core.model.kept import cut
 from zoo_core.model.kept_parts import HEAD
-from zoo_core.model.shown import sides_of
+from zoo_core.model.sizes import sides_of
 from zoo_core.plugins.catalogue import catalogue
 from zoo_core.types import Architecture, ModelInfo, Stage
 from zoo_core.weights.part import KEEP_UNTIL, Part
