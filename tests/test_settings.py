@@ -25,11 +25,17 @@ FINETUNING, COMMANDS = (
 # What says what to train, on what, and where it goes; all else is how, and so a setting.
 NO_SETTINGS = {
     "model", "data", "val", "regularizers", "unreadable", "config",
+    "pretrained", "labels", "keep_until", "stream",
     "out", "resume", "tracker", "recipe", "progress",
 }  # fmt: skip
 
 # Options of the shell by the argument that they give.
-IN_THE_SHELL = {"no_val": "val", "skip_unreadable": "unreadable", "views": "augment"}
+IN_THE_SHELL = {
+    "no_val": "val",
+    "skip_unreadable": "unreadable",
+    "views": "augment",
+    "weights": "pretrained",
+}
 ONLY_IN_THE_SHELL = {"as_json"}
 ONLY_IN_PYTHON = {"progress"}
 

@@ -15,10 +15,10 @@ from importlib.metadata import packages_distributions, requires
 from pathlib import Path
 
 from zoo_core.errors import NotInstalled, ZooError
-from zoo_core.humanize import one_line
+from zoo_core.humanize import one_line, pip_install
 from zoo_core.plugins.catalogue import catalogue
 from zoo_core.plugins.manager import BUILT_IN
-from zoo_core.plugins.requirements import pip_install, unmet, version_of
+from zoo_core.plugins.requirements import unmet, version_of
 from zoo_core.types import ModelInfo, WeightsInfo
 
 SHOWN = ("torch", "torchvision", "timm", "huggingface-hub", "safetensors", "accelerate")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -164,3 +165,12 @@ def dotted(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             plain[prefix + name] = value
     return plain
+
+
+def pip_install(named: str) -> str:
+    """The command for a distribution, as a shell takes it.
+
+    >>> pip_install("zoo-core[imagenet]"), pip_install("zoo-acme")
+    ("pip install 'zoo-core[imagenet]'", 'pip install zoo-acme')
+    """
+    return f"pip install {shlex.quote(named)}"

@@ -19,8 +19,8 @@ from typing import Any
 from huggingface_hub.utils import httpx
 
 from zoo_core.errors import SourceError
+from zoo_core.hub.transport import LOOPBACK
 from zoo_core.humanize import readable_name, without_credentials
-from zoo_core.transport import LOOPBACK
 from zoo_core.weights.addresses import public
 
 CONNECTING = 10.0  # seconds, with TLS

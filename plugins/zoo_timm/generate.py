@@ -29,11 +29,15 @@ CLASSES = 1000  # what zoo builds without weights, whatever the weights have
 NON_COMMERCIAL = ("-nc-", "noncommercial", "apple-amlr", "seer-license", "sapiens")
 
 
+# official models of other networks than timm's of that name: these are its tf_efficientnet_lite*
+OTHERS = {"efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2"}
+
+
 def names() -> list[str]:
     """The networks of the installed timm that are not official models of the zoo."""
     import timm
 
-    official = {model.name for model in catalogue().models() if model.official}
+    official = {model.name for model in catalogue().models() if model.official} - OTHERS
     return [name for name in timm.list_models() if name not in official]
 
 

@@ -139,7 +139,7 @@ def test_odd_names_go_through_a_run_and_back(tmp_path, name):
 # --- addresses -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("url", ["https://a.b/c.png", "http://a.b/c", "s3://a/b", "hf://a/b"])
+@pytest.mark.parametrize("url", ["https://a.b/c.png", "http://a.b/c", "s3://a/b"])
 def test_an_address_is_no_path(url):
     with pytest.raises(zoo.DataError, match=rf"^{url} is a URL, and nothing is downloaded"):
         list(inputs(url))

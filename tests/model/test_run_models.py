@@ -860,7 +860,7 @@ def test_arguments_that_do_not_go_with_a_path(given: dict[str, Any], runs: Runs)
     for path in (runs("fc2").path, runs("all").path, Path("/nowhere")):
         assert refused(zoo.ZooError, path, **given) == (
             f"{path} brings its weights, configuration and channels with it.",
-            "Only num_classes, labels, freeze_until, device and dtype go with a path.",
+            "Only num_classes, labels, keep_until, freeze_until, device and dtype go with a path.",
         )
 
 

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 @click.option(
     "--no-val", is_flag=True, help="No validation: train on everything, keep the last weights."
 )
+@click.option(
+    "--stream", is_flag=True, help="Read data of the Hub as training needs it, and store nothing."
+)
 @click.option("--skip-unreadable", is_flag=True, help="Leave out pictures that cannot be read.")
 @click.option(
     "--balance", metavar="weights|sampler", help="Make classes of unequal size count alike."

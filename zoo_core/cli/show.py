@@ -12,8 +12,7 @@ from zoo_core.cli.listing import top1
 from zoo_core.cli.names import MODEL
 from zoo_core.cli.output import aligned, count, echo, gmacs, known, print_json, print_table, size
 from zoo_core.errors import PluginError
-from zoo_core.humanize import one_line
-from zoo_core.plugins.requirements import pip_install
+from zoo_core.humanize import one_line, pip_install
 from zoo_core.types import Architecture, InputSpec, ModelInfo, WeightsInfo
 from zoo_core.weights.addresses import public
 

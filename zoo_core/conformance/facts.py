@@ -12,12 +12,12 @@ from torch import Tensor, nn
 
 from zoo_core.conformance.cases import Case, NotHere, Wish, expect
 from zoo_core.errors import NotCached, NotInstalled, ZooError
+from zoo_core.humanize import pip_install
 from zoo_core.model.answers import inputs_fault, scores_fault
 from zoo_core.model.arguments import checked_config
 from zoo_core.model.build import Plan, outline, without_weights
 from zoo_core.model.loading import with_weights
 from zoo_core.plugins.catalogue import catalogue
-from zoo_core.plugins.requirements import pip_install
 from zoo_core.types import Architecture, ModelInfo, WeightsInfo
 from zoo_core.weights.checkpoint import of_weights
 from zoo_core.weights.labels import label_names

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from zoo_core.chain import before
 from zoo_core.conformance.cases import expect
 from zoo_core.conformance.specimen import CLASSES, Specimen, scores_of
 from zoo_core.conformance.stages import boundaries, can_be_composed
@@ -37,7 +38,9 @@ def keeps_what_feeds(specimen: Specimen) -> str:
     rest = {name: how for name, how in found.items() if name not in sure}
     if sure:
         middle = list(sure)[len(sure) // 2]
-        _comes_back(specimen, _part(specimen, middle, found), model.state_dict())
+        state, kept = model.state_dict(), before(model.chain, middle)
+        if any(stage.has(name) for stage in kept for name in state):
+            _comes_back(specimen, _part(specimen, middle, found), state)
         _all_give(specimen, sure)
     told = " ".join(sure) or "none"
     return f"{told}; not {' '.join(rest)}: {next(iter(rest.values()))}" if rest else told

@@ -15,8 +15,8 @@ from huggingface_hub.utils import close_session, get_session, httpx
 
 from zoo_core.errors import SourceError
 from zoo_core.hub.failures import is_passing
+from zoo_core.hub.transport import LOOPBACK, is_safe
 from zoo_core.terminal.lines import logger
-from zoo_core.transport import LOOPBACK, is_safe
 from zoo_core.version import __version__
 
 Result = TypeVar("Result")

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from zoo_core.errors import PublishError
-from zoo_core.model.keep_until import architecture_of
+from zoo_core.model.plan import architecture_of
 from zoo_core.model.zoo_model import ZooModel
 from zoo_core.plugins.catalogue import catalogue
 from zoo_core.weights.checkpoint import Checkpoint

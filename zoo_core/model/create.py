@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, overload
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from zoo_core.errors import ZooError
 from zoo_core.model.arguments import (
@@ -21,12 +21,12 @@ from zoo_core.model.arguments import (
     check_types,
     off_meta,
 )
-from zoo_core.model.build import Built, Plan, outline, without_weights
+from zoo_core.model.build import Plan, outline, without_weights
 from zoo_core.model.by_place import at_path, published
 from zoo_core.model.facts import Origin
 from zoo_core.model.features import OF_FEATURES, features
+from zoo_core.model.from_checkpoint import loaded, refuse_another_part
 from zoo_core.model.labelled import call_outputs
-from zoo_core.model.loading import with_weights
 from zoo_core.model.plan import plan_of
 from zoo_core.model.pretrained_cfg import tell_what_was_loaded
 from zoo_core.model.sizes import NAME, plainly, refuse_size, shown, sides_of
@@ -35,7 +35,7 @@ from zoo_core.plugins.catalogue import catalogue
 from zoo_core.types import ModelInfo
 from zoo_core.weights.checkpoint import Checkpoint
 from zoo_core.weights.labels import chosen_labels, label_names
-from zoo_core.weights.part import KEEP_UNTIL, Part, without_gone
+from zoo_core.weights.part import KEEP_UNTIL
 from zoo_core.weights.pretrained import chosen_checkpoint, expanded, is_path
 
 
@@ -234,7 +234,7 @@ def _trained(
     dtype: torch.dtype | None,
 ) -> ZooModel:
     own = checkpoint.config(catalogue().architecture(info))
-    _refuse_another_part(own, config, checkpoint)
+    refuse_another_part(own, config, checkpoint)
     asked, is_cut = sides_of(config.get(NAME)), KEEP_UNTIL in config and KEEP_UNTIL not in own
     config = plainly({**own, **config})
     if dtype is None and checkpoint.dtype is not None:
@@ -242,7 +242,7 @@ def _trained(
     plan = plan_of(info, config, device, dtype)
     if checkpoint.in_chans is not None:
         in_chans = check_count("in_chans", checkpoint.in_chans, least=1)
-    built, classes = _loaded(checkpoint, plan, info, num_classes, in_chans)
+    built, classes = loaded(checkpoint, plan, info, num_classes, in_chans)
     weights, sha256 = checkpoint.stands_on
     channels = in_chans or checkpoint.input.size[0]
     exact = checkpoint.in_chans is not None  # it says itself what it wants to see
@@ -269,47 +269,3 @@ def _trained(
     if is_cut and num_classes is None and not model.num_outputs:  # as without weights
         model.reset_head(info.num_classes)
     return model
-
-
-def _refuse_another_part(
-    own: Mapping[str, Any], config: Mapping[str, Any], checkpoint: Checkpoint
-) -> None:
-    """Raise ZooError for weights of one part of a network where another is asked for."""
-    theirs = own.get(KEEP_UNTIL)
-    if theirs is not None and config.get(KEEP_UNTIL, theirs) != theirs:
-        raise ZooError(
-            f'{checkpoint.reference} keeps what feeds "{theirs}" only, with a head on that.',
-            hint="keep_until is of a whole network: name the one that it was made of.",
-        )
-
-
-def _loaded(
-    checkpoint: Checkpoint,
-    plan: Plan,
-    info: ModelInfo,
-    num_classes: int | None,
-    in_chans: int | None,
-) -> tuple[Built, int]:
-    classes = info.num_classes if checkpoint.classes is None else checkpoint.classes
-    here = Path(checkpoint.local.removeprefix("file:")) if checkpoint.local else None
-
-    def read(module: nn.Module) -> dict[str, Tensor]:
-        tensors = checkpoint.tensors(plan.architecture, module, str(plan.device))
-        return without_gone(plan.architecture, tensors)
-
-    return with_weights(
-        plan,
-        read,
-        classes=check_count("num_classes", classes, least=0),
-        in_chans=in_chans,
-        own_chans=checkpoint.in_chans or checkpoint.input.size[0],
-        source=str(here or checkpoint.pinned or checkpoint.path),
-        headless=num_classes is not None or isinstance(plan.architecture, Part),
-        advice=lambda: _advice(here, info),
-    )
-
-
-def _advice(file: Path | None, info: ModelInfo) -> str:
-    from zoo_core.model.convert.advice import how_to_convert
-
-    return how_to_convert(file, info)

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from zoo_core.model.keep_until import architecture_of
+from zoo_core.model.plan import architecture_of
 from zoo_core.model.zoo_model import ZooModel
 from zoo_core.weights.channels import channels_in, with_channels
 from zoo_core.weights.checkpoint import Checkpoint

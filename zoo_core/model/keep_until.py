@@ -17,10 +17,9 @@ from zoo_core.model.boundaries import Chain, Networks, Pooling, poolings
 from zoo_core.model.build import Plan, outline
 from zoo_core.model.kept import cut
 from zoo_core.model.kept_parts import HEAD
-from zoo_core.model.sizes import sides_of
 from zoo_core.plugins.catalogue import catalogue
-from zoo_core.types import Architecture, ModelInfo, Stage
-from zoo_core.weights.part import KEEP_UNTIL, Part
+from zoo_core.types import Architecture, Stage
+from zoo_core.weights.part import Part
 from zoo_core.weights.tensors import without_wrappers
 
 
@@ -42,17 +41,6 @@ def part_of(
     facts = {f.name: getattr(architecture, f.name) for f in fields(Architecture)}
     facts |= {"build": keeper.build, "stages": keeper.stages, "adapt": keeper.adapt}
     return Part(**facts | {"features": None}, until=until, whole=keeper.whole, gone=keeper.gone)
-
-
-def architecture_of(info: ModelInfo, config: Mapping[str, Any]) -> Architecture:
-    """What builds a model that was made with such arguments: its architecture, or a part of it."""
-    architecture = catalogue().architecture(info)
-    if KEEP_UNTIL not in config:
-        return architecture
-    given = {key: value for key, value in config.items() if key != KEEP_UNTIL}
-    arguments = {**info.config, **given}
-    size = sides_of(arguments) or info.input.size[1:]
-    return part_of(architecture, config[KEEP_UNTIL], arguments, size)
 
 
 @dataclass(frozen=True)

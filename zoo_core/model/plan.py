@@ -12,7 +12,7 @@ from zoo_core.model.build import Plan
 from zoo_core.model.keep_until import part_of
 from zoo_core.model.sizes import NAME, for_build, sides_of
 from zoo_core.plugins.catalogue import catalogue
-from zoo_core.types import ModelInfo
+from zoo_core.types import Architecture, ModelInfo
 from zoo_core.weights.part import KEEP_UNTIL
 
 
@@ -35,3 +35,8 @@ def plan_of(
     if KEEP_UNTIL in config:
         architecture = part_of(architecture, config[KEEP_UNTIL], arguments, size)
     return Plan(architecture, arguments, device, dtype, maker, size, sides)
+
+
+def architecture_of(info: ModelInfo, config: Mapping[str, Any]) -> Architecture:
+    """What builds a model that was made with such arguments: its architecture, or a part of it."""
+    return plan_of(info, config, torch.device("cpu")).architecture

@@ -35,11 +35,10 @@ def neighbours(wanted: str, own: set[str], listed: ListedModels) -> list[str]:
     typing_error = "/" not in wanted and bool(near) and _likeness(wanted, near[0]) >= TYPING_ERROR
     if words:
         return [*near[:typing_error], *_named(words, others, listed)][:MOST]
-    if typing_error:
-        return near
-    if begin:
+    if begin and not typing_error:
         return _named(begin, others, listed)[:MOST]
-    far = difflib.get_close_matches(_plain(wanted), map(_plain, others), n=3, cutoff=FAR)
+    cutoff = max(FAR, _likeness(wanted, near[0])) if typing_error else FAR
+    far = difflib.get_close_matches(_plain(wanted), map(_plain, others), n=3, cutoff=cutoff)
     plain = {_plain(rest): rest for rest in others}
     return [*(listed.bare(others[plain[name]]) for name in far), *near][:3]
 

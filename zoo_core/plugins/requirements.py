@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, requires, version
 
@@ -11,15 +10,6 @@ from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
 from zoo_core.version import __version__
-
-
-def pip_install(named: str) -> str:
-    """The command for a distribution, as a shell takes it.
-
-    >>> pip_install("zoo-core[imagenet]"), pip_install("zoo-acme")
-    ("pip install 'zoo-core[imagenet]'", 'pip install zoo-acme')
-    """
-    return f"pip install {shlex.quote(named)}"
 
 
 def built_for_another(distribution: str) -> str:

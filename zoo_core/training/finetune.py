@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -130,12 +129,10 @@ def finetune(
         checkpointing=checkpointing, seed=seed, workers=workers, mirrors=mirrors,
     )  # fmt: skip
     settings.check()
-    if keep_until is not None:
-        config = {KEEP_UNTIL: keep_until, **(config or {})}
-    chosen = listed(regularizers), config, unreadable, pretrained, settled(labels)
-    request = Request(model, data, val, *chosen)
-    if stream:
-        request = replace(request, data=streaming(data))
+    kept = {} if keep_until is None else {KEEP_UNTIL: keep_until}
+    chosen = listed(regularizers), {**kept, **(config or {})}, unreadable
+    data = streaming(data) if stream else data
+    request = Request(model, data, val, *chosen, pretrained, settled(labels))
     asked = prepared(request, settings, out=out, resume=resume, progress=progress)
     with asked as (task, folder, request):
         path = folder.path if folder else None

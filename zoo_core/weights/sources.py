@@ -23,9 +23,8 @@ from zoo_core.errors import (
     UnknownName,
     WeightsError,
 )
-from zoo_core.humanize import readable_name
+from zoo_core.humanize import pip_install, readable_name
 from zoo_core.plugins.catalogue import catalogue
-from zoo_core.plugins.requirements import pip_install
 from zoo_core.terminal.lines import logger
 from zoo_core.types import Fetched, WeightsInfo
 from zoo_core.weights.addresses import is_private, known_as, pinned_as, public, stated_sha256
