@@ -88,4 +88,5 @@ assert main({words}) == 0
 slow = {{"asyncio", "rich", "http", "unittest", "packaging"}}
 print(*sorted(slow & set(sys.modules)), file=sys.stderr)
 """
-    assert python(blocked, "-c", code).stderr.strip() == ""
+    said = python(blocked, "-c", code).stderr.splitlines()
+    assert [line for line in said if line.strip() and "more of timm" not in line] == []

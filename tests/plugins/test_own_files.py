@@ -92,7 +92,7 @@ def test_a_slow_one_is_named(tmp_path: Path) -> None:
     (tmp_path / "zoo_acme.toml").write_text(FACTS.format(name="acme8"))
     listed = zoo(tmp_path, "list")
     assert "acme8" in listed.stdout
-    line, _more_of_timm = listed.stderr.splitlines()
+    _more_of_timm, line = listed.stderr.splitlines()
     assert line.startswith("Waited 1.") and "zoo_acme (zoo-acme 1.2), which takes 1." in line
     (row,) = [row for row in rows(tmp_path) if row["name"] == "zoo_acme"]
     assert (row["health"], row["ok"]) == ("slow", True) and row["slow"].endswith("s to import")

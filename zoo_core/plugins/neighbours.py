@@ -16,6 +16,7 @@ from zoo_core.plugins.model_index import Key, ListedModels
 MOST = 4
 TYPING_ERROR = 0.8  # from which likeness on a name is another with a typing error in it
 FAR = 0.75  # the same for names with a prefix, of which there are so many that some is like any
+CLEARLY = 0.1  # by how much one of these is liker than the best without, to be named before it
 
 
 def neighbours(wanted: str, own: set[str], listed: ListedModels) -> list[str]:
@@ -37,7 +38,7 @@ def neighbours(wanted: str, own: set[str], listed: ListedModels) -> list[str]:
         return [*near[:typing_error], *_named(words, others, listed)][:MOST]
     if begin and not typing_error:
         return _named(begin, others, listed)[:MOST]
-    cutoff = max(FAR, _likeness(wanted, near[0])) if typing_error else FAR
+    cutoff = min(_likeness(wanted, near[0]) + CLEARLY, 1.0) if typing_error else FAR
     far = difflib.get_close_matches(_plain(wanted), map(_plain, others), n=3, cutoff=cutoff)
     plain = {_plain(rest): rest for rest in others}
     return [*(listed.bare(others[plain[name]]) for name in far), *near][:3]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,6 +11,7 @@ from zoo_core.data.formats.hub_place import streaming
 from zoo_core.model.run import Run
 from zoo_core.model.zoo_model import ZooModel
 from zoo_core.regularize.regularizer import Regularizer
+from zoo_core.runs.folder import RunFolder
 from zoo_core.training.console import Console
 from zoo_core.training.preparing import prepared
 from zoo_core.training.recipe import recipe_of
@@ -17,6 +19,7 @@ from zoo_core.training.request import Request, listed, settled
 from zoo_core.training.same_recipe import recorded, refuse_another
 from zoo_core.training.session import Session
 from zoo_core.training.settings import Settings
+from zoo_core.training.task import Task
 from zoo_core.training.tracking import Tracker
 from zoo_core.weights.part import KEEP_UNTIL
 
@@ -134,6 +137,17 @@ def finetune(
     data = streaming(data) if stream else data
     request = Request(model, data, val, *chosen, pretrained, settled(labels))
     asked = prepared(request, settings, out=out, resume=resume, progress=progress)
+    return _done(asked, resume=resume, recipe=recipe, tracker=tracker, progress=progress)
+
+
+def _done(
+    asked: AbstractContextManager[tuple[Task, RunFolder | None, Request]],
+    *,
+    resume: bool,
+    recipe: Mapping[str, Any] | None,
+    tracker: str | None,
+    progress: bool,
+) -> Run:
     with asked as (task, folder, request):
         path = folder.path if folder else None
         plan = recipe_of(request, task, path)
