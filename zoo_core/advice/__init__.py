@@ -1,1 +1,1 @@
-"""Before training: which model, how much of it, and what is wrong with the pictures."""
+"""Before training: which backbone, how much of it, and what is wrong with the pictures."""

@@ -26,5 +26,6 @@ def told_apart(pictures: Pictures) -> None:
 
 def as_text(sentences: Iterable[str], table: Table) -> str:
     """Sentences, a line each, and below them the table."""
-    rows = [list(table.header), *[list(row) for row in table.rows]]
-    return "\n".join([*map(readable_name, sentences), "", *aligned(rows, table)])
+    rows = [table.header, *table.rows]
+    lines = aligned(rows, [name in set(table.right) for name in table.header])
+    return "\n".join([*map(readable_name, sentences), "", *lines])

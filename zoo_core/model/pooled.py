@@ -1,0 +1,47 @@
+"""How what is between the stages of a model that is there already is pooled."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import nn
+
+from zoo_core.errors import ZooError
+from zoo_core.model.boundaries import Chain, Networks, Pooling, poolings
+from zoo_core.model.keep_until import architecture_of, outlines
+from zoo_core.model.sizes import for_build
+from zoo_core.model.zoo_model import ZooModel
+from zoo_core.weights.part import KEEP_UNTIL
+
+
+def poolings_of(model: ZooModel) -> Mapping[str, Pooling | str]:
+    """For each stage but the first, how what enters it is pooled, or why that is not sure.
+
+    By outlines of its architecture, which take no time to speak of; where that is not known here,
+    by passes of a few pictures through the model itself. The model stays as it is.
+
+    >>> import zoo_core as zoo
+    >>> poolings_of(zoo.create("lenet5"))["fc1"]
+    Pooling(axes=(2, 3), width=16, skip=0)
+    """
+    size, later = model.input.size, list(model.chain)[1:]
+    try:
+        found = poolings(_outlines(model), size, later)
+    except ZooError:  # its architecture is of a plugin that is not here
+        found = {}
+    if any(isinstance(how, Pooling) for how in found.values()) or not later:
+        return found
+    return poolings(lambda sides: _itself(model, sides), size, later)
+
+
+def _outlines(model: ZooModel) -> Networks:
+    architecture = architecture_of(model.info, model.origin.config)
+    given = {key: value for key, value in model.origin.config.items() if key != KEEP_UNTIL}
+    config = {**model.info.config, **for_build(architecture, given)}
+    return outlines(architecture, config, model.input.size[0], (model, model.chain))
+
+
+def _itself(model: ZooModel, sides: tuple[int, int] | None) -> tuple[nn.Module, Chain]:
+    if sides is not None:
+        raise ZooError("It has the size that it has.")
+    return model, model.chain
