@@ -25,10 +25,10 @@ from zoo_core.model.kept_parts import MeanPool
 from zoo_core.model.pooled import poolings_of
 from zoo_core.model.zoo_model import ZooModel
 from zoo_core.progress import Bar
-from zoo_core.training.cache.batches import Part, pictures_at, row_key
+from zoo_core.training.cache.batches import Part, at, pictures_at, row_key, witnessing
 from zoo_core.training.cache.facts import facts_of
 from zoo_core.training.cache.prefix import Prefix, rows_for
-from zoo_core.training.cache.store import Gathering, NoRoom
+from zoo_core.training.cache.store import Gathering, NoRoom, Rows
 from zoo_core.transfer.eval_twin import in_eval_mode
 
 BATCH = 32
@@ -73,6 +73,9 @@ def probe(
     if not len(pictures):
         raise DataError(f"{pictures.name} has no pictures.")
     found = poolings_of(model)
+    if not any(isinstance(how, Pooling) for how in found.values()):
+        why = next(iter(found.values()), "it is one stage")
+        raise ZooError(f"Nothing inside of {model.info.name} can be pooled: {why}.")
     run = Boundaries(model, {n: how for n, how in found.items() if isinstance(how, Pooling)})
     unsure = {name: how for name, how in found.items() if isinstance(how, str)}
     rows, computed = _rows(run, pictures, progress)
@@ -136,21 +139,31 @@ class Plain(nn.Module):
 def _rows(run: Boundaries, pictures: Pictures, progress: bool) -> tuple[Tensor, int]:
     """The rows of all pictures (N, D), and how many of them were computed."""
     samples = Samples(pictures, run.model.transform(), random=False, seed=0)
-    start = time.perf_counter()
-    with Bar("probing", total=len(samples), shown=progress, unit="pictures") as bar:
+    start, count = time.perf_counter(), len(samples)
+    with Bar("probing", total=count, shown=progress, unit="pictures") as bar:
         gathered = _found(run, samples, bar.line)
         missing = gathered.missing()
-        bar.step(count=len(samples) - len(missing))
-        try:
-            for part in _computed(run, samples, missing, bar.line):
-                gathered.put(*part)
-                bar.step(count=len(part.positions))
-            rows = gathered.finish()
-        except NoRoom as error:
-            raise ZooError(f"What enters the stages cannot be kept: {error}.") from error
-        bar.line(_told(len(samples), len(missing), time.perf_counter() - start))
-    whole = rows if isinstance(rows, Tensor) else rows.index_select(0, torch.arange(len(samples)))
+        bar.step(count=count - len(missing))
+        is_new = bool(missing) and not gathered.has_blocks()
+        started = _first_rows(run, samples, missing[: run.rows]) if is_new else None
+        parts = _computed(run, samples, missing, started, bar)
+        if is_new and started is None:
+            bar.line(f"Not kept: {run.model.info.name} gives other numbers in each batch.")
+            rows: Rows = torch.cat([part.values for part in parts])
+        else:
+            rows = _kept(gathered, parts)
+        bar.line(_told(count, len(missing), time.perf_counter() - start))
+    whole = rows if isinstance(rows, Tensor) else rows.index_select(0, torch.arange(count))
     return whole, len(missing)
+
+
+def _kept(gathered: Gathering, parts: Iterator[Part]) -> Rows:
+    try:
+        for part in parts:
+            gathered.put(*part)
+        return gathered.finish()
+    except NoRoom as error:
+        raise ZooError(f"What enters the stages cannot be kept: {error}.") from error
 
 
 def _told(count: int, computed: int, seconds: float) -> str:
@@ -170,10 +183,31 @@ def _found(run: Boundaries, samples: Samples, say: Callable[[str], None]) -> Gat
     return gathered
 
 
+def _first_rows(run: Boundaries, samples: Samples, positions: list[int]) -> Part | None:
+    """The rows of a first batch; None where a row depends on more than its picture.
+
+    That is seen by a second pass, with each picture at another place. Where there are rows from
+    before, it was.
+    """
+    with witnessing(samples):
+        x, read = samples.__getitems__([at(samples, position) for position in positions])
+    rows = run(x)
+    again = run(x.roll(1, 0)).roll(-1, 0)
+    room = 1e-2 if rows.is_cuda else 0.0
+    if not torch.allclose(rows, again, rtol=room, atol=room * rows.abs().max().item()):
+        return None
+    return Part(positions, rows.cpu(), [row_key(samples, p, read) for p in positions])
+
+
 def _computed(
-    run: Boundaries, samples: Samples, missing: list[int], say: Callable[[str], None]
+    run: Boundaries, samples: Samples, missing: list[int], started: Part | None, bar: Bar
 ) -> Iterator[Part]:
+    if started is not None:
+        yield started
+        bar.step(count=len(started.positions))
+        missing = missing[len(started.positions) :]
     sets, own = {"": samples}, {"": missing}
-    with contextlib.closing(pictures_at(sets, own, run.rows, "auto", say)) as parts:
+    with contextlib.closing(pictures_at(sets, own, run.rows, "auto", bar.line)) as parts:
         for _, part in parts:
             yield part._replace(values=run(part.values).cpu())
+            bar.step(count=len(part.positions))

@@ -41,7 +41,19 @@ from zoo_core.weights.here import names_here
 
 MOST = 2000  # pictures that are looked at
 TIMED = 8  # pictures of a batch whose time is taken
-HEADER = ("rank", "model", "accuracy", "95%", "log-loss", "20-NN", "LogME", "ms", "params", "size", "")
+HEADER = (
+    "rank",
+    "model",
+    "accuracy",
+    "95%",
+    "log-loss",
+    "20-NN",
+    "LogME",
+    "ms",
+    "params",
+    "size",
+    "",
+)
 
 
 @dataclass(frozen=True)
