@@ -1,0 +1,265 @@
+"""advise(): how much of a network to keep, freeze and train, by short trainings under a budget."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from zoo_core.advice.answer import Advice
+from zoo_core.advice.arms import (
+    ALONE,
+    SCRATCH,
+    Arm,
+    Trial,
+    arguments,
+    arms_of,
+    chosen,
+)
+from zoo_core.advice.budget import Budget, seconds_of
+from zoo_core.advice.evidence import HEAD, Evidence, Judged, beyond_chance, gathered
+from zoo_core.advice.halving import Halving, first_epochs
+from zoo_core.advice.questions import told_apart
+from zoo_core.advice.recipe import command_for, recipe_for
+from zoo_core.advice.sample import sampled
+from zoo_core.advice.scores import interval
+from zoo_core.advice.timing import seconds_of_picture
+from zoo_core.advice.words import why
+from zoo_core.data.opening import open_data
+from zoo_core.data.pictures import Pictures
+from zoo_core.errors import DataError, RecipeError, WeightsError
+from zoo_core.inference.matching import as_model
+from zoo_core.model.zoo_model import ZooModel
+from zoo_core.terminal.lines import say
+from zoo_core.training.preparing import split
+
+MOST = 4000  # pictures that are looked at
+PASSES = 2.0  # that evidence takes: the network, and the same with random weights
+EPOCH = 11.0  # forward passes, about, of one epoch of all arms
+FIRST = 0.4  # of the budget that evidence and the shortest trainings may take
+FEWEST = 20  # pictures that tell anything about a training
+HELD_OUT = 10  # pictures to validate with that tell anything
+
+
+def advise(
+    model: str | Path,
+    data: Any,
+    *,
+    val: Any = None,
+    budget: str | float = "5m",
+    seed: int = 0,
+    progress: bool = True,
+) -> Advice:
+    """Say how much of a pretrained network to keep, freeze and train for some pictures.
+
+    `model`: a name or a path, with weights. `data`, `val`: as of `zoo.finetune`. First, heads are
+    solved on what enters each stage, of this network and of one with random weights; then a few
+    ways are trained for short, the better half for longer (successive halving), as far as `budget`
+    allows (`"90s"`, `"5m"`, or seconds); of many pictures a sample. The cheapest way within one
+    standard error of the least validation log-loss is advised. Its `recipe` is that of
+    `zoo.finetune`, and runs with `zoo finetune --recipe`. Raises DataError for one class or
+    pictures that cannot be read, WeightsError for a model without weights.
+
+    >>> import zoo_core as zoo
+    >>> advice = zoo.advise("lenet5", "digits#test", budget="5s", progress=False)
+    >>> advice.recipe["start"]["model"], advice.rows[0]["accuracy"] > 0.9
+    ('lenet5', True)
+    """
+    clock = Budget(seconds_of(budget))
+    if not isinstance(model, str | Path):
+        raise RecipeError(
+            "advise trains a model several times from its beginning, so it wants its name or path.",
+            hint='Such as zoo.advise("lenet5", data), or the folder of a run.',
+        )
+    network = as_model(model)
+    if not network.origin.trained:
+        raise WeightsError(f"{model} has no weights, so there is nothing to transfer.",
+                           hint='"zoo list --pretrained" has models with weights.')  # fmt: skip
+    pictures = open_data(data, progress=progress)
+    told_apart(pictures)
+    return _Question(network, model, data, pictures, val, clock, seed, progress).answer()
+
+
+class _Question:
+    """What was asked, and what of it is known so far."""
+
+    def __init__(
+        self,
+        network: ZooModel,
+        model: str | Path,
+        data: Any,
+        pictures: Pictures,
+        val: Any,
+        clock: Budget,
+        seed: int,
+        progress: bool,
+    ) -> None:
+        self.network, self.model, self.data, self.pictures = network, model, data, pictures
+        self.val, self.clock, self.seed, self.progress = val, clock, seed, progress
+        self.picture = sum(seconds_of_picture(network, pictures))
+        self.notes: list[str] = []
+
+    def answer(self) -> Advice:
+        count, trains = self._affordable()
+        sample = sampled(self.pictures, count, self.seed)
+        evidence = gathered(self.network, sample, self.seed, self.progress)
+        arms = arms_of(self.model, self.network, evidence)
+        trials, left = self._tried(sample, arms) if trains else ([], [])
+        if not trains:
+            self.notes.append("The time is too short for any training.")
+        if trials:
+            best = chosen(trials)
+            arm, epochs = best.arm, best.epochs
+        else:
+            best, arm = None, _by_probes(arms, evidence)
+            epochs = first_epochs(len(self.pictures)) * 3
+        if not trials:
+            self.notes.insert(
+                0, "There is not enough to say: this is what the features alone tell."
+            )
+        self._doubt(evidence, trials)
+        how = arguments(arm, epochs, len(self.pictures) * 4 // 5, self.seed)
+        if best is not None:
+            how |= {"batch_size": best_batch(trials, sample, how)}
+        return self._advice(arm, best, trials, left, evidence, sample, how)
+
+    # --- how much there is time for --------------------------------------------------------------
+
+    def _affordable(self) -> tuple[int, bool]:
+        """How many pictures can be looked at, and whether anything can be trained with them."""
+        room = FIRST * self.clock.left / max(self.picture, 1e-9)
+        count = min(len(self.pictures), MOST)
+        while count > FEWEST and count * (PASSES + EPOCH * first_epochs(count)) > room:
+            count = max(count * 3 // 4, FEWEST)
+        if count * (PASSES + EPOCH * first_epochs(count)) <= room:
+            return count, True
+        return min(max(int(room / PASSES), 2), len(self.pictures), MOST), False
+
+    def _tried(self, sample: Pictures, arms: list[Arm]) -> tuple[list[Trial], list[str]]:
+        """Those arms that can be compared, cheapest first, and what was left out."""
+        try:
+            train, val = split(sample, self.val, self.seed, progress=False)
+        except DataError as error:
+            if self.val is not None:
+                raise
+            self.notes.append(error.message)
+            return [], []
+        assert val is not None
+        val = sampled(val, max(len(sample) // 2, HELD_OUT), self.seed)
+        if len(val) < HELD_OUT:
+            self.notes.append(f"{len(val)} pictures are too few to validate with.")
+            return [], []
+        tell = say if self.progress else _nothing
+        halving = Halving(train, val, self.seed, self.clock, self.picture, tell)
+        halving.run(arms)
+        return halving.final(arms), halving.left
+
+    # --- what follows ----------------------------------------------------------------------------
+
+    def _doubt(self, evidence: Evidence, trials: list[Trial]) -> None:
+        if not evidence.tells:
+            self.notes.append("No features tell these classes apart better than their sizes do.")
+        if evidence.similarity == "far":
+            self.notes.append("Transfer has little value here: random weights do as well.")
+        elif _is_no_better_than_scratch(trials):
+            self.notes.append("Transfer has little value here: training from scratch does as well.")
+
+    def _advice(
+        self,
+        arm: Arm,
+        best: Trial | None,
+        trials: list[Trial],
+        left: list[str],
+        evidence: Evidence,
+        sample: Pictures,
+        how: dict[str, Any],
+    ) -> Advice:
+        val = self._validation()
+        recipe = recipe_for(arm.model, self.data, val, how)
+        spec = str(self.data) if isinstance(self.data, str | Path) else ""
+        named = isinstance(val, str | Path | bool | None)
+        command = command_for(arm.model, spec, val, how) if spec and named else ""
+        each = len(self.pictures) / max(sum(n > 0 for n in self.pictures.class_counts()), 1)
+        rows = [_row(t, self.seed) for t in _best_first(trials, best)]
+        probes = evidence.rows(self.seed)
+        if not rows:
+            rows = [_probed(arm, evidence, self.seed)]
+        name = str(self.model)
+        return Advice(
+            rows,
+            recipe,
+            model=name,
+            data=self.pictures.name,
+            why=why(name, evidence.similarity, each, arm.name, tells=evidence.tells),
+            similarity=evidence.similarity,
+            probes=probes,
+            left=left,
+            notes=self.notes,
+            command=command,
+            count=len(sample),
+            total=len(self.pictures),
+            spent=self.clock.spent,
+            seconds=best.seconds * len(self.pictures) / len(sample) if best else None,
+            bytes=best.bytes if best else None,
+        )
+
+    def _validation(self) -> Any:
+        """What the recipe validates with: a fifth, where each class has a picture to spare."""
+        if self.val is not None:
+            return self.val
+        try:
+            split(self.pictures, None, self.seed)
+        except DataError:
+            return False
+        return None
+
+
+def best_batch(trials: list[Trial], sample: Pictures, how: dict[str, Any]) -> int:
+    """The size of a batch of the trials: the recipe is what was tried."""
+    tried = arguments(trials[0].arm, 1, len(sample) - max(len(sample) // 5, 1), 0)
+    return int(tried["batch_size"])
+
+
+def _by_probes(arms: list[Arm], evidence: Evidence) -> Arm:
+    """Without a training: a head on the boundary that is clearly best, or on the last features."""
+    if arms[0].name != ALONE and evidence.similarity == "medium":
+        return arms[0]
+    return next(arm for arm in arms if arm.name == ALONE)
+
+
+def _is_no_better_than_scratch(trials: list[Trial]) -> bool:
+    scratch = next((trial for trial in trials if trial.arm.name == SCRATCH), None)
+    others = [trial for trial in trials if trial.arm.name != SCRATCH]
+    if scratch is None or not others:
+        return False
+    best = min(others, key=lambda trial: trial.loss)
+    return not beyond_chance(best.losses, scratch.losses)
+
+
+def _best_first(trials: list[Trial], best: Trial | None) -> list[Trial]:
+    return sorted(trials, key=lambda trial: (trial is not best, trial.loss))
+
+
+def _row(trial: Trial, seed: int) -> dict[str, Any]:
+    low, high = interval(trial.right, seed)
+    return {"arm": trial.arm.name, "accuracy": float(trial.right.mean()), "low": low, "high": high,
+            "loss": trial.loss, "seconds": trial.seconds, "epochs": trial.epochs,
+            "bytes": trial.bytes}  # fmt: skip
+
+
+def _probed(arm: Arm, evidence: Evidence, seed: int) -> dict[str, Any]:
+    """A row of what a solved head would do, by the features alone."""
+    judged: Judged | None = evidence.head
+    if arm.name != ALONE:
+        stage = arm.how["keep_until"]
+        judged = next(one for one in evidence.stages if one.stage == stage)
+    judged = judged or evidence.best
+    low, high = interval(judged.right, seed)
+    return {"arm": arm.name, "accuracy": float(judged.right.mean()), "low": low, "high": high,
+            "loss": judged.loss, "seconds": 0.0, "epochs": 0, "bytes": None}  # fmt: skip
+
+
+def _nothing(text: str) -> None:
+    """Nobody wants to be told."""
+
+
+assert HEAD  # the stage that all chains end with
