@@ -16,27 +16,30 @@ from zoo_core.advice.arms import (
     chosen,
 )
 from zoo_core.advice.budget import Budget, seconds_of
-from zoo_core.advice.evidence import HEAD, Evidence, Judged, beyond_chance, gathered
+from zoo_core.advice.evidence import Evidence, Judged, beyond_chance, gathered
 from zoo_core.advice.halving import Halving, first_epochs
 from zoo_core.advice.questions import told_apart
 from zoo_core.advice.recipe import command_for, recipe_for
 from zoo_core.advice.sample import sampled
 from zoo_core.advice.scores import interval
-from zoo_core.advice.timing import seconds_of_picture
+from zoo_core.advice.timing import seconds_of_picture, seconds_to_solve
 from zoo_core.advice.words import why
 from zoo_core.data.opening import open_data
 from zoo_core.data.pictures import Pictures
 from zoo_core.errors import DataError, RecipeError, WeightsError
 from zoo_core.inference.matching import as_model
+from zoo_core.model.boundaries import Pooling
+from zoo_core.model.pooled import poolings_of
 from zoo_core.model.zoo_model import ZooModel
 from zoo_core.terminal.lines import say
 from zoo_core.training.preparing import split
 
 MOST = 4000  # pictures that are looked at
-PASSES = 2.0  # that evidence takes: the network, and the same with random weights
-EPOCH = 11.0  # forward passes, about, of one epoch of all arms
+EPOCH = 11.0  # forward passes, about, of one epoch of all ways
+WAYS, CONSTANT = 6, 0.3  # how many there are, and seconds that a training takes, however short
 FIRST = 0.4  # of the budget that evidence and the shortest trainings may take
 FEWEST = 20  # pictures that tell anything about a training
+NOT_ENOUGH = "There is not enough to say: this is what the features alone tell."
 HELD_OUT = 10  # pictures to validate with that tell anything
 
 
@@ -96,6 +99,8 @@ class _Question:
         self.network, self.model, self.data, self.pictures = network, model, data, pictures
         self.val, self.clock, self.seed, self.progress = val, clock, seed, progress
         self.picture = sum(seconds_of_picture(network, pictures))
+        found = poolings_of(network).values()
+        self.widths = [how.width for how in found if isinstance(how, Pooling)]
         self.notes: list[str] = []
 
     def answer(self) -> Advice:
@@ -103,7 +108,7 @@ class _Question:
         sample = sampled(self.pictures, count, self.seed)
         evidence = gathered(self.network, sample, self.seed, self.progress)
         arms = arms_of(self.model, self.network, evidence)
-        trials, left = self._tried(sample, arms) if trains else ([], [])
+        trials, dropped, left = self._tried(sample, arms) if trains else ([], [], [])
         if not trains:
             self.notes.append("The time is too short for any training.")
         if trials:
@@ -120,38 +125,57 @@ class _Question:
         how = arguments(arm, epochs, len(self.pictures) * 4 // 5, self.seed)
         if best is not None:
             how |= {"batch_size": best_batch(trials, sample, how)}
-        return self._advice(arm, best, trials, left, evidence, sample, how)
+        rows = [_row(trial, self.seed) for trial in _best_first(trials, best)]
+        rows += [_row(trial, self.seed) for trial in _best_first(dropped, None)]
+        rows = rows or [_probed(arm, evidence, self.seed)]
+        return self._advice(arm, best, rows, left, evidence, sample, how)
 
     # --- how much there is time for --------------------------------------------------------------
 
     def _affordable(self) -> tuple[int, bool]:
         """How many pictures can be looked at, and whether anything can be trained with them."""
-        room = FIRST * self.clock.left / max(self.picture, 1e-9)
+        room = FIRST * self.clock.left
         count = min(len(self.pictures), MOST)
-        while count > FEWEST and count * (PASSES + EPOCH * first_epochs(count)) > room:
+        while count > FEWEST and self._evidence(count) + self._shortest(count) > room:
             count = max(count * 3 // 4, FEWEST)
-        if count * (PASSES + EPOCH * first_epochs(count)) <= room:
+        if self._evidence(count) + self._shortest(count) <= room:
             return count, True
-        return min(max(int(room / PASSES), 2), len(self.pictures), MOST), False
+        while count > 2 and self._evidence(count) > room:
+            count = max(count * 3 // 4, 2)
+        return count, False
 
-    def _tried(self, sample: Pictures, arms: list[Arm]) -> tuple[list[Trial], list[str]]:
-        """Those arms that can be compared, cheapest first, and what was left out."""
+    def _evidence(self, count: int) -> float:
+        """Seconds to look at so many pictures, and to solve heads: with random weights, too."""
+        classes = self.pictures.num_classes
+        solving = sum(seconds_to_solve(count, width, classes) for width in self.widths)
+        return 2 * (count * self.picture + solving)
+
+    def _shortest(self, count: int) -> float:
+        """Seconds of the shortest trainings of all ways."""
+        return EPOCH * first_epochs(count) * count * self.picture + CONSTANT * WAYS
+
+    def _tried(
+        self, sample: Pictures, arms: list[Arm]
+    ) -> tuple[list[Trial], list[Trial], list[str]]:
+        """Those that can be compared, cheapest first; those dropped before; what was left out."""
         try:
             train, val = split(sample, self.val, self.seed, progress=False)
         except DataError as error:
             if self.val is not None:
                 raise
             self.notes.append(error.message)
-            return [], []
+            return [], [], []
         assert val is not None
         val = sampled(val, max(len(sample) // 2, HELD_OUT), self.seed)
         if len(val) < HELD_OUT:
             self.notes.append(f"{len(val)} pictures are too few to validate with.")
-            return [], []
+            return [], [], []
         tell = say if self.progress else _nothing
         halving = Halving(train, val, self.seed, self.clock, self.picture, tell)
         halving.run(arms)
-        return halving.final(arms), halving.left
+        final = halving.final(arms)
+        dropped = [trial for trial in halving.trials.values() if trial not in final]
+        return final, dropped, halving.left
 
     # --- what follows ----------------------------------------------------------------------------
 
@@ -167,7 +191,7 @@ class _Question:
         self,
         arm: Arm,
         best: Trial | None,
-        trials: list[Trial],
+        rows: list[dict[str, Any]],
         left: list[str],
         evidence: Evidence,
         sample: Pictures,
@@ -179,10 +203,6 @@ class _Question:
         named = isinstance(val, str | Path | bool | None)
         command = command_for(arm.model, spec, val, how) if spec and named else ""
         each = len(self.pictures) / max(sum(n > 0 for n in self.pictures.class_counts()), 1)
-        rows = [_row(t, self.seed) for t in _best_first(trials, best)]
-        probes = evidence.rows(self.seed)
-        if not rows:
-            rows = [_probed(arm, evidence, self.seed)]
         name = str(self.model)
         return Advice(
             rows,
@@ -191,7 +211,7 @@ class _Question:
             data=self.pictures.name,
             why=why(name, evidence.similarity, each, arm.name, tells=evidence.tells),
             similarity=evidence.similarity,
-            probes=probes,
+            probes=evidence.rows(self.seed),
             left=left,
             notes=self.notes,
             command=command,
@@ -260,6 +280,3 @@ def _probed(arm: Arm, evidence: Evidence, seed: int) -> dict[str, Any]:
 
 def _nothing(text: str) -> None:
     """Nobody wants to be told."""
-
-
-assert HEAD  # the stage that all chains end with

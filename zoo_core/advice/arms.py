@@ -41,7 +41,7 @@ class Arm:
     solved: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Trial:
     """An arm as it was tried: for how many epochs and seconds, and how each of the validation
     pictures fared. `bytes`: of what training changed, which is what a run keeps."""

@@ -11,9 +11,12 @@ from zoo_core.data.pictures import Pictures
 from zoo_core.data.samples import Samples
 from zoo_core.inference.matching import place_of
 from zoo_core.model.zoo_model import ZooModel
+from zoo_core.training.solving.logistic import PARAMETERS, WORK
 from zoo_core.transfer.eval_twin import in_eval_mode
 
 TIMED = 8  # pictures of a batch whose time is taken
+# seconds of each step of solving a head, about, as measured on one core of 2026
+RIDGE, LOGISTIC = 2e-9, 8e-9
 
 
 def seconds_of_picture(network: ZooModel, pictures: Pictures) -> tuple[float, float]:
@@ -35,3 +38,11 @@ def seconds_of_picture(network: ZooModel, pictures: Pictures) -> tuple[float, fl
             twin(x).sum().item()  # which waits for a GPU
             times.append(time.perf_counter() - start)
     return reading, statistics.median(times) / len(places)
+
+
+def seconds_to_solve(count: int, width: int, classes: int) -> float:
+    """Seconds, about, to solve a head on features (count, width); see `training/solving`."""
+    parameters = (width + 1) * classes
+    refined = count >= 2 * width and parameters <= PARAMETERS and count * parameters**2 <= WORK
+    seconds = RIDGE * count * width * min(count, width)
+    return seconds + (LOGISTIC * count * parameters**2 if refined else 0.0)
