@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ from zoo_core.advice.arms import (
 )
 from zoo_core.advice.budget import Budget, seconds_of
 from zoo_core.advice.evidence import Evidence, Judged, beyond_chance, gathered
-from zoo_core.advice.halving import Halving, first_epochs
+from zoo_core.advice.halving import LONGER, Halving, first_epochs
 from zoo_core.advice.questions import told_apart
 from zoo_core.advice.recipe import command_for, recipe_for
 from zoo_core.advice.sample import sampled
@@ -37,8 +39,9 @@ from zoo_core.training.preparing import split
 MOST = 4000  # pictures that are looked at
 EPOCH = 11.0  # forward passes, about, of one epoch of all ways
 WAYS, CONSTANT = 6, 0.3  # how many there are, and seconds that a training takes, however short
-FIRST = 0.4  # of the budget that evidence and the shortest trainings may take
+EVIDENCE, SHORTEST = 0.25, 0.4  # of what is left, for evidence, and for the shortest trainings
 FEWEST = 20  # pictures that tell anything about a training
+ENOUGH = 200  # that are looked at whatever the time, where there are many classes
 NOT_ENOUGH = "There is not enough to say: this is what the features alone tell."
 HELD_OUT = 10  # pictures to validate with that tell anything
 
@@ -67,7 +70,7 @@ def advise(
     >>> advice.recipe["start"]["model"], advice.rows[0]["accuracy"] > 0.9
     ('lenet5', True)
     """
-    clock = Budget(seconds_of(budget))
+    seconds = seconds_of(budget)
     if not isinstance(model, str | Path):
         raise RecipeError(
             "advise trains a model several times from its beginning, so it wants its name or path.",
@@ -79,7 +82,26 @@ def advise(
                            hint='"zoo list --pretrained" has models with weights.')  # fmt: skip
     pictures = open_data(data, progress=progress)
     told_apart(pictures)
+    clock = Budget(seconds)  # from now on, whatever it took to import and to open all this
     return _Question(network, model, data, pictures, val, clock, seed, progress).answer()
+
+
+@dataclass(frozen=True)
+class Tried:
+    """Trials that can be compared, cheapest first; those dropped before; lines about what was not
+    tried; how many pictures there were, and how many of them to train with."""
+
+    final: list[Trial] = field(default_factory=list)
+    dropped: list[Trial] = field(default_factory=list)
+    left: list[str] = field(default_factory=list)
+    count: int = 0
+    trained: int = 0
+
+    def rows(self, best: Trial | None, seed: int) -> list[dict[str, Any]]:
+        """A row each: the advised one, the others that went as far, the dropped ones."""
+        last = sorted(self.final, key=lambda trial: (trial is not best, trial.loss))
+        first = sorted(self.dropped, key=lambda trial: trial.loss)
+        return [_row(trial, seed) for trial in (*last, *first)]
 
 
 class _Question:
@@ -99,87 +121,83 @@ class _Question:
         self.network, self.model, self.data, self.pictures = network, model, data, pictures
         self.val, self.clock, self.seed, self.progress = val, clock, seed, progress
         self.picture = sum(seconds_of_picture(network, pictures))
-        found = poolings_of(network).values()
+        self.classes, found = pictures.num_classes, poolings_of(network).values()
         self.widths = [how.width for how in found if isinstance(how, Pooling)]
         self.notes: list[str] = []
 
     def answer(self) -> Advice:
-        count, trains = self._affordable()
-        sample = sampled(self.pictures, count, self.seed)
+        sample = self._looked_at()
         evidence = gathered(self.network, sample, self.seed, self.progress)
         arms = arms_of(self.model, self.network, evidence)
-        trials, dropped, left = self._tried(sample, arms) if trains else ([], [], [])
-        if not trains:
-            self.notes.append("The time is too short for any training.")
-        if trials:
-            best = chosen(trials)
-            arm, epochs = best.arm, best.epochs
+        tried = self._tried(arms)
+        count = tried.count if tried.final else len(sample)
+        if tried.final:
+            best = chosen(tried.final)
+            arm, how = best.arm, arguments(best.arm, best.epochs, tried.trained, self.seed)
         else:
             best, arm = None, _by_probes(arms, evidence)
-            epochs = first_epochs(len(self.pictures)) * 3
-        if not trials:
-            self.notes.insert(
-                0, "There is not enough to say: this is what the features alone tell."
-            )
-        self._doubt(evidence, trials)
-        how = arguments(arm, epochs, len(self.pictures) * 4 // 5, self.seed)
-        if best is not None:
-            how |= {"batch_size": best_batch(trials, sample, how)}
-        rows = [_row(trial, self.seed) for trial in _best_first(trials, best)]
-        rows += [_row(trial, self.seed) for trial in _best_first(dropped, None)]
-        rows = rows or [_probed(arm, evidence, self.seed)]
-        return self._advice(arm, best, rows, left, evidence, sample, how)
+            most = len(self.pictures) * 4 // 5
+            how = arguments(arm, first_epochs(most) * LONGER, most, self.seed)
+        self._doubt(evidence, tried.final)
+        return self._advice(arm, best, tried, evidence, count, how)
 
     # --- how much there is time for --------------------------------------------------------------
 
-    def _affordable(self) -> tuple[int, bool]:
-        """How many pictures can be looked at, and whether anything can be trained with them."""
-        room = FIRST * self.clock.left
+    def _looked_at(self) -> Pictures:
+        """As many pictures as there is time to judge features by."""
+        least = max(FEWEST, min(2 * self.pictures.num_classes, ENOUGH))
+        count = self._most(self._evidence, EVIDENCE * self.clock.left, least)
+        return sampled(self.pictures, max(count, least), self.seed)
+
+    def _most(self, seconds: Callable[[int], float], room: float, least: int) -> int:
+        """As many pictures as take no longer than `room`; 0 where `least` of them do."""
         count = min(len(self.pictures), MOST)
-        while count > FEWEST and self._evidence(count) + self._shortest(count) > room:
-            count = max(count * 3 // 4, FEWEST)
-        if self._evidence(count) + self._shortest(count) <= room:
-            return count, True
-        while count > 2 and self._evidence(count) > room:
-            count = max(count * 3 // 4, 2)
-        return count, False
+        while count > least and seconds(count) > room:
+            count = max(count * 3 // 4, least)
+        return count if seconds(count) <= room else 0
 
     def _evidence(self, count: int) -> float:
         """Seconds to look at so many pictures, and to solve heads: with random weights, too."""
-        classes = self.pictures.num_classes
-        solving = sum(seconds_to_solve(count, width, classes) for width in self.widths)
+        solving = sum(seconds_to_solve(count, wide, self.classes) for wide in self.widths)
         return 2 * (count * self.picture + solving)
 
     def _shortest(self, count: int) -> float:
-        """Seconds of the shortest trainings of all ways."""
-        return EPOCH * first_epochs(count) * count * self.picture + CONSTANT * WAYS
+        """Seconds of the shortest trainings of all ways; each begins with a solved head."""
+        solving = seconds_to_solve(count, self.widths[-1], self.classes) if self.widths else 0.0
+        steps = EPOCH * first_epochs(count) * count * self.picture
+        return steps + WAYS * (solving + CONSTANT)
 
-    def _tried(
-        self, sample: Pictures, arms: list[Arm]
-    ) -> tuple[list[Trial], list[Trial], list[str]]:
-        """Those that can be compared, cheapest first; those dropped before; what was left out."""
+    def _tried(self, arms: list[Arm]) -> Tried:
+        """What short trainings come to, as far as there is time and there are pictures for any."""
+        count = self._most(self._shortest, SHORTEST * self.clock.left, FEWEST)
+        if not count:
+            return self._nothing_tried("The time is too short for any training.")
+        sample = sampled(self.pictures, count, self.seed)
         try:
             train, val = split(sample, self.val, self.seed, progress=False)
         except DataError as error:
             if self.val is not None:
                 raise
-            self.notes.append(error.message)
-            return [], [], []
+            return self._nothing_tried(error.message)
         assert val is not None
         val = sampled(val, max(len(sample) // 2, HELD_OUT), self.seed)
         if len(val) < HELD_OUT:
-            self.notes.append(f"{len(val)} pictures are too few to validate with.")
-            return [], [], []
+            return self._nothing_tried(f"{len(val)} pictures are too few to validate with.")
         tell = say if self.progress else _nothing
         halving = Halving(train, val, self.seed, self.clock, self.picture, tell)
         halving.run(arms)
-        final = halving.final(arms)
-        dropped = [trial for trial in halving.trials.values() if trial not in final]
-        return final, dropped, halving.left
+        return Tried(
+            halving.final(arms), halving.dropped(arms), halving.left, len(sample), len(train)
+        )
+
+    def _nothing_tried(self, reason: str) -> Tried:
+        self.notes += [NOT_ENOUGH, reason]
+        return Tried()
 
     # --- what follows ----------------------------------------------------------------------------
 
     def _doubt(self, evidence: Evidence, trials: list[Trial]) -> None:
+        """Notes of why not too much should be expected."""
         if not evidence.tells:
             self.notes.append("No features tell these classes apart better than their sizes do.")
         if evidence.similarity == "far":
@@ -191,10 +209,9 @@ class _Question:
         self,
         arm: Arm,
         best: Trial | None,
-        rows: list[dict[str, Any]],
-        left: list[str],
+        tried: Tried,
         evidence: Evidence,
-        sample: Pictures,
+        count: int,
         how: dict[str, Any],
     ) -> Advice:
         val = self._validation()
@@ -203,22 +220,23 @@ class _Question:
         named = isinstance(val, str | Path | bool | None)
         command = command_for(arm.model, spec, val, how) if spec and named else ""
         each = len(self.pictures) / max(sum(n > 0 for n in self.pictures.class_counts()), 1)
-        name = str(self.model)
+        name, total = str(self.model), len(self.pictures)
+        rows = tried.rows(best, self.seed) or [_probed(arm, evidence, self.seed)]
         return Advice(
             rows,
             recipe,
             model=name,
             data=self.pictures.name,
-            why=why(name, evidence.similarity, each, arm.name, tells=evidence.tells),
+            why=why(name, evidence, each, arm.name, tried=best is not None),
             similarity=evidence.similarity,
             probes=evidence.rows(self.seed),
-            left=left,
+            left=tried.left,
             notes=self.notes,
             command=command,
-            count=len(sample),
-            total=len(self.pictures),
+            count=count,
+            total=total,
             spent=self.clock.spent,
-            seconds=best.seconds * len(self.pictures) / len(sample) if best else None,
+            seconds=best.seconds * total / count if best else None,
             bytes=best.bytes if best else None,
         )
 
@@ -231,12 +249,6 @@ class _Question:
         except DataError:
             return False
         return None
-
-
-def best_batch(trials: list[Trial], sample: Pictures, how: dict[str, Any]) -> int:
-    """The size of a batch of the trials: the recipe is what was tried."""
-    tried = arguments(trials[0].arm, 1, len(sample) - max(len(sample) // 5, 1), 0)
-    return int(tried["batch_size"])
 
 
 def _by_probes(arms: list[Arm], evidence: Evidence) -> Arm:
@@ -253,10 +265,6 @@ def _is_no_better_than_scratch(trials: list[Trial]) -> bool:
         return False
     best = min(others, key=lambda trial: trial.loss)
     return not beyond_chance(best.losses, scratch.losses)
-
-
-def _best_first(trials: list[Trial], best: Trial | None) -> list[Trial]:
-    return sorted(trials, key=lambda trial: (trial is not best, trial.loss))
 
 
 def _row(trial: Trial, seed: int) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ class Advice:
     `rows`: the ways that were compared, the advised one first: `arm`, `accuracy` in [0, 1] on
     pictures held out, with its 95% interval `low` to `high`, log-loss `loss`, `seconds`, `epochs`
     and `bytes`, what a run would keep. `recipe`: for `zoo finetune --recipe`. `why`: two sentences.
-    `similarity`: "near", "medium" or "far". `probes`: a row for each boundary. `left`: ways that
+    `similarity`: "near", "medium", "far" or "unknown". `probes`: a row for each boundary. `left`: ways that
     were not tried, and why. `notes`: what else to know. `command`: for the shell. `count` of
     `total` pictures were looked at, in `spent` seconds. `seconds`, `bytes`: expected of the
     training on all pictures; None where nothing was trained.
@@ -43,7 +43,6 @@ class Advice:
     spent: float
     seconds: float | None = None
     bytes: int | None = None
-    written: list[Path] = field(default_factory=list, compare=False, repr=False)
 
     @property
     def best(self) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from zoo_core.training.solving.calibration import losses
 from zoo_core.training.solving.solve import solve
 
 HEAD = "head"
+FEWEST = 50  # pictures that tell how similar they are
 
 
 @dataclass(frozen=True)
@@ -73,8 +74,11 @@ class Evidence:
         """How similar the pictures are to those that the network knows, as far as this tells.
 
         "near": its own, last features are as good as any; "far": random weights do as well;
-        "medium": earlier features are better than the last, which know the old classes.
+        "medium": earlier features are better than the last, which know the old classes; "unknown":
+        there are too few pictures to say.
         """
+        if len(self.guess) < FEWEST:
+            return "unknown"
         if not beyond_chance(self.best.losses, self.control.losses):
             return "far"
         head = self.head

@@ -64,6 +64,11 @@ class Halving:
         most = max((trial.epochs for trial in found), default=0)
         return [trial for trial in found if trial.epochs == most or trial.arm.solved]
 
+    def dropped(self, arms: list[Arm]) -> list[Trial]:
+        """What was tried, and is not to be compared any more."""
+        final = {trial.arm.name for trial in self.final(arms)}
+        return [trial for name, trial in self.trials.items() if name not in final]
+
     def foretold(self, arm: Arm, epochs: int) -> float:
         """Seconds that a training will take, by those before."""
         before = self.trials.get(arm.name)
