@@ -22,8 +22,8 @@ class Advice:
     `rows`: the ways that were compared, the advised one first: `arm`, `accuracy` in [0, 1] on
     pictures held out, with its 95% interval `low` to `high`, log-loss `loss`, `seconds`, `epochs`
     and `bytes`, what a run would keep. `recipe`: for `zoo finetune --recipe`. `why`: two sentences.
-    `similarity`: "near", "medium", "far" or "unknown". `probes`: a row for each boundary. `left`: ways that
-    were not tried, and why. `notes`: what else to know. `command`: for the shell. `count` of
+    `similarity`: "near", "medium", "far" or "unknown". `probes`: a row for each boundary. `left`:
+    ways that were not tried, and why. `notes`: what else to know. `command`: for the shell. `count` of
     `total` pictures were looked at, in `spent` seconds. `seconds`, `bytes`: expected of the
     training on all pictures; None where nothing was trained.
     """
