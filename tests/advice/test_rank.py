@@ -1,4 +1,4 @@
-"""rank(): which model comes first, what is never fetched, and what is said where little is known."""
+"""rank(): which model comes first, what is never fetched, and where little is known."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_bad_pictures(digits: zoo.Pictures, tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "broken.png").write_bytes(b"\x89PNG no picture")
-    with pytest.raises(zoo.DataError, match="broken.png"):
+    with pytest.raises(zoo.DataError, match=r"broken\.png"):
         zoo.rank(f"folder:{tmp_path}", "lenet5", progress=False)
 
 

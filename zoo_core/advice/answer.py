@@ -23,9 +23,9 @@ class Advice:
     pictures held out, with its 95% interval `low` to `high`, log-loss `loss`, `seconds`, `epochs`
     and `bytes`, what a run would keep. `recipe`: for `zoo finetune --recipe`. `why`: two sentences.
     `similarity`: "near", "medium", "far" or "unknown". `probes`: a row for each boundary. `left`:
-    ways that were not tried, and why. `notes`: what else to know. `command`: for the shell. `count` of
-    `total` pictures were looked at, in `spent` seconds. `seconds`, `bytes`: expected of the
-    training on all pictures; None where nothing was trained.
+    ways that were not tried, and why. `notes`: what else to know. `command`: for the shell.
+    `count` of `total` pictures were looked at, in `spent` seconds. `seconds`, `bytes`: expected of
+    the training on all pictures; None where nothing was trained.
     """
 
     rows: list[dict[str, Any]]
