@@ -12,7 +12,9 @@ from PIL import Image
 
 import zoo_core as zoo
 from zoo_core.advice.arms import ALL, ALONE, SCRATCH, Arm, Trial, arms_of, chosen, tried
+from zoo_core.advice.budget import Budget
 from zoo_core.advice.evidence import Evidence, Judged, beyond_chance, gathered
+from zoo_core.advice.halving import Halving
 from zoo_core.advice.recipe import command_for
 from zoo_core.cli import main
 from zoo_core.data.opening import open_data
@@ -101,11 +103,38 @@ def test_a_way_is_what_finetune_does(digits: zoo.Pictures) -> None:
     assert one.loss == pytest.approx(run.best["val_loss"], abs=1e-6)
 
 
+def test_the_better_half_is_trained_for_longer(digits: zoo.Pictures, evidence: Evidence) -> None:
+    arms = arms_of("lenet5", zoo.create("lenet5"), evidence)
+    train, val = fifth_held_out(digits, 0)
+    told: list[str] = []
+    halving = Halving(train, val, 0, Budget(1000), 0.001, told.append)
+    halving.run(arms)
+    stepped = [trial for trial in halving.trials.values() if not trial.arm.solved]
+    assert sorted(trial.epochs for trial in stepped) == [3, 3, 9, 27]
+    assert len(halving.trials) == len(arms) and len(told) == len(arms) + 3
+    final = halving.final(arms)
+    assert {trial.epochs for trial in final} == {0, 27}
+    assert len(final) + len(halving.dropped(arms)) == len(arms) and not halving.left
+    by_loss = {trial.arm.name: trial.loss for trial in final}
+    assert chosen(final).loss <= max(by_loss.values())
+
+
+def test_without_time_nothing_is_tried_and_all_is_named(
+    digits: zoo.Pictures, evidence: Evidence
+) -> None:
+    arms = arms_of("lenet5", zoo.create("lenet5"), evidence)
+    train, val = fifth_held_out(digits, 0)
+    halving = Halving(train, val, 0, Budget(1e-6), 0.001, print)
+    halving.run(arms)
+    assert not halving.trials
+    assert {line.partition(":")[0] for line in halving.left} == {arm.name for arm in arms}
+
+
 # --- the answer ----------------------------------------------------------------------------------
 
 
 def test_the_recipe_runs_and_does_what_was_said(tmp_path: Path) -> None:
-    advice = zoo.advise("lenet5", "digits#test", budget="15s", **QUIET)
+    advice = zoo.advise("lenet5", "digits#test", budget="8s", **QUIET)
     path = advice.save_recipe(tmp_path / "recipe.toml")
     run = replay(path, out=tmp_path / "run", progress=False)
     if advice.count == advice.total:  # the very same training
@@ -113,9 +142,9 @@ def test_the_recipe_runs_and_does_what_was_said(tmp_path: Path) -> None:
     assert advice.best["low"] <= run.accuracy <= 1
     assert {"arm", "accuracy", "low", "high", "loss", "seconds"} <= set(advice.best)
     assert advice.command.startswith("zoo finetune lenet5 --data 'digits#test'")
-    assert advice.spent < 15 * 1.2
+    assert advice.spent < 8 * 1.5
     html = advice.save(tmp_path / "page.html").read_text()
-    assert "from scratch" in html and "<script" not in html
+    assert advice.best["arm"] in html and "<script" not in html
     assert len(advice.why) == 2 and "lenet5" in str(advice) and "<table>" in advice._repr_html_()
 
 

@@ -38,7 +38,7 @@ from zoo_core.training.preparing import split
 
 MOST = 4000  # pictures that are looked at
 EPOCH = 11.0  # forward passes, about, of one epoch of all ways
-WAYS, CONSTANT = 6, 0.3  # how many there are, and seconds that a training takes, however short
+WAYS, CONSTANT = 6, 0.2  # how many there are, and seconds that a training takes, however short
 EVIDENCE, SHORTEST = 0.25, 0.5  # of what is left, for evidence, and for the shortest trainings
 FEWEST = 20  # pictures that tell anything about a training
 ENOUGH = 200  # that are looked at whatever the time, where there are many classes
