@@ -150,7 +150,7 @@ def rank(
     most = MOST if clock is None else _affordable(clock, sum(map(sum, times.values())))
     seconds = {name: forward for name, (_, forward) in times.items()}
     sample = sampled(pictures, min(most, MOST), seed)
-    found = []
+    found: list[tuple[dict[str, Any], Tensor]] = []
     for name, network in networks.items():
         if clock is not None and found and clock.left <= 0:
             notes.append(f"The time was over before {name}.")
