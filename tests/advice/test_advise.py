@@ -133,6 +133,7 @@ def test_without_time_nothing_is_tried_and_all_is_named(
 # --- the answer ----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_recipe_runs_and_does_what_was_said(tmp_path: Path) -> None:
     advice = zoo.advise("lenet5", "digits#test", budget="8s", **QUIET)
     path = advice.save_recipe(tmp_path / "recipe.toml")
@@ -165,6 +166,7 @@ def test_little_data_is_said_to_be_little(digits: zoo.Pictures) -> None:
     assert any("No features tell" in line for line in advice.notes)
 
 
+@pytest.mark.slow
 def test_several_labels(digits: zoo.Pictures) -> None:
     odd = [(t,) if t % 2 else (t, 9) for t in digits.targets]
     several = zoo.Pictures("several", digits.read, odd, None, multilabel=True, num_classes=10)
@@ -198,6 +200,7 @@ def test_the_command_says_what_the_recipe_says() -> None:
     assert command_for("lenet5", "digits", None, {"pretrained": False}) == ""
 
 
+@pytest.mark.slow
 def test_on_the_command_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     out, page = tmp_path / "recipe.toml", tmp_path / "page.html"
     words = ["advise", "lenet5", "digits#test", "--budget", "1s"]
