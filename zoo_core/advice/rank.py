@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import statistics
-import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from zoo_core.advice.budget import Budget, seconds_of
 from zoo_core.advice.page import Section, Table, fragment, page, save_page
 from zoo_core.advice.probe import probe
-from zoo_core.advice.questions import as_text, told_apart
+from zoo_core.advice.questions import FEWEST, as_text, told_apart
 from zoo_core.advice.sample import sampled
 from zoo_core.advice.scores import (
     interval,
@@ -26,28 +23,28 @@ from zoo_core.advice.scores import (
     ranks,
     right,
 )
+from zoo_core.advice.timing import seconds_of_picture
 from zoo_core.cache import fetching_nothing
 from zoo_core.data.opening import open_data
 from zoo_core.data.pictures import Pictures
 from zoo_core.errors import NotCached, NotInstalled, WeightsError, ZooError
 from zoo_core.humanize import byte_size, some
-from zoo_core.inference.matching import as_model, place_of
+from zoo_core.inference.matching import as_model
 from zoo_core.model.zoo_model import ZooModel
 from zoo_core.plugins.catalogue import catalogue
 from zoo_core.terminal.lines import say
 from zoo_core.training.solving.solve import solve
-from zoo_core.transfer.eval_twin import in_eval_mode
 from zoo_core.weights.here import names_here
 
 MOST = 2000  # pictures that are looked at
-TIMED = 8  # pictures of a batch whose time is taken
+SHARE = 0.8  # of a budget that goes into looking at them; the rest into solving heads
 HEADER = (
     "rank",
     "model",
     "accuracy",
     "95%",
     "log-loss",
-    "20-NN",
+    "kNN",
     "LogME",
     "ms",
     "params",
@@ -92,7 +89,7 @@ class Ranking:
 
     def table(self) -> Table:
         """The rows as text."""
-        right = ("rank", "accuracy", "log-loss", "20-NN", "LogME", "ms", "params", "size")
+        right = ("rank", "accuracy", "log-loss", "kNN", "LogME", "ms", "params", "size")
         return Table(HEADER, [_cells(row) for row in self.rows], right)
 
     def __str__(self) -> str:
@@ -149,8 +146,9 @@ def rank(
     named = models is not None
     notes: list[str] = []
     networks = _networks(_listed(models) if named else names_here(), named, notes)
-    seconds = {name: _seconds(network, pictures) for name, network in networks.items()}
-    most = MOST if clock is None else _affordable(clock, seconds)
+    times = {name: seconds_of_picture(network, pictures) for name, network in networks.items()}
+    most = MOST if clock is None else _affordable(clock, sum(map(sum, times.values())))
+    seconds = {name: forward for name, (_, forward) in times.items()}
     sample = sampled(pictures, min(most, MOST), seed)
     found = []
     for name, network in networks.items():
@@ -219,24 +217,9 @@ def _here(model: Any) -> ZooModel:
 # --- how good, how quick -------------------------------------------------------------------------
 
 
-def _seconds(network: ZooModel, pictures: Pictures) -> float:
-    """How long a picture takes on this machine, preprocessed, in a batch of some."""
-    transform, (device, dtype) = network.transform(), place_of(network)
-    count = min(TIMED, len(pictures))
-    x = torch.stack([transform(pictures.read(i)) for i in range(count)]).to(device, dtype)
-    twin, times = in_eval_mode(network), []
-    with torch.inference_mode():
-        twin(x)
-        for _ in range(3):
-            start = time.perf_counter()
-            twin(x).sum().item()  # which waits for a GPU
-            times.append(time.perf_counter() - start)
-    return statistics.median(times) / count
-
-
-def _affordable(clock: Budget, seconds: dict[str, float]) -> int:
-    """How many pictures all models can see in what is left: twice the forward pass, for reading."""
-    return max(int(clock.left / max(2 * sum(seconds.values()), 1e-9)), 1)
+def _affordable(clock: Budget, each: float) -> int:
+    """How many pictures all models can see in what is left; `each`: seconds that one takes them."""
+    return max(int(SHARE * clock.left / max(each, 1e-9)), FEWEST)
 
 
 def _judged(

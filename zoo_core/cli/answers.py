@@ -30,7 +30,7 @@ def shown(answer: Answer, *, as_json: bool, html: Path | None, next: str = "") -
     if html is not None:
         note(f"The page is in {answer.save(html)}.")
     if as_json:
-        print_json(answer.rows)
+        print_json(vars(answer))
         return
     for sentence in answer.sentences():
         echo(sentence)

@@ -17,7 +17,7 @@ from zoo_core.model.boundaries import Chain, Networks, Pooling, poolings
 from zoo_core.model.build import Plan, outline
 from zoo_core.model.kept import cut
 from zoo_core.model.kept_parts import HEAD
-from zoo_core.model.sizes import sides_of
+from zoo_core.model.sizes import NAME, sides_of
 from zoo_core.plugins.catalogue import catalogue
 from zoo_core.types import Architecture, ModelInfo, Stage
 from zoo_core.weights.part import KEEP_UNTIL, Part
@@ -51,7 +51,7 @@ def architecture_of(info: ModelInfo, config: Mapping[str, Any]) -> Architecture:
         return architecture
     given = {key: value for key, value in config.items() if key != KEEP_UNTIL}
     arguments = {**info.config, **given}
-    size = sides_of(arguments) or info.input.size[1:]
+    size = sides_of(arguments.get(NAME)) or info.input.size[1:]
     return part_of(architecture, config[KEEP_UNTIL], arguments, size)
 
 
