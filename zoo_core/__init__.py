@@ -17,6 +17,8 @@ from zoo_core.version import __version__ as __version__
 if TYPE_CHECKING:
     from zoo_core.advice.advise import advise
     from zoo_core.advice.answer import Advice
+    from zoo_core.advice.inspect import inspect
+    from zoo_core.advice.inspection import Inspection
     from zoo_core.advice.rank import Ranking, rank
     from zoo_core.data.pictures import Pictures
     from zoo_core.errors import (
@@ -66,6 +68,8 @@ else:
         {
             "advice.advise": "advise",
             "advice.answer": "Advice",
+            "advice.inspect": "inspect",
+            "advice.inspection": "Inspection",
             "advice.rank": "Ranking rank",
             "data.pictures": "Pictures",
             "errors": "DataError FreezeError HashMismatch ManifestError NotCached NotInstalled "
@@ -97,6 +101,7 @@ __all__ = [  # written out, since type checkers run nothing: what `import *` bri
     "Fetched",
     "FreezeError",
     "HashMismatch",
+    "Inspection",
     "ManifestError",
     "ModelInfo",
     "NotCached",
@@ -127,6 +132,7 @@ __all__ = [  # written out, since type checkers run nothing: what `import *` bri
     "freeze_until",
     "hookimpl",
     "info",
+    "inspect",
     "list_models",
     "predict",
     "pretrained_part",

@@ -29,6 +29,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "zoo_core.cli.stages",
         "Show the stages of a model, and what a freeze leaves to train.",
     ),
+    "inspect": ("zoo_core.cli.inspect", "Find what is wrong with your pictures."),
     "rank": ("zoo_core.cli.rank", "Rank models by how they suit your pictures."),
     "advise": ("zoo_core.cli.advise", "Say how much of a model to keep, freeze and train."),
     "finetune": ("zoo_core.cli.finetune", "Fine-tune a model on your own pictures."),
