@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.measure import Row, Skipped, at_least, show
-from zoo_core.advice.mislabelled import doubts
+from zoo_core.advice.mislabelled import Doubts, doubts
 from zoo_core.advice.probe import probe
 from zoo_core.data.opening import open_data
 from zoo_core.inference.matching import as_model
@@ -33,6 +33,13 @@ def flipped(y: Tensor, classes: int, seed: int) -> tuple[Tensor, Tensor]:
     wrong[torch.randperm(len(y), generator=generator)[: int(SHARE * len(y))]] = True
     other = torch.randint(1, classes, (len(y),), generator=generator)
     return torch.where(wrong, (y + other) % classes, y), wrong
+
+
+def by_zoo(x: Tensor, y: Tensor) -> np.ndarray:
+    """How doubtful each label is: its margin, turned around."""
+    found = doubts({"head": x}, y)
+    assert isinstance(found, Doubts), found
+    return -found.margins.nan_to_num(0.0).numpy()
 
 
 def by_cleanlab(x: Tensor, y: Tensor) -> np.ndarray:
@@ -59,7 +66,7 @@ def rows(name: str, spec: str) -> list[Row]:
     y, found = pictures.target_tensor(), []
     for seed in SEEDS:
         given, wrong = flipped(y, pictures.num_classes, seed)
-        ours, peer = doubts(x, given).doubt.numpy(), by_cleanlab(x, given)
+        ours, peer = by_zoo(x, given), by_cleanlab(x, given)
         each = (average_precision_score(wrong, ours), average_precision_score(wrong, peer))
         found.append((*each, roc_auc_score(wrong, ours)))
     ours, peer, area = np.mean(found, axis=0)

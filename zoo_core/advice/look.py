@@ -70,10 +70,10 @@ def _look(pictures: Pictures, index: int) -> Look:
 
 
 def tiny(picture: Image.Image) -> np.ndarray:
-    """A picture of any size as (SIDE, SIDE, 3) bytes: means over the areas of its pixels."""
+    """A picture of any size as (SIDE, SIDE, 3) bytes: weighted means over its areas."""
     if picture.mode not in ("L", "RGB"):
         picture = picture.convert("RGB")
-    small = picture.resize((SIDE, SIDE), Image.Resampling.BOX)
+    small = picture.resize((SIDE, SIDE), Image.Resampling.BILINEAR)
     return np.asarray(small.convert("RGB"))
 
 

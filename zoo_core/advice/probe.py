@@ -207,7 +207,6 @@ def _computed(
         bar.step(count=len(started.positions))
         missing = missing[len(started.positions) :]
     sets, own = {"": samples}, {"": missing}
-    with contextlib.closing(pictures_at(sets, own, run.rows, "auto", bar.line)) as parts:
-        for _, part in parts:
-            yield part._replace(values=run(part.values).cpu())
-            bar.step(count=len(part.positions))
+    for _, part in pictures_at(sets, own, run.rows, "auto", bar.line):
+        yield part._replace(values=run(part.values).cpu())
+        bar.step(count=len(part.positions))
