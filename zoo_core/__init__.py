@@ -15,6 +15,11 @@ from typing import TYPE_CHECKING
 from zoo_core.version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from zoo_core.advice.advise import advise
+    from zoo_core.advice.answer import Advice
+    from zoo_core.advice.inspect import inspect
+    from zoo_core.advice.inspection import Inspection
+    from zoo_core.advice.rank import Ranking, rank
     from zoo_core.data.pictures import Pictures
     from zoo_core.errors import (
         DataError,
@@ -61,6 +66,11 @@ else:
     __getattr__, __dir__ = handed_on(
         __name__,
         {
+            "advice.advise": "advise",
+            "advice.answer": "Advice",
+            "advice.inspect": "inspect",
+            "advice.inspection": "Inspection",
+            "advice.rank": "Ranking rank",
             "data.pictures": "Pictures",
             "errors": "DataError FreezeError HashMismatch ManifestError NotCached NotInstalled "
             "PluginError PublishError RecipeError SourceError UnknownName "
@@ -85,11 +95,13 @@ else:
     )[:2]
 
 __all__ = [  # written out, since type checkers run nothing: what `import *` brings
+    "Advice",
     "Architecture",
     "DataError",
     "Fetched",
     "FreezeError",
     "HashMismatch",
+    "Inspection",
     "ManifestError",
     "ModelInfo",
     "NotCached",
@@ -98,6 +110,7 @@ __all__ = [  # written out, since type checkers run nothing: what `import *` bri
     "Pictures",
     "PluginError",
     "PublishError",
+    "Ranking",
     "RecipeError",
     "Regularizer",
     "RegularizerSpec",
@@ -111,6 +124,7 @@ __all__ = [  # written out, since type checkers run nothing: what `import *` bri
     "WeightsError",
     "ZooError",
     "ZooModel",
+    "advise",
     "create",
     "evaluate",
     "export",
@@ -118,9 +132,11 @@ __all__ = [  # written out, since type checkers run nothing: what `import *` bri
     "freeze_until",
     "hookimpl",
     "info",
+    "inspect",
     "list_models",
     "predict",
     "pretrained_part",
     "push",
+    "rank",
     "regularizers",
 ]

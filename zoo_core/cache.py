@@ -31,6 +31,7 @@ OFFLINE = ("ZOO_OFFLINE", "HF_HUB_OFFLINE")
 LARGEST_FACT = 2**20  # bytes
 
 _chosen: ContextVar[Path | None] = ContextVar("cache", default=None)
+_offline: ContextVar[bool] = ContextVar("offline", default=False)
 
 
 def cache_folder() -> Path:
@@ -49,9 +50,19 @@ def using_cache(folder: Path) -> Iterator[None]:
         _chosen.reset(token)
 
 
+@contextlib.contextmanager
+def fetching_nothing() -> Iterator[None]:
+    """Inside, all is as if there were no network."""
+    token = _offline.set(True)
+    try:
+        yield
+    finally:
+        _offline.reset(token)
+
+
 def is_offline() -> bool:
-    """Whether ZOO_OFFLINE or HF_HUB_OFFLINE is set. Read at call time."""
-    return any(is_set(name) for name in OFFLINE)
+    """Whether ZOO_OFFLINE or HF_HUB_OFFLINE is set, or we are inside `fetching_nothing`."""
+    return _offline.get() or any(is_set(name) for name in OFFLINE)
 
 
 def is_set(name: str) -> bool:

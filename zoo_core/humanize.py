@@ -174,3 +174,20 @@ def pip_install(named: str) -> str:
     ("pip install 'zoo-core[imagenet]'", 'pip install zoo-acme')
     """
     return f"pip install {shlex.quote(named)}"
+
+
+def aligned(rows: Sequence[Sequence[str]], right: Sequence[bool]) -> list[str]:
+    """Rows as lines with columns two spaces apart, a line each.
+
+    >>> aligned([["name", "params"], ["lenet5", "61,706"]], [False, True])
+    ['name    params', 'lenet5  61,706']
+    """
+    rows = [[readable_name(cell) for cell in row] for row in rows]
+    wide = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(
+            cell.rjust(width) if to_right else cell.ljust(width)
+            for cell, width, to_right in zip(row, wide, right, strict=True)
+        ).rstrip()
+        for row in rows
+    ]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from zoo_core.cli.streams import takes_any_text
-from zoo_core.humanize import readable_json, readable_name, readable_text
+from zoo_core.humanize import aligned, readable_json, readable_name, readable_text
 from zoo_core.terminal.lines import say
 
 if TYPE_CHECKING:
@@ -57,23 +57,6 @@ def print_table(
     else:
         for line in aligned([list(header), *listed], [name in at_right for name in header]):
             echo(line)
-
-
-def aligned(rows: Sequence[Sequence[str]], right: Sequence[bool]) -> list[str]:
-    """Rows as lines with columns two spaces apart, a line each.
-
-    >>> aligned([["name", "params"], ["lenet5", "61,706"]], [False, True])
-    ['name    params', 'lenet5  61,706']
-    """
-    rows = [[readable_name(cell) for cell in row] for row in rows]
-    wide = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
-    return [
-        "  ".join(
-            cell.rjust(width) if to_right else cell.ljust(width)
-            for cell, width, to_right in zip(row, wide, right, strict=True)
-        ).rstrip()
-        for row in rows
-    ]
 
 
 def count(number: float | None) -> str:

@@ -43,6 +43,38 @@ def part_of(
     return Part(**facts | {"features": None}, until=until, whole=keeper.whole, gone=keeper.gone)
 
 
+def outlines(
+    architecture: Architecture,
+    config: Mapping[str, Any],
+    in_chans: int,
+    built: tuple[nn.Module, Chain],
+) -> Networks:
+    """The network without values, for its own size and, where it has one, for another.
+
+    `built`: what takes its place where it needs values to be built.
+    """
+    taken = signature(architecture.build).parameters.values()
+    sized = any(p.name == "img_size" or p.kind is p.VAR_KEYWORD for p in taken)
+
+    @functools.cache
+    def outlined(sides: tuple[int, int] | None) -> tuple[nn.Module, Chain]:
+        arguments = {**config, "num_classes": 1, "in_chans": in_chans}
+        if sides is not None:
+            if not sized:
+                raise ZooError("It has no size.")
+            arguments["img_size"] = sides[0] if sides[0] == sides[1] else list(sides)
+        try:
+            with torch.device("meta"):
+                other = architecture.build(**arguments)
+            return other, make_chain(architecture.stages(other), architecture.name)
+        except Exception:
+            if sides is not None:
+                raise
+            return built
+
+    return outlined
+
+
 @dataclass(frozen=True)
 class _Keeper:
     """Builds a network and cuts it.
@@ -65,8 +97,8 @@ class _Keeper:
         self._refuse_unfit(chain)
         is_new = not self.gone
         if not self.found:
-            outlines = self._outlines(module, chain, in_chans)
-            self.found.update(poolings(outlines, (in_chans, *self.size), list(chain)[1:]))
+            networks = outlines(architecture, self.config, in_chans, (module, chain))
+            self.found.update(poolings(networks, (in_chans, *self.size), list(chain)[1:]))
         before = module.state_dict().keys()
         drop_rate = float(config.get("drop_rate") or 0)
         kept = cut(module, chain, self.until, self._pooling(), num_classes, drop_rate)
@@ -105,30 +137,6 @@ class _Keeper:
                 f'Nothing feeds "{first}": keep_until="{first}" would keep nothing.',
                 hint=f"Keep until a later stage: {' '.join(later)}.",
             )
-
-    def _outlines(self, module: nn.Module, chain: Chain, in_chans: int) -> Networks:
-        """The network without values, for its own size and, where it has one, for another."""
-        architecture = self.architecture
-        taken = signature(architecture.build).parameters.values()
-        sized = any(p.name == "img_size" or p.kind is p.VAR_KEYWORD for p in taken)
-
-        @functools.cache
-        def outlined(sides: tuple[int, int] | None) -> tuple[nn.Module, Chain]:
-            arguments = {**self.config, "num_classes": 1, "in_chans": in_chans}
-            if sides is not None:
-                if not sized:
-                    raise ZooError("It has no size.")
-                arguments["img_size"] = sides[0] if sides[0] == sides[1] else list(sides)
-            try:
-                with torch.device("meta"):
-                    other = architecture.build(**arguments)
-                return other, make_chain(architecture.stages(other), architecture.name)
-            except Exception:
-                if sides is not None:
-                    raise
-                return module, chain  # it needs values to be built
-
-        return outlined
 
     def _pooling(self) -> Pooling:
         pooling = self.found[self.until]

@@ -39,9 +39,7 @@ def solves_head(task: Task) -> bool:
             hint='Pass head="random".',
         )
     name = classifier(model, model.chain)
-    layer = model.get_submodule(name) if name is not None else None
-    linear = isinstance(layer, nn.Linear) and layer.bias is not None
-    single = scores_of_one_layer(model, model.chain) and scores_are_of_a_layer(model)
+    linear, single = _is_linear(model, name), _is_single(model)
     if wanted == "ridge":
         _refuse_unsolvable(model, name or "", linear=linear, single=single)
         return True
@@ -49,6 +47,20 @@ def solves_head(task: Task) -> bool:
     alone = all(head.has(n) for n, p in model.named_parameters() if p.requires_grad)
     new = model.origin.new_head and not model.origin.kept
     return linear and single and new and alone
+
+
+def has_closed_form(model: ZooModel) -> bool:
+    """Whether the head is a linear layer with a bias, which gives the scores: it can be solved."""
+    return _is_linear(model, classifier(model, model.chain)) and _is_single(model)
+
+
+def _is_linear(model: ZooModel, name: str | None) -> bool:
+    layer = model.get_submodule(name) if name is not None else None
+    return isinstance(layer, nn.Linear) and layer.bias is not None
+
+
+def _is_single(model: ZooModel) -> bool:
+    return scores_of_one_layer(model, model.chain) and scores_are_of_a_layer(model)
 
 
 def _refuse_unsolvable(model: ZooModel, name: str, *, linear: bool, single: bool) -> None:

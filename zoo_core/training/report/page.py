@@ -13,12 +13,11 @@ import statistics
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import tomli_w
 
 from zoo_core.files import written
-from zoo_core.humanize import duration, readable_text
+from zoo_core.humanize import duration
 from zoo_core.inference.metrics import Metrics, measured
 from zoo_core.model.run import Run
 from zoo_core.runs.comparison import RunSummary, summary
@@ -27,6 +26,7 @@ from zoo_core.training.report.confusions import PICTURES, classes, confused, mat
 from zoo_core.training.report.costs import cost_lines, stages
 from zoo_core.training.report.curves import charts, phases
 from zoo_core.training.report.findings import Findings
+from zoo_core.training.report.template import rendered
 
 
 def write_report(run: Run, findings: Findings, path: Path) -> None:
@@ -38,14 +38,10 @@ def write_report(run: Run, findings: Findings, path: Path) -> None:
 
 def render(run: Run, findings: Findings) -> str:
     """The page about a run as HTML."""
-    from jinja2 import Environment, StrictUndefined
-
-    look = Path(__file__).with_suffix(".html").read_text(encoding="utf-8")
-    strict = {"autoescape": True, "undefined": StrictUndefined, "trim_blocks": True}
-    environment = Environment(**strict, finalize=_shown, lstrip_blocks=True)  # type: ignore[arg-type]
     whole = summary(run.path or Path(), run.recipe | {"result": run.best}, run.history)
     metrics = _metrics(findings)
-    return environment.from_string(look).render(
+    return rendered(
+        Path(__file__).with_suffix(".html"),
         run=whole,
         path=str(run.path or ""),
         tiles=list(_tiles(whole, findings, metrics)),
@@ -61,12 +57,6 @@ def render(run: Run, findings: Findings) -> str:
         recipe=tomli_w.dumps(without_none(run.recipe)),
         commands=_commands(run),
     )
-
-
-def _shown(value: Any) -> Any:
-    """Names hold what HTML has no escape for: marks that turn its text around, and worse."""
-    is_text = isinstance(value, str) and not hasattr(value, "__html__")
-    return readable_text(value) if is_text else value
 
 
 def _metrics(findings: Findings) -> Metrics | None:

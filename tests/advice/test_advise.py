@@ -1,0 +1,211 @@
+"""advise(): ways that are tried, the rule by which one is chosen, and a recipe that runs."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+import zoo_core as zoo
+from zoo_core.advice.arms import ALL, ALONE, SCRATCH, Arm, Trial, arms_of, chosen, tried
+from zoo_core.advice.budget import Budget
+from zoo_core.advice.evidence import Evidence, Judged, beyond_chance, gathered
+from zoo_core.advice.halving import Halving
+from zoo_core.advice.recipe import command_for
+from zoo_core.cli import main
+from zoo_core.data.opening import open_data
+from zoo_core.data.splitting import fifth_held_out
+from zoo_core.training.replay import replay
+
+QUIET = {"progress": False}
+
+
+@pytest.fixture(scope="module")
+def digits() -> zoo.Pictures:
+    return open_data("digits#test").subset(range(100))
+
+
+@pytest.fixture(scope="module")
+def evidence(digits: zoo.Pictures) -> Evidence:
+    return gathered(zoo.create("lenet5", pretrained=True), digits, 0, False)
+
+
+def judged(losses: list[float], stage: str = "head") -> Judged:
+    return Judged(stage, torch.tensor(losses), torch.ones(len(losses)))
+
+
+def trial(name: str, losses: list[float]) -> Trial:
+    return Trial(Arm(name, "lenet5"), 1, 1.0, torch.tensor(losses), torch.ones(len(losses)), 1)
+
+
+# --- evidence ------------------------------------------------------------------------------------
+
+
+def test_weights_of_digits_are_near_digits(evidence: Evidence) -> None:
+    assert [one.stage for one in evidence.stages] == ["conv2", "fc1", "fc2", "head"]
+    assert evidence.similarity == "near" and evidence.tells
+    rows = evidence.rows(0)
+    assert rows[-1]["accuracy"] > rows[-1]["random"]
+
+
+def test_similarity_by_which_features_are_best() -> None:
+    low, high = [0.1, 0.2] * 40, [0.9, 1.0] * 40
+    guess = torch.tensor(high)
+    far = Evidence([judged(low)], [judged(low)], guess, {})
+    medium = Evidence([judged(low, "fc1"), judged(high)], [judged(high)], guess, {})
+    near = Evidence([judged(high, "fc1"), judged(low)], [judged(high)], guess, {})
+    few = Evidence([judged(low[:9])], [judged(high[:9])], guess[:9], {})
+    kinds = [one.similarity for one in (far, medium, near, few)]
+    assert kinds == ["far", "medium", "near", "unknown"]
+    assert not Evidence([judged(high)], [judged(high)], guess, {}).tells
+
+
+def test_beyond_chance_is_one_standard_error_of_the_difference() -> None:
+    a, b = [0.1, 0.4, 0.3, 0.2], [0.3, 0.3, 0.5, 0.6]
+    less = [y - x for x, y in zip(a, b, strict=True)]
+    mean = sum(less) / 4
+    error = math.sqrt(sum((x - mean) ** 2 for x in less) / 3) / math.sqrt(4)
+    assert beyond_chance(torch.tensor(a), torch.tensor(b)) == (mean > error)
+    assert not beyond_chance(torch.tensor(a), torch.tensor(a))
+
+
+# --- ways ----------------------------------------------------------------------------------------
+
+
+def test_the_ways_of_a_network(evidence: Evidence) -> None:
+    names = [arm.name for arm in arms_of("lenet5", zoo.create("lenet5"), evidence)]
+    assert names[-4:] == ["last stage, fc2", "half, from fc1", ALL, SCRATCH]
+    assert ALONE in names[:2]
+
+
+def test_the_cheapest_that_is_as_good_as_the_best_is_chosen() -> None:
+    best = [0.1, 0.2, 0.1, 0.2] * 10
+    near = [x + (0.3 if i % 2 else -0.299) for i, x in enumerate(best)]
+    bad = [x + 0.5 for x in best]
+    trials = [trial("bad", bad), trial("near", near), trial("best", best)]
+    assert chosen(trials).arm.name == "near"
+    assert chosen([trials[0], trials[2]]).arm.name == "best"
+
+
+def test_a_way_is_what_finetune_does(digits: zoo.Pictures) -> None:
+    train, val = fifth_held_out(digits, 0)
+    arm = Arm(ALL, "lenet5", {"train": "all", "head": "ridge"}, 3.0)
+    one, two = (tried(arm, train, val, 1, 0) for _ in range(2))
+    assert torch.equal(one.losses, two.losses)
+    how = {"train": "all", "head": "ridge", "augment": False, "batch_size": 8,
+           "lr_schedule": "cosine", "out": False}  # fmt: skip
+    run = zoo.finetune("lenet5", train, val=val, epochs=1, progress=False, **how)
+    assert one.right.mean().item() == pytest.approx(run.accuracy)
+    assert one.loss == pytest.approx(run.best["val_loss"], abs=1e-6)
+
+
+def test_the_better_half_is_trained_for_longer(digits: zoo.Pictures, evidence: Evidence) -> None:
+    arms = arms_of("lenet5", zoo.create("lenet5"), evidence)
+    train, val = fifth_held_out(digits, 0)
+    told: list[str] = []
+    halving = Halving(train, val, 0, Budget(1000), 0.001, told.append)
+    halving.run(arms)
+    stepped = [trial for trial in halving.trials.values() if not trial.arm.solved]
+    assert sorted(trial.epochs for trial in stepped) == [3, 3, 9, 27]
+    assert len(halving.trials) == len(arms) and len(told) == len(arms) + 3
+    final = halving.final(arms)
+    assert {trial.epochs for trial in final} == {0, 27}
+    assert len(final) + len(halving.dropped(arms)) == len(arms) and not halving.left
+    by_loss = {trial.arm.name: trial.loss for trial in final}
+    assert chosen(final).loss <= max(by_loss.values())
+
+
+def test_without_time_nothing_is_tried_and_all_is_named(
+    digits: zoo.Pictures, evidence: Evidence
+) -> None:
+    arms = arms_of("lenet5", zoo.create("lenet5"), evidence)
+    train, val = fifth_held_out(digits, 0)
+    halving = Halving(train, val, 0, Budget(1e-6), 0.001, print)
+    halving.run(arms)
+    assert not halving.trials
+    assert {line.partition(":")[0] for line in halving.left} == {arm.name for arm in arms}
+
+
+# --- the answer ----------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_the_recipe_runs_and_does_what_was_said(tmp_path: Path) -> None:
+    advice = zoo.advise("lenet5", "digits#test", budget="8s", **QUIET)
+    path = advice.save_recipe(tmp_path / "recipe.toml")
+    run = replay(path, out=tmp_path / "run", progress=False)
+    if advice.count == advice.total:  # the very same training
+        assert run.accuracy == pytest.approx(advice.best["accuracy"])
+    assert advice.best["low"] <= run.accuracy <= 1
+    assert {"arm", "accuracy", "low", "high", "loss", "seconds"} <= set(advice.best)
+    assert advice.command.startswith("zoo finetune lenet5 --data 'digits#test'")
+    assert advice.spent < 8 * 1.5
+    html = advice.save(tmp_path / "page.html").read_text()
+    assert advice.best["arm"] in html and "<script" not in html
+    assert len(advice.why) == 2 and "lenet5" in str(advice) and "<table>" in advice._repr_html_()
+
+
+def test_a_second_is_not_enough_to_say(digits: zoo.Pictures) -> None:
+    advice = zoo.advise("lenet5", digits, budget=0.2, **QUIET)
+    assert any("not enough to say" in line for line in advice.sentences())
+    assert advice.best["arm"] == ALONE and advice.best["seconds"] == 0
+    assert advice.recipe["train"]["head"] == "ridge" and advice.seconds is None
+
+
+def test_little_data_is_said_to_be_little(digits: zoo.Pictures) -> None:
+    three = zoo.advise("lenet5", digits.subset(range(3)), budget="2s", **QUIET)
+    assert any("not enough to say" in line for line in three.sentences())
+    assert three.recipe["data"]["val"] == "none"  # nothing can be held out
+    grey = Image.new("L", (28, 28), 99)
+    same = zoo.Pictures("same", lambda i: grey, [0, 1] * 10, ["a", "b"])
+    advice = zoo.advise("lenet5", same, budget="2s", **QUIET)
+    assert any("No features tell" in line for line in advice.notes)
+
+
+@pytest.mark.slow
+def test_several_labels(digits: zoo.Pictures) -> None:
+    odd = [(t,) if t % 2 else (t, 9) for t in digits.targets]
+    several = zoo.Pictures("several", digits.read, odd, None, multilabel=True, num_classes=10)
+    assert zoo.advise("lenet5", several, budget="2s", **QUIET).best["accuracy"] > 0.8
+
+
+def test_bad_input(digits: zoo.Pictures, tmp_path: Path) -> None:
+    ones = [i for i, target in enumerate(digits.targets) if target == 1]
+    with pytest.raises(zoo.DataError, match="one class"):
+        zoo.advise("lenet5", digits.subset(ones), **QUIET)
+    with pytest.raises(zoo.DataError, match="too few"):
+        zoo.advise("lenet5", digits.subset([0]), **QUIET)
+    with pytest.raises(zoo.RecipeError, match="name or path"):
+        zoo.advise(zoo.create("lenet5"), digits, **QUIET)  # type: ignore[arg-type]
+    with pytest.raises(zoo.UnknownName):
+        zoo.advise("alexnet99", digits, **QUIET)
+    with pytest.raises(zoo.RecipeError, match="budget"):
+        zoo.advise("lenet5", digits, budget="soon", **QUIET)
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "broken.png").write_bytes(b"\x89PNG no picture")
+    with pytest.raises(zoo.DataError, match=r"broken\.png"):
+        zoo.advise("lenet5", f"folder:{tmp_path}", **QUIET)
+
+
+def test_the_command_says_what_the_recipe_says() -> None:
+    how = {"augment": False, "batch_size": 32, "seed": 0, "epochs": 3, "train": "fc1:", "lr": None}
+    line = command_for("lenet5", "digits", None, how)
+    wanted = "--no-augment --batch-size 32 --epochs 3 --train fc1:"
+    assert line == f"zoo finetune lenet5 --data digits {wanted}"
+    assert command_for("lenet5", "digits", None, {"pretrained": False}) == ""
+
+
+@pytest.mark.slow
+def test_on_the_command_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    out, page = tmp_path / "recipe.toml", tmp_path / "page.html"
+    words = ["advise", "lenet5", "digits#test", "--budget", "1s"]
+    assert main([*words, "--out", str(out), "--html", str(page)]) == 0
+    assert f"Next: zoo finetune --recipe {out}" in capsys.readouterr().out
+    assert out.exists() and page.exists()
+    assert main([*words, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["recipe"]["start"]["model"] == "lenet5"

@@ -1,0 +1,45 @@
+"""How long somebody wants to wait, and how much of that is left."""
+
+from __future__ import annotations
+
+import math
+import re
+import time
+
+from zoo_core.errors import RecipeError
+
+_UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
+
+
+def seconds_of(budget: str | float) -> float:
+    """A budget in seconds. Raises RecipeError for what is no time.
+
+    >>> seconds_of("5m"), seconds_of("90"), seconds_of("1.5 h"), seconds_of(20)
+    (300.0, 90.0, 5400.0, 20.0)
+    """
+    found = re.fullmatch(r"\s*(\d{1,9}(?:\.\d{1,9})?)\s*([a-z]*)\s*", str(budget).lower())
+    unit = _UNITS.get(found[2]) if found and not isinstance(budget, bool) else None
+    seconds = float(found[1]) * unit if found and unit else 0.0
+    if not 0 < seconds < math.inf:
+        raise RecipeError(
+            f"budget is a time such as 90s, 5m or 1h, not {str(budget)[:50]!r}.",
+            hint="A number alone means seconds.",
+        )
+    return seconds
+
+
+class Budget:
+    """A time that runs from now on."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds, self._start = seconds, time.perf_counter()
+
+    @property
+    def spent(self) -> float:
+        """Seconds since the beginning."""
+        return time.perf_counter() - self._start
+
+    @property
+    def left(self) -> float:
+        """Seconds until the end, below 0 after it."""
+        return self.seconds - self.spent

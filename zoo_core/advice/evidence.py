@@ -1,0 +1,137 @@
+"""What a pass over the pictures tells: where in a network their classes can be told apart best."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from zoo_core.advice.probe import probe
+from zoo_core.advice.scores import interval, right
+from zoo_core.data.pictures import Pictures
+from zoo_core.model.create import create
+from zoo_core.model.zoo_model import ZooModel
+from zoo_core.plugins.catalogue import catalogue
+from zoo_core.training.solving.calibration import losses
+from zoo_core.training.solving.solve import solve
+
+HEAD = "head"
+FEWEST = 50  # pictures that tell how similar they are
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A solved head on what enters a stage, each picture left out: its log-loss (N,), whether it is
+    right (N,)."""
+
+    stage: str
+    losses: Tensor
+    right: Tensor
+
+    @property
+    def loss(self) -> float:
+        return float(self.losses.mean())
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Judgements of all boundaries, in order, and of the same network with random weights.
+
+    `guess`: the log-loss of somebody who knows how large the classes are, and nothing else.
+    `unsure`: by stage, why what enters it was not judged.
+    """
+
+    stages: list[Judged]
+    random: list[Judged]
+    guess: Tensor
+    unsure: dict[str, str]
+
+    @property
+    def best(self) -> Judged:
+        """The boundary of the least log-loss."""
+        return min(self.stages, key=lambda judged: judged.loss)
+
+    @property
+    def head(self) -> Judged | None:
+        """The network's own features."""
+        return next((judged for judged in self.stages if judged.stage == HEAD), None)
+
+    @property
+    def control(self) -> Judged:
+        """The best boundary of the network with random weights."""
+        return min(self.random, key=lambda judged: judged.loss)
+
+    @property
+    def tells(self) -> bool:
+        """Whether any boundary tells more than the sizes of the classes do."""
+        return beyond_chance(self.best.losses, self.guess)
+
+    @property
+    def similarity(self) -> str:
+        """How similar the pictures are to those that the network knows, as far as this tells.
+
+        "near": its own, last features are as good as any; "far": random weights do as well;
+        "medium": earlier features are better than the last, which know the old classes; "unknown":
+        there are too few pictures to say.
+        """
+        if len(self.guess) < FEWEST:
+            return "unknown"
+        if not beyond_chance(self.best.losses, self.control.losses):
+            return "far"
+        head = self.head
+        return "near" if head and not beyond_chance(self.best.losses, head.losses) else "medium"
+
+    def rows(self, seed: int) -> list[dict[str, Any]]:
+        """`stage, accuracy, low, high, loss` of each boundary, and `random`, the accuracy there of
+        the network with random weights."""
+        found = []
+        for own, other in zip(self.stages, self.random, strict=True):
+            low, high = interval(own.right, seed)
+            found.append({"stage": own.stage, "accuracy": float(own.right.mean()), "low": low,
+                          "high": high, "loss": own.loss,
+                          "random": float(other.right.mean())})  # fmt: skip
+        return found
+
+
+def beyond_chance(a: Tensor, b: Tensor) -> bool:
+    """Whether losses a are lower than b, of the same pictures, by more than one standard error."""
+    less = b - a
+    return len(less) > 1 and bool(less.mean() > less.std() / math.sqrt(len(less)))
+
+
+def gathered(network: ZooModel, sample: Pictures, seed: int, progress: bool) -> Evidence:
+    """Judge all boundaries of a network, and of its twin with random weights."""
+    own = probe(network, sample, progress=progress)
+    other = probe(_random_twin(network, seed), sample, progress=progress)
+    targets, classes = sample.target_tensor(), sample.num_classes
+    judged = [_judged(stage, x, targets, classes) for stage, x in own.features.items()]
+    control = [_judged(stage, x, targets, classes) for stage, x in other.features.items()]
+    nothing = torch.zeros(len(sample), 1)
+    return Evidence(judged, control, _judged("", nothing, targets, classes).losses, own.unsure)
+
+
+def _judged(stage: str, x: Tensor, targets: Tensor, classes: int) -> Judged:
+    left_out = solve(x, targets, classes=classes).left_out
+    return Judged(stage, left_out.losses, right(left_out, targets))
+
+
+def _random_twin(network: ZooModel, seed: int) -> ZooModel:
+    """The same network before anybody trained it."""
+    name, config = catalogue().bare(network.info), network.origin.config
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        twin = create(name, pretrained=False, in_chans=network.origin.in_chans, **config)
+    twin.input = network.input  # the same pictures
+    return twin
+
+
+def judged_on(scores: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """Log-losses (N,) and who is right (N,) of scores (N, C), of a trained network."""
+    scores = scores.double()
+    if targets.ndim == 2:
+        says = (scores > 0) == (targets > 0.5)
+        return losses(scores, targets.double()), says.double().mean(1)
+    return losses(scores, targets), (scores.argmax(1) == targets).double()

@@ -1,0 +1,108 @@
+"""A few short trainings under a budget: all for a little, then the better half for longer."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from zoo_core.advice.arms import Arm, Trial, batch_size, is_finite, tried
+from zoo_core.advice.budget import Budget
+from zoo_core.data.pictures import Pictures
+from zoo_core.errors import RecipeError
+from zoo_core.humanize import duration
+
+STEPS = 30  # of the first, shortest trainings, at least
+LONGER = 3  # times as long as the one before, for the better half
+RUNGS = 3
+SPARE = 0.9  # of the budget: what comes after takes time, too
+
+
+def first_epochs(count: int) -> int:
+    """The epochs of the shortest trainings with so many pictures.
+
+    >>> first_epochs(80), first_epochs(1600)
+    (3, 2)
+    """
+    return max(math.ceil(STEPS * batch_size(count) / max(count, 1)), 1)
+
+
+@dataclass
+class Halving:
+    """`trials`: the longest of each arm, by its name; `left`: lines about what was left out.
+
+    `picture`: seconds for a picture's forward pass, `pace`: of trainings so far, as a multiple of
+    what that foretold; `constant`: what any training takes, however short.
+    """
+
+    train: Pictures
+    val: Pictures
+    seed: int
+    budget: Budget
+    picture: float
+    say: Callable[[str], None]
+    trials: dict[str, Trial] = field(default_factory=dict)
+    left: list[str] = field(default_factory=list)
+    pace: float = 1.0
+    constant: float = 0.0
+
+    def run(self, arms: list[Arm]) -> None:
+        """Try arms, cheapest first, for longer and longer, as far as there is time."""
+        for arm in arms:
+            if arm.solved:
+                self._try(arm, 0)
+        going, epochs = [arm for arm in arms if not arm.solved], first_epochs(len(self.train))
+        for _ in range(RUNGS):
+            done = [arm for arm in going if self._try(arm, epochs)]
+            done.sort(key=lambda arm: self.trials[arm.name].loss)
+            going = done[: max(len(done) // 2, 1)]
+            epochs *= LONGER
+
+    def final(self, arms: list[Arm]) -> list[Trial]:
+        """What is to be compared: those that went furthest, and those that take no steps."""
+        found = [self.trials[arm.name] for arm in arms if arm.name in self.trials]
+        most = max((trial.epochs for trial in found), default=0)
+        return [trial for trial in found if trial.epochs == most or trial.arm.solved]
+
+    def dropped(self, arms: list[Arm]) -> list[Trial]:
+        """What was tried, and is not to be compared any more."""
+        final = {trial.arm.name for trial in self.final(arms)}
+        return [trial for name, trial in self.trials.items() if name not in final]
+
+    def foretold(self, arm: Arm, epochs: int) -> float:
+        """Seconds that a training will take, by those before."""
+        before = self.trials.get(arm.name)
+        if before is not None and before.epochs:
+            return self.constant + max(before.seconds - self.constant, 0) * epochs / before.epochs
+        passes = epochs * (arm.work * len(self.train) + len(self.val)) + len(self.val)
+        return self.constant + self.pace * self.picture * max(passes, len(self.train))
+
+    def _try(self, arm: Arm, epochs: int) -> bool:
+        expected, room = self.foretold(arm, epochs), SPARE * self.budget.seconds - self.budget.spent
+        if expected > room:
+            if arm.name not in self.trials:
+                self.left.append(f"{arm.name}: about {duration(expected)}, and no time was left")
+            return False
+        try:
+            trial = tried(arm, self.train, self.val, epochs, self.seed)
+        except RecipeError as error:  # such as a loss that is no number any more
+            self.left.append(f"{arm.name}: {error.message}")
+            return False
+        if not is_finite(trial):
+            self.left.append(f"{arm.name}: its scores are no numbers")
+            return False
+        self._learn(arm, trial)
+        self.trials[arm.name] = trial
+        epochs_told = f", {trial.epochs} epochs" if trial.epochs else ""
+        self.say(f"{arm.name}{epochs_told}: {trial.right.mean():.1%}, log-loss {trial.loss:.3f}, "
+                 f"{duration(trial.seconds)}")  # fmt: skip
+        return True
+
+    def _learn(self, arm: Arm, trial: Trial) -> None:
+        """From how long a training took, for those to come."""
+        if arm.solved:
+            passes = self.picture * (len(self.train) + len(self.val))
+            self.constant = max(trial.seconds - passes, 0.0)
+            return
+        passes = trial.epochs * (arm.work * len(self.train) + len(self.val))
+        self.pace = max(trial.seconds - self.constant, 0.0) / max(self.picture * passes, 1e-9)

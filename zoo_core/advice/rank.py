@@ -1,0 +1,295 @@
+"""rank(): which backbone suits some pictures, by the head that each would get."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from zoo_core.advice.budget import Budget, seconds_of
+from zoo_core.advice.page import Section, Table, fragment, page, save_page
+from zoo_core.advice.probe import probe
+from zoo_core.advice.questions import FEWEST, as_text, told_apart
+from zoo_core.advice.sample import sampled
+from zoo_core.advice.scores import (
+    interval,
+    logme,
+    neighbours,
+    neighbours_right,
+    pareto,
+    ranks,
+    right,
+)
+from zoo_core.advice.timing import seconds_of_picture
+from zoo_core.cache import fetching_nothing
+from zoo_core.data.opening import open_data
+from zoo_core.data.pictures import Pictures
+from zoo_core.errors import NotCached, NotInstalled, WeightsError, ZooError
+from zoo_core.humanize import byte_size, some
+from zoo_core.inference.matching import as_model
+from zoo_core.model.zoo_model import ZooModel
+from zoo_core.plugins.catalogue import catalogue
+from zoo_core.terminal.lines import say
+from zoo_core.training.solving.solve import solve
+from zoo_core.weights.here import names_here
+
+MOST = 2000  # pictures that are looked at
+SHARE = 0.8  # of a budget that goes into looking at them; the rest into solving heads
+HEADER = (
+    "rank",
+    "model",
+    "accuracy",
+    "95%",
+    "log-loss",
+    "kNN",
+    "LogME",
+    "ms",
+    "params",
+    "size",
+    "",
+)
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Models, best first, by what a head on their features, frozen, would do on some pictures.
+
+    Of each row: `model`, `rank` (shared by those that cannot be told apart), `accuracy` in [0, 1]
+    with its 95% interval `low` to `high` and log-loss `loss`, of pictures left out; `knn`, the
+    accuracy of nearest neighbours, and `logme`; `ms` for a picture on this machine, `params`,
+    `bytes`; `pareto`, whether no other is as accurate and quicker. `count` of `total` pictures were
+    looked at. `notes`: what else a person should know.
+    """
+
+    rows: list[dict[str, Any]]
+    data: str
+    count: int
+    total: int
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def best(self) -> str:
+        """The model that comes first."""
+        return str(self.rows[0]["model"])
+
+    def sentences(self) -> list[str]:
+        """The answer in words."""
+        first, *others = self.rows
+        tied = [row["model"] for row in others if row["rank"] == 1]
+        lines = [f"{first['model']} comes first: a head on its frozen features is right on "
+                 f"{first['accuracy']:.1%} of new pictures ({_range(first)})."]  # fmt: skip
+        if tied:
+            lines.append(f"These pictures cannot tell it from {some(tied)}: take the quickest.")
+        if self.count < self.total:
+            lines.append(f"{self.count:,} of {self.total:,} pictures were looked at.")
+        return [*lines, *self.notes]
+
+    def table(self) -> Table:
+        """The rows as text."""
+        right = ("rank", "accuracy", "log-loss", "kNN", "LogME", "ms", "params", "size")
+        return Table(HEADER, [_cells(row) for row in self.rows], right)
+
+    def __str__(self) -> str:
+        return as_text(self.sentences(), self.table())
+
+    def _repr_html_(self) -> str:
+        return fragment(self.sentences(), self.table())
+
+    def html(self) -> str:
+        """One page, complete in itself."""
+        command = f"zoo advise {self.best} {self.data}"
+        sections = [
+            Section("Models", text=_LEGEND, table=self.table()),
+            Section("Next: how much of it to train", commands=[command]),
+        ]
+        return page(f"Which model for {self.data}", self.sentences(), sections)
+
+    def save(self, path: str | Path) -> Path:
+        """Write that page to a file. Raises ZooError where it cannot be."""
+        return save_page(self.html(), path)
+
+
+_LEGEND = (
+    "Accuracy and log-loss are those of a linear head on features of the frozen network, each "
+    "picture judged by the head that the others give. Models that these pictures cannot tell apart "
+    "share a rank. A star: no other is as accurate and quicker."
+)
+
+
+def rank(
+    data: Any,
+    models: Iterable[str | Path | ZooModel] | str | None = None,
+    *,
+    budget: str | float | None = None,
+    seed: int = 0,
+    progress: bool = True,
+) -> Ranking:
+    """Rank models by how well a head on their frozen features would do on pictures.
+
+    `data`: as of `zoo.finetune`. `models`: names, paths or models; None: all whose weights are on
+    this machine. Nothing is fetched. `budget`: a time (`"2m"`, or seconds), by which fewer pictures
+    are looked at; without it, 2,000 at most. What is computed of a picture is kept, and a second
+    question is quick. Raises DataError for one class, or pictures that cannot be read; NotCached
+    for weights that are not here; ZooError where none are.
+
+    >>> import zoo_core as zoo
+    >>> ranking = zoo.rank("digits#test", ["lenet5", "lenet5.fashion_mnist"], progress=False)
+    >>> ranking.best, ranking.rows[0]["accuracy"] > 0.9
+    ('lenet5', True)
+    """
+    clock = Budget(seconds_of(budget)) if budget is not None else None
+    pictures = open_data(data, progress=progress)
+    told_apart(pictures)
+    named = models is not None
+    notes: list[str] = []
+    networks = _networks(_listed(models) if named else names_here(), named, notes)
+    times = {name: seconds_of_picture(network, pictures) for name, network in networks.items()}
+    most = MOST if clock is None else _affordable(clock, sum(map(sum, times.values())))
+    seconds = {name: forward for name, (_, forward) in times.items()}
+    sample = sampled(pictures, min(most, MOST), seed)
+    found: list[tuple[dict[str, Any], Tensor]] = []
+    for name, network in networks.items():
+        if clock is not None and found and clock.left <= 0:
+            notes.append(f"The time was over before {name}.")
+            continue
+        try:
+            found.append(_judged(name, network, sample, seed, progress))
+        except ZooError as error:
+            if named:
+                raise
+            notes.append(f"{name} was left out: {error.message}")
+    if not found:
+        raise ZooError(f"No model could be judged. {' '.join(notes)}".strip())
+    rows = _ranked(found, seconds, seed)
+    notes += _doubts(sample, rows)
+    return Ranking(rows, pictures.name, len(sample), len(pictures), notes)
+
+
+# --- which models --------------------------------------------------------------------------------
+
+
+def _listed(models: Any) -> list[Any]:
+    return [models] if isinstance(models, str | Path | ZooModel) else list(models)
+
+
+def _networks(models: Sequence[Any], named: bool, notes: list[str]) -> dict[str, ZooModel]:
+    """The models by name. What was found, and not named, is left out where it cannot be built."""
+    if not models:
+        raise ZooError(
+            "No model was named." if named else "The weights of no model are on this machine.",
+            hint='"zoo list --pretrained" has models; "zoo fetch NAME" brings the weights of one.',
+        )
+    networks: dict[str, ZooModel] = {}
+    for model in models:
+        try:
+            networks[_name(model)] = _here(model)
+        except ZooError as error:
+            if named:
+                raise
+            notes.append(f"{model} was left out: {error.message}")
+    return networks
+
+
+def _name(model: Any) -> str:
+    return catalogue().bare(model.info) if isinstance(model, ZooModel) else str(model)
+
+
+def _here(model: Any) -> ZooModel:
+    """A model with its weights, if they are on this machine."""
+    try:
+        with fetching_nothing():
+            network = as_model(model)
+    except NotInstalled:
+        raise
+    except NotCached as error:
+        raise NotCached(
+            f"The weights of {model} are not on this machine.",
+            hint=f'Fetch them first: "zoo fetch {model}", or zoo rank with --fetch.',
+        ) from error
+    if not network.origin.trained:
+        raise WeightsError(f"{_name(model)} has no weights, so its features say nothing.")
+    return network
+
+
+# --- how good, how quick -------------------------------------------------------------------------
+
+
+def _affordable(clock: Budget, each: float) -> int:
+    """How many pictures all models can see in what is left; `each`: seconds that one takes them."""
+    return max(int(SHARE * clock.left / max(each, 1e-9)), FEWEST)
+
+
+def _judged(
+    name: str, network: ZooModel, sample: Pictures, seed: int, progress: bool
+) -> tuple[dict[str, Any], Tensor]:
+    """A row without its rank, and which pictures are right."""
+    if progress:
+        say(f"{name}:")
+    probed = probe(network, sample, stages=["head"], progress=progress)
+    if "head" not in probed.features:
+        raise ZooError(f"What enters the head of {name} cannot be pooled: {probed.unsure['head']}.")
+    x, y = probed.features["head"], sample.target_tensor()
+    judged = solve(x, y, classes=sample.num_classes).left_out
+    hits = right(judged, y)
+    low, high = interval(hits, seed)
+    parameters = list(network.parameters())
+    row = {
+        "model": name,
+        "accuracy": judged.accuracy,
+        "low": low,
+        "high": high,
+        "loss": judged.loss,
+        "knn": float(neighbours_right(x, y, neighbours(y)).mean()),
+        "logme": logme(x, y),
+        "params": sum(p.numel() for p in parameters),
+        "bytes": sum(t.nbytes for t in [*parameters, *network.buffers()]),
+    }
+    return row, hits
+
+
+def _ranked(
+    found: list[tuple[dict[str, Any], Tensor]], seconds: dict[str, float], seed: int
+) -> list[dict[str, Any]]:
+    """All rows with ranks, times and stars, best first."""
+    places = ranks([hits for _, hits in found], seed)
+    front = pareto((row["accuracy"], seconds[row["model"]]) for row, _ in found)
+    order = ("model", "rank", "accuracy", "low", "high", "loss", "ms", "params", "bytes")
+    rows = []
+    for (row, _), place, star in zip(found, places, front, strict=True):
+        whole = row | {"rank": place, "ms": 1000 * seconds[row["model"]], "pareto": star}
+        rows.append({key: whole[key] for key in (*order, "knn", "logme", "pareto")})
+    return sorted(rows, key=lambda row: (row["rank"], -row["accuracy"], row["loss"]))
+
+
+def _doubts(sample: Pictures, rows: list[dict[str, Any]]) -> list[str]:
+    """Why not too much should be made of the answer."""
+    doubts = []
+    if len(rows) > 1 and all(row["rank"] == 1 for row in rows):
+        doubts.append("There is not enough to say which is best: no model stands out.")
+    used = [count for count in sample.class_counts() if count]
+    if min(used, default=0) < 2:
+        doubts.append("A class has one picture only, which no head can have right when left out.")
+    return doubts
+
+
+def _range(row: dict[str, Any]) -> str:
+    return f"{row['low']:.1%} to {row['high']:.1%}"
+
+
+def _cells(row: dict[str, Any]) -> list[str]:
+    return [
+        str(row["rank"]),
+        row["model"],
+        f"{row['accuracy']:.1%}",
+        _range(row),
+        f"{row['loss']:.3f}",
+        f"{row['knn']:.1%}",
+        f"{row['logme']:.3f}",
+        f"{row['ms']:.2g}",
+        f"{row['params']:,}",
+        byte_size(row["bytes"]),
+        "*" if row["pareto"] else "",
+    ]

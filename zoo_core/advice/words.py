@@ -1,0 +1,50 @@
+"""Advice in the words of a textbook's chapter on transfer learning."""
+
+from __future__ import annotations
+
+from zoo_core.advice.arms import ALL, ALONE, HALF, LAST, SCRATCH
+from zoo_core.advice.evidence import Evidence
+
+FEW, MANY = 20, 200  # pictures of a class
+
+_SIMILAR = {
+    "near": "much like those that {model} was trained on: its last features suit them as they are",
+    "medium": "somewhat like those that {model} was trained on: its earlier features suit them "
+    "better than its last ones, which know the old classes",
+    "unknown": "too few to say how similar they are to those that {model} was trained on",
+    "far": "unlike those that {model} was trained on: its features are no better for them than "
+    "those of the same network with random weights",
+}
+
+_WAYS = {
+    ALONE: "keep all of its layers as they are, and train a new head alone",
+    "keep until": "keep the early layers, whose features are general, and drop the later ones, "
+    "which are those of the old task",
+    LAST: "keep the early layers, and go one stage deeper than the head",
+    HALF: "keep the first half, whose features are general, and fine-tune the second",
+    ALL: "fine-tune all layers, from the weights that are there",
+    SCRATCH: "train all layers from random weights",
+}
+
+
+def why(model: str, evidence: Evidence, each: float, arm: str, *, tried: bool) -> list[str]:
+    """Two sentences: how similar and how many the pictures are, and what follows.
+
+    `each`: pictures of a class, on average; `tried`: whether ways were compared.
+    """
+    many = "few" if each < FEW else "many" if each >= MANY else "some"
+    count = f"There are {many} of them, about {each:.0f} a class"
+    if not evidence.tells:
+        first = f"No features of {model} tell these classes apart better than their sizes do."
+        return [first, f"{count}; {_way(arm)}, if anything at all."]
+    first = f"These pictures are {_SIMILAR[evidence.similarity].format(model=model)}."
+    reason = (
+        "of the ways tried this is the cheapest that is as good as any"
+        if tried
+        else "nothing was tried, and this is the cheapest way"
+    )
+    return [first, f"{count}; {reason}: {_way(arm)}."]
+
+
+def _way(arm: str) -> str:
+    return next(text for name, text in _WAYS.items() if arm.startswith(name))

@@ -1,0 +1,31 @@
+"""A page from a template: all text is escaped, and the look is that of all pages."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from zoo_core.humanize import readable_text
+
+
+def rendered(template: Path, **values: Any) -> str:
+    """The HTML of a template of Jinja, which has `values`, and `look` for its style sheet."""
+    from jinja2 import Environment, StrictUndefined
+    from markupsafe import Markup
+
+    environment = Environment(
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_shown,
+    )
+    look = Path(__file__).with_name("look.css").read_text(encoding="utf-8")
+    page = environment.from_string(template.read_text(encoding="utf-8"))
+    return page.render(look=Markup(look), **values)  # a file of zoo's own
+
+
+def _shown(value: Any) -> Any:
+    """Names hold what HTML has no escape for: marks that turn its text around, and worse."""
+    is_text = isinstance(value, str) and not hasattr(value, "__html__")
+    return readable_text(value) if is_text else value
