@@ -26,7 +26,7 @@ from zoo_core.inference.evaluate import scored
 from zoo_core.inference.matching import as_model
 from zoo_core.model.zoo_model import ZooModel
 
-TARGET, ROUNDS = 1.1, 5
+TARGET, ROUNDS = 1.1, 3
 
 
 def forward(model: ZooModel, pictures: Pictures) -> None:

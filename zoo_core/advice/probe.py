@@ -207,6 +207,7 @@ def _computed(
         bar.step(count=len(started.positions))
         missing = missing[len(started.positions) :]
     sets, own = {"": samples}, {"": missing}
-    for _, part in pictures_at(sets, own, run.rows, "auto", bar.line):
+    workers = 0 if samples.can_be_held else "auto"  # small ones: sending them takes longer
+    for _, part in pictures_at(sets, own, run.rows, workers, bar.line):
         yield part._replace(values=run(part.values).cpu())
         bar.step(count=len(part.positions))
