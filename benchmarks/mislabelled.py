@@ -44,7 +44,7 @@ def by_zoo(x: Tensor, y: Tensor) -> np.ndarray:
 
 def by_cleanlab(x: Tensor, y: Tensor) -> np.ndarray:
     """How doubtful each label is: a rank among the issues, 0 where there is none."""
-    from cleanlab.filter import find_label_issues
+    from cleanlab.filter import find_label_issues  # type: ignore[import-not-found]
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import cross_val_predict
     from sklearn.pipeline import make_pipeline
@@ -76,7 +76,7 @@ def rows(name: str, spec: str) -> list[Row]:
 
 def measure(tasks: tuple[tuple[str, str], ...] = TASKS) -> list[Row | Skipped]:
     try:
-        import cleanlab  # noqa: F401
+        import cleanlab  # type: ignore[import-not-found]  # noqa: F401
     except ImportError:
         return [Skipped("labels flipped at random", "cleanlab is not installed")]
     return [row for task in tasks for row in rows(*task)]

@@ -26,7 +26,7 @@ from zoo_core.inference.evaluate import scored
 from zoo_core.inference.matching import as_model
 from zoo_core.model.zoo_model import ZooModel
 
-TARGET, ROUNDS = 1.1, 5
+TARGET, ROUNDS = 1.1, 3
 
 
 def forward(model: ZooModel, pictures: Pictures) -> None:
@@ -37,7 +37,7 @@ def forward(model: ZooModel, pictures: Pictures) -> None:
         scored(model, batches)
 
 
-def measure(name: str = "lenet5", spec: str = "digits", most: int = 2000) -> list[Row]:
+def measure(name: str, spec: str, most: int) -> list[Row]:
     model, pictures = as_model(name), sampled(open_data(spec), most, seed=0)
 
     def first() -> None:
@@ -66,5 +66,5 @@ def measure(name: str = "lenet5", spec: str = "digits", most: int = 2000) -> lis
 
 
 if __name__ == "__main__":
-    given = sys.argv[1:]
-    show(measure(*given[:2], *map(int, given[2:])))
+    name, spec, most = [*sys.argv[1:], *("lenet5", "digits", "2000")[len(sys.argv) - 1 :]]
+    show(measure(name, spec, int(most)))

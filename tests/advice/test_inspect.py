@@ -22,6 +22,7 @@ from zoo_core.advice.mislabelled import Doubts, doubts
 from zoo_core.advice.outliers import distances, odd_sizes, outliers
 from zoo_core.data.opening import open_data
 from zoo_core.data.pictures import Pictures
+from zoo_core.data.splitting import fifth_held_out
 from zoo_core.training.solving.solve import solve
 
 quiet: dict[str, Any] = {"model": "lenet5", "progress": False}
@@ -179,6 +180,26 @@ def test_copies_across_train_and_validation(tmp_path: Path) -> None:
     assert same["picture"].endswith("same.png") and "which is labelled cat" in same["why"]
     assert "nearly the same as" in small["why"] and "which is trained on" in small["why"]
     assert any("2 of the duplicates are on both sides" in note for note in found.notes)
+
+
+def test_what_training_would_hold_out_is_said(tmp_path: Path) -> None:
+    """Equal bytes stay on one side there; near copies do not."""
+    top = folder_of(tmp_path / "pictures")
+    for path in sorted(top.rglob("*.png")):
+        path.with_name(f"{path.stem} again.png").write_bytes(path.read_bytes())
+    exact = zoo.inspect(f"folder:{top}", **quiet)
+    for path in sorted(top.rglob("* again.png")):
+        Image.open(path).resize((60, 40), Image.Resampling.LANCZOS).save(path)
+    near = zoo.inspect(f"folder:{top}", **quiet)
+    assert exact.counts["duplicate"] == near.counts["duplicate"] == 24
+    assert not any("on both sides" in note for note in exact.notes)
+    _, held_out = fifth_held_out(open_data(f"folder:{top}"), 0)
+    names = {held_out.read.read.name_of(i) for i in held_out.read.indices}  # type: ignore[attr-defined]
+    torn = sum(
+        (row["picture"] in names) != (row["why"].removeprefix("nearly the same as ") in names)
+        for row in rows_of(near, "duplicate")
+    )
+    assert torn and any(note.startswith(f"{torn} of the duplicates") for note in near.notes)
 
 
 # --- outliers and sizes --------------------------------------------------------------------------

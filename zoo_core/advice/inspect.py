@@ -17,7 +17,7 @@ from zoo_core.advice.probe import probe
 from zoo_core.cache import fetching_nothing
 from zoo_core.data.opening import open_data
 from zoo_core.data.pictures import Pictures
-from zoo_core.data.splitting import fifth_held_out
+from zoo_core.data.splitting import stratified
 from zoo_core.errors import DataError, NotCached, NotInstalled, WeightsError, ZooError
 from zoo_core.humanize import some
 from zoo_core.inference.matching import as_model
@@ -172,13 +172,18 @@ class _Finding:
         """What training would hold out by default; nothing where that is said, or cannot be."""
         if "validation" in self.parts:
             return {("validation", i) for i in range(len(self.parts["validation"]))}
-        numbered = Pictures("", lambda index: index, self.parts[""].targets, None,
-                            multilabel=self.parts[""].multilabel)  # fmt: skip
+        pictures, there = self.parts[""], [index for _, index in self.places]
+        groups = [self._look(place).digest for place in self.places]
         try:
-            _, held_out = fifth_held_out(numbered, 0)
+            _, held_out = stratified(
+                [pictures.targets[index] for index in there],
+                max(len(there) // 5, 1),  # as of `fifth_held_out`
+                seed=0,
+                groups=groups if pictures.has_digests else None,
+            )
         except DataError:
             return set()
-        return {("", held_out.read(i)) for i in range(len(held_out))}
+        return {("", there[place]) for place in held_out}
 
     def _sizes(self) -> Iterator[tuple[tuple[Any, ...], Row]]:
         found = odd_sizes([self._look(place).size for place in self.places])

@@ -12,6 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from zoo_core.data.as_picture import as_picture
+from zoo_core.data.decoding import Chosen
 from zoo_core.data.pictures import Pictures
 from zoo_core.errors import DataError
 from zoo_core.humanize import one_line, readable_name
@@ -79,11 +80,9 @@ def tiny(picture: Image.Image) -> np.ndarray:
 
 def name_of(pictures: Pictures, index: int) -> str:
     """What a picture is called: its file, or its place in the data."""
-    from zoo_core.data.decoding import Chosen
-
-    read = pictures.read
+    read, place = pictures.read, index
     while isinstance(read, Chosen):
-        index, read = read.indices[index], read.read
+        place, read = read.indices[place], read.read
     if hasattr(read, "name_of"):
-        return str(read.name_of(index))
+        return str(read.name_of(place))
     return f"{readable_name(pictures.name)} {index}"

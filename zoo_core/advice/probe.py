@@ -32,6 +32,7 @@ from zoo_core.training.cache.store import Gathering, NoRoom, Rows
 from zoo_core.transfer.eval_twin import in_eval_mode
 
 BATCH = 32
+REPEATED = 8  # pictures that are computed twice, to see that nothing else matters
 
 
 @dataclass(frozen=True)
@@ -145,7 +146,7 @@ def _rows(run: Boundaries, pictures: Pictures, progress: bool) -> tuple[Tensor, 
         missing = gathered.missing()
         bar.step(count=count - len(missing))
         is_new = bool(missing) and not gathered.has_blocks()
-        started = _first_rows(run, samples, missing[: run.rows]) if is_new else None
+        started = _first_rows(run, samples, missing) if is_new else None
         parts = _computed(run, samples, missing, started, bar)
         if is_new and started is None:
             bar.line(f"Not kept: {run.model.info.name} gives other numbers in each batch.")
@@ -183,20 +184,24 @@ def _found(run: Boundaries, samples: Samples, say: Callable[[str], None]) -> Gat
     return gathered
 
 
-def _first_rows(run: Boundaries, samples: Samples, positions: list[int]) -> Part | None:
-    """The rows of a first batch; None where a row depends on more than its picture.
+def _first_rows(run: Boundaries, samples: Samples, missing: list[int]) -> Part | None:
+    """The rows of the first two batches; None where a row depends on more than its picture.
 
-    That is seen by a second pass, with each picture at another place. Where there are rows from
-    before, it was.
+    That is seen by a few of the first batch, which are in the second one, too: at other places and
+    beside others. Where there are rows from before, it was seen then.
     """
+    positions = missing[: 2 * run.rows - REPEATED]
     with witnessing(samples):
         x, read = samples.__getitems__([at(samples, position) for position in positions])
-    rows = run(x)
-    again = run(x.roll(1, 0)).roll(-1, 0)
+    first, new = x[: run.rows], x[run.rows :]
+    repeated = first[:REPEATED].flip(0)
+    rows, more = run(first), run(torch.cat([new, repeated]))
+    once, again = rows[: len(repeated)].flip(0), more[len(new) :]
     room = 1e-2 if rows.is_cuda else 0.0
-    if not torch.allclose(rows, again, rtol=room, atol=room * rows.abs().max().item()):
+    if not torch.allclose(once, again, rtol=room, atol=room * rows.abs().max().item()):
         return None
-    return Part(positions, rows.cpu(), [row_key(samples, p, read) for p in positions])
+    values = torch.cat([rows, more[: len(new)]]).cpu()
+    return Part(positions, values, [row_key(samples, p, read) for p in positions])
 
 
 def _computed(
@@ -207,6 +212,7 @@ def _computed(
         bar.step(count=len(started.positions))
         missing = missing[len(started.positions) :]
     sets, own = {"": samples}, {"": missing}
-    for _, part in pictures_at(sets, own, run.rows, "auto", bar.line):
+    workers = 0 if samples.can_be_held else "auto"  # small ones: sending them takes longer
+    for _, part in pictures_at(sets, own, run.rows, workers, bar.line):
         yield part._replace(values=run(part.values).cpu())
         bar.step(count=len(part.positions))
