@@ -15,7 +15,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.debian import unpacked
+from benchmarks.unpacking import unpacked
 from zoo_core.data.decoding import Files
 from zoo_core.data.opening import open_data
 from zoo_core.data.pictures import Pictures

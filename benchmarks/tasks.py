@@ -1,0 +1,203 @@
+"""Sixteen tasks from what packages carry, each with a fixed train and test part.
+
+Half of them are for choosing (`tune`), half for reporting (`report`); which is which was written
+down before anything was measured on them, so that each half has near and far ones, photographs,
+drawings and small grey pictures.
+
+    python -m benchmarks.tasks            how many pictures and classes each has
+"""
+
+from __future__ import annotations
+
+import functools
+import gzip
+import io
+import pickle
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from benchmarks.unpacking import unpacked, wheel
+from zoo_core.data.decoding import Files, Rows
+from zoo_core.data.opening import open_data
+from zoo_core.data.pictures import Pictures
+from zoo_core.data.splitting import split
+
+MOST_TESTED = 600  # pictures: a standard error of at most two points
+FONTS = ("fonts-aenigma", "fonts-urw-base35", "fonts-freefont-ttf", "fonts-lato")
+LETTERS = "abdeghnrst"
+
+Parts = tuple[Pictures, Pictures]
+
+
+@dataclass(frozen=True)
+class Task:
+    """A name, which half it is in, and what opens its train and test part."""
+
+    name: str
+    half: str
+    open: Callable[[], Parts]
+
+    def parts(self) -> Parts:
+        """Training pictures, all that there are, and test pictures, at most MOST_TESTED."""
+        train, test = self.open()
+        if len(test) > MOST_TESTED:
+            _, test = split(test, MOST_TESTED, seed=0)
+        return train, test
+
+
+def cells(classes: int) -> Parts:
+    """Electroluminescence photographs of solar cells: defective or not, or how probably."""
+    from elpv_dataset.utils import load_dataset
+
+    pictures, probabilities, _ = load_dataset()
+    targets = [round(float(p) * 3) for p in probabilities]
+    if classes == 2:
+        targets = [int(target >= 2) for target in targets]
+        names = ["functional", "defective"]
+    else:
+        names = ["functional", "probably functional", "probably defective", "defective"]
+    return _halves(f"cells{classes}", Rows(np.stack(pictures)), targets, names)
+
+
+def folders(name: str, root: Path, least: int = 30, only: Iterable[str] = ()) -> Parts:
+    """Pictures by the folder at the top that they are in; symlinks are the same pictures again."""
+    found = {
+        folder.name: sorted(p for p in folder.rglob("*.png") if not p.is_symlink())
+        for folder in sorted(root.iterdir())
+        if folder.is_dir() and folder.name not in ("special", "unsorted")
+    }
+    chosen = {k: v for k, v in found.items() if len(v) >= least and (not only or k in only)}
+    paths = [path for paths in chosen.values() for path in paths]
+    targets = [i for i, paths in enumerate(chosen.values()) for _ in paths]
+    return _halves(name, Files(paths), targets, list(chosen))
+
+
+def clipart(name: str, below: str = "", least: int = 30, only: Iterable[str] = ()) -> Parts:
+    root = unpacked("openclipart-png") / "usr/share/openclipart/png" / below
+    return folders(name, root, least, only)
+
+
+def stamps(name: str, below: str = "", least: int = 30) -> Parts:
+    root = unpacked("tuxpaint-stamps-default") / "usr/share/tuxpaint/stamps" / below
+    return folders(name, root, least)
+
+
+def fashion(name: str, numbers: range) -> Parts:
+    where = unpacked("dataset-fashion-mnist") / "usr/share/datasets/fashion-mnist"
+    parts = [open_data(f"idx:{where}#{part}") for part in ("train", "test")]
+    train, test = (_of_classes(name, pictures, numbers) for pictures in parts)
+    return train, test
+
+
+def spec(name: str) -> Parts:
+    return open_data(f"{name}#train"), open_data(f"{name}#test")
+
+
+def silhouettes() -> Parts:
+    """Ten animals, black on white, 28x28."""
+    folder = wheel("animal-mnist") / "animal_mnist/data/Animal_MNIST"
+    pictures, targets = (
+        _unpickled(folder / f"animal_{kind}_version_3.gz") for kind in ("data", "label")
+    )
+    return _halves("silhouettes", Rows(np.asarray(pictures)), targets, None)
+
+
+def letters() -> Parts:
+    """Ten letters in every font of some packages that has them, with fonts of the test unseen."""
+    fonts = [p for package in FONTS for p in sorted(unpacked(package).rglob("*.[to]tf"))]
+    sides: dict[int, list[tuple[Any, int]]] = {0: [], 1: []}
+    for number, path in enumerate(fonts):
+        for target, letter in enumerate(LETTERS):
+            drawn = _drawn(path, letter)
+            if drawn is not None:
+                sides[int(number % 3 == 0)].append((drawn, target))
+    train, test = (
+        Pictures("letters", Rows(np.stack([d for d, _ in side])), [t for _, t in side], [*LETTERS])
+        for side in sides.values()
+    )
+    return train, test
+
+
+def _drawn(path: Path, letter: str, side: int = 64) -> Any:
+    """A letter in the middle of a white square; nothing where the font leaves it blank."""
+    try:
+        font = ImageFont.truetype(str(path), 44)
+        left, top, right, bottom = font.getbbox(letter)
+    except (OSError, ValueError):
+        return None
+    picture = Image.new("L", (side, side), 255)
+    place = ((side - left - right) / 2, (side - top - bottom) / 2)
+    ImageDraw.Draw(picture).text(place, letter, fill=0, font=font)
+    array = np.asarray(picture)
+    return array if array.min() < 128 else None
+
+
+def _unpickled(path: Path) -> Any:
+    """Arrays of numpy, and nothing else that a pickle could hold."""
+
+    class Arrays(pickle.Unpickler):
+        def find_class(self, module: str, name: str) -> Any:
+            if module.startswith("numpy") and name in ("_reconstruct", "ndarray", "dtype"):
+                return super().find_class(module, name)
+            raise SystemExit(f"animal-mnist holds a {module}.{name}, and not arrays alone.")
+
+    return Arrays(io.BytesIO(gzip.decompress(path.read_bytes()))).load()
+
+
+def _halves(name: str, read: Any, targets: Any, classes: list[str] | None) -> Parts:
+    """A fixed third is the test; equal pictures are on one side."""
+    return split(Pictures(name, read, targets, classes), 1 / 3, seed=0)
+
+
+def _of_classes(name: str, pictures: Pictures, numbers: range) -> Pictures:
+    chosen = [i for i, target in enumerate(pictures.targets) if target in numbers]
+    kept = pictures.subset(chosen)
+    targets = [list(numbers).index(target) for target in kept.targets]
+    names = [pictures.classes[i] for i in numbers] if pictures.classes else None
+    return Pictures(name, kept.read, targets, names)
+
+
+TASKS = [
+    Task("cells2", "report", lambda: cells(2)),
+    Task("cells4", "tune", lambda: cells(4)),
+    Task("stamps", "tune", lambda: stamps("stamps")),
+    Task("stamp animals", "report", lambda: stamps("stamp animals", "animals", 8)),
+    Task("fashion", "tune", lambda: fashion("fashion", range(10))),
+    Task("fashion even", "report", lambda: fashion("fashion even", range(0, 10, 2))),
+    Task("fashion odd", "tune", lambda: fashion("fashion odd", range(1, 10, 2))),
+    Task("mnist5k", "tune", lambda: spec("mnist5k")),
+    Task("digits", "report", lambda: spec("digits")),
+    Task("silhouettes", "report", silhouettes),
+    Task("letters", "report", letters),
+    Task("clipart", "report", lambda: clipart("clipart", "", 80)),
+    Task("clipart animals", "tune", lambda: clipart("clipart animals", "animals")),
+    Task("clipart food", "tune", lambda: clipart("clipart food", "food", 25)),
+    Task("clipart recreation", "report", lambda: clipart("clipart recreation", "recreation")),
+    Task("clipart transport", "tune", lambda: clipart("clipart transport", "transportation", 25)),
+]
+
+
+@functools.cache
+def task(name: str) -> Task:
+    """A task by name. Raises KeyError."""
+    return {one.name: one for one in TASKS}[name]
+
+
+def main() -> None:
+    for one in TASKS:
+        train, test = one.parts()
+        counts = Counter(train.targets).values()
+        print(
+            f"{one.name:20} {one.half:7} {train.num_classes:3} classes, {len(train):6} to train "
+            f"({min(counts)} to {max(counts)} a class), {len(test):4} to test"
+        )
+
+
+if __name__ == "__main__":
+    main()
