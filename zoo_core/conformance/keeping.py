@@ -27,9 +27,9 @@ from zoo_core.weights.part import KEEP_UNTIL, Part, without_gone
 
 
 def keeps_what_feeds(specimen: Specimen) -> str:
-    """For each stage whose boundary can be pooled, keep_until gives what enters it, pooled.
+    """Where a boundary can be pooled, keep_until gives what enters the stage, pooled, bit for bit.
 
-    Bit for bit. One of them is also built from the weights of the whole network, and again from its
+    That of the first such stage, the middle and the last one. The middle one is also built from the weights of the whole network, and again from its
     own; its head trains alone where the rest is frozen.
     """
     model = can_be_composed(specimen)
@@ -41,7 +41,7 @@ def keeps_what_feeds(specimen: Specimen) -> str:
         state, kept = model.state_dict(), before(model.chain, middle)
         if any(stage.has(name) for stage in kept for name in state):
             _comes_back(specimen, _part(specimen, middle, found), state)
-        _all_give(specimen, sure)
+        _all_give(specimen, {name: sure[name] for name in (next(iter(sure)), middle, [*sure][-1])})
     told = " ".join(sure) or "none"
     return f"{told}; not {' '.join(rest)}: {next(iter(rest.values()))}" if rest else told
 
