@@ -29,8 +29,9 @@ from zoo_core.weights.part import KEEP_UNTIL, Part, without_gone
 def keeps_what_feeds(specimen: Specimen) -> str:
     """Where a boundary can be pooled, keep_until gives what enters the stage, pooled, bit for bit.
 
-    That of the first such stage, the middle and the last one. The middle one is also built from the weights of the whole network, and again from its
-    own; its head trains alone where the rest is frozen.
+    That of the first such stage, the middle and the last one. The middle one is also built from the
+    weights of the whole network, and again from its own; its head trains alone where the rest is
+    frozen.
     """
     model = can_be_composed(specimen)
     found = _poolings(specimen, list(model.chain)[1:])
