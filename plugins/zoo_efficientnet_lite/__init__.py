@@ -38,12 +38,9 @@ def build(
 
     `global_pool`: avg, max, avgmax, catavgmax, or "" for maps, with num_classes=0.
     """
-    from zoo_timm.networks import network
+    from zoo_timm.networks import network, rates
 
-    drop: dict[str, Any] = {"drop_rate": drop_rate, "drop_path_rate": drop_path_rate}
-    for name, rate in drop.items():
-        if not 0 <= rate < 1:
-            raise ValueError(f"{name} must be in [0, 1): {rate}")
+    drop = rates(drop_rate=drop_rate, drop_path_rate=drop_path_rate)
     if not variant.startswith("tf_efficientnet_lite"):
         raise ValueError(f"{variant} is no EfficientNet-Lite: create timm/{variant}")
     how = {**drop, "global_pool": global_pool}

@@ -16,7 +16,7 @@ import logging
 import statistics
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 from queue import Empty
@@ -199,9 +199,8 @@ def accuracy(plan: Plan, count: int, arm: str) -> float:
     train, test = _part(plan, "train"), _part(plan, "test")
     scratch = arm == "scratch"
     torch.manual_seed(0)
-    model = zoo.create(MODEL, pretrained=not scratch)
-    if scratch:
-        model.input = replace(model.input, size=(3, SMALL, SMALL))
+    size: dict[str, Any] = {"img_size": SMALL} if scratch else {}
+    model = zoo.create(MODEL, pretrained=not scratch, **size)
     model.reset_head(train.num_classes, labels=train.classes)
     zoo.finetune(
         model,

@@ -38,12 +38,9 @@ def build(
     """
     from timm.models import ResNet
 
-    from zoo_timm.networks import network
+    from zoo_timm.networks import network, rates
 
-    drop: dict[str, Any] = {"drop_rate": drop_rate, "drop_path_rate": drop_path_rate}
-    for name, rate in drop.items():
-        if not 0 <= rate < 1:
-            raise ValueError(f"{name} must be in [0, 1): {rate}")
+    drop = rates(drop_rate=drop_rate, drop_path_rate=drop_path_rate)
     model = network(
         variant, num_classes=num_classes, in_chans=in_chans, **drop, global_pool=global_pool
     )

@@ -45,12 +45,9 @@ def build(
     `img_size`: the side of the pictures, or height and width; positions in weights are resampled.
     `global_pool`: how features are pooled, such as avg, max or token.
     """
-    from zoo_timm.networks import network
+    from zoo_timm.networks import network, rates
 
-    drop = {"drop_rate": drop_rate, "drop_path_rate": drop_path_rate}
-    for name, rate in drop.items():
-        if rate is not None and not 0 <= rate < 1:
-            raise ValueError(f"{name} must be in [0, 1): {rate}")
+    drop = rates(drop_rate=drop_rate, drop_path_rate=drop_path_rate)
     how = {**drop, "img_size": img_size, "global_pool": global_pool}
     return network(variant, num_classes=num_classes, in_chans=in_chans, **how)
 

@@ -20,6 +20,18 @@ if TYPE_CHECKING:
     from zoo_core.types import Stage
 
 
+def rates(**given: float | None) -> dict[str, Any]:
+    """Rates of dropping, by name. Raises ValueError for one out of [0, 1); None is timm's own.
+
+    >>> rates(drop_rate=0.2, drop_path_rate=None)
+    {'drop_rate': 0.2, 'drop_path_rate': None}
+    """
+    for name, rate in given.items():
+        if rate is not None and not 0 <= rate < 1:
+            raise ValueError(f"{name} must be in [0, 1): {rate}")
+    return given
+
+
 def network(variant: str, **arguments: Any) -> nn.Module:
     """The network of that name without weights; arguments that are None are left to timm.
 
