@@ -10,10 +10,11 @@ a rate that falls to zero: after few steps at a full one its last weights are a 
 
     python -m benchmarks.evidence            about 25 minutes on 2 cores; writes docs/evidence.md
 
-Two other parts of that page have commands of their own, on real pictures:
+Three other parts of that page have commands of their own, on real pictures:
 
     python -m benchmarks.evidence boundaries     where to cut: see benchmarks/boundaries.py
     python -m benchmarks.evidence photos         what to train: see benchmarks/photos.py
+    python -m benchmarks.evidence views          fixed views or fresh: see benchmarks/views.py
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from pathlib import Path
 import torch
 
 import zoo_core as zoo
-from benchmarks import boundaries, photos
+from benchmarks import boundaries, photos, views
 from benchmarks.__main__ import machine
 from benchmarks.page_parts import put
 from zoo_core.data.opening import open_data
@@ -211,7 +212,9 @@ if __name__ == "__main__":
             boundaries.main(PAGE)
         case ["photos", *words]:
             photos.main(PAGE, words)
+        case ["views", *words]:
+            views.main(PAGE, words)
         case words:
             sys.exit(
-                f"No part {words[0]}: there is boundaries and photos, and nothing for the first."
+                f"No part {words[0]}. There are boundaries, photos, views; the first has no name."
             )

@@ -3,9 +3,10 @@
 Five ways. From scratch, all of it; the head alone, solved in closed form; `keep_until`, ended where
 the training pictures choose by the log-loss of their leave-one-out scores, with a solved head; the
 last stages, from `block6` on; and everything. What is trained step by step has finetune's own
-augmentation, and sees the same number of pictures whichever way. All ways see pictures of the same
-size, smaller than the 224 pixels of the weights, for time. A seed draws pictures, weights and
-order, the same for every way, so that differences are paired.
+augmentation, and sees the same number of pictures whichever way: 20 epochs of up to 40 pictures, 12
+of 160, 8 of 640, 4 of more. All ways see pictures of the same size, smaller than the 224 pixels of
+the weights, for time. A seed draws pictures, weights and order, the same for every way, so that
+differences are paired.
 
     python -m benchmarks.evidence photos                  what is not there yet of 5 seeds; all of
                                                           it is some 2.5 hours of CPU
@@ -23,9 +24,9 @@ import itertools
 import json
 import statistics
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import as_completed
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -43,11 +44,13 @@ from zoo_lenet.workers import workers
 
 MODEL = "efficientnet_lite0"
 FOUND = Path(__file__).with_name("photos.jsonl")
+COUNTS = (10, 50, 200)
 SEEDS = 5
 LAST = "block6"
 SOLVED = ("head", "keep")
 ARMS = ("scratch", *SOLVED, "last", "all")
-EPOCHS = {10: 20, 50: 12, 200: 8}
+EPOCHS = ((40, 20), (160, 12), (640, 8))  # of up to so many pictures, so many epochs; of more:
+FEWEST = 4
 
 
 @dataclass(frozen=True)
@@ -62,20 +65,13 @@ class Job:
 
 def main(page: Path, words: Sequence[str]) -> None:
     asked = _arguments(words)
-    there = results()
-    wanted = [
+    jobs = [
         Job(name, count, seed, arm)
         for seed, name in itertools.product(range(asked.seeds), asked.sets)
         for count, arm in itertools.product(SETS[name].counts, ARMS)
         if count in asked.counts
     ]
-    jobs = [job for job in wanted if job not in there]
-    with workers() as pool, Bar(f"{len(jobs)} results", total=len(jobs), shown=True) as bar:
-        for future in as_completed([pool.submit(measured, job) for job in jobs]):
-            job, score, stage, seconds = future.result()
-            keep(job, score, stage, seconds)
-            bar.step()
-            bar.line(f"{job.set}, {job.count} a class, seed {job.seed}, {job.arm}: {score:.1%}")
+    measure_all(jobs, measured, FOUND)
     put(page, "photos", reading.section(results(), __doc__ or ""))
 
 
@@ -83,8 +79,22 @@ def _arguments(words: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser("python -m benchmarks.evidence photos")
     parser.add_argument("--seeds", type=int, default=SEEDS, help="how many, from 0")
     parser.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS))
-    parser.add_argument("--counts", nargs="+", type=int, choices=EPOCHS, default=list(EPOCHS))
+    parser.add_argument("--counts", nargs="+", type=int, choices=COUNTS, default=COUNTS)
     return parser.parse_args(words)
+
+
+def measure_all(
+    wanted: Sequence[Job], measured: Callable[[Job], tuple[Job, float, str, float]], path: Path
+) -> None:
+    """What is not in the file yet, in processes of their own; each result is kept as it comes."""
+    there = results(path)
+    jobs = [job for job in wanted if job not in there]
+    with workers() as pool, Bar(f"{len(jobs)} results", total=len(jobs), shown=True) as bar:
+        for future in as_completed([pool.submit(measured, job) for job in jobs]):
+            job, score, stage, seconds = future.result()
+            keep(job, score, stage, seconds, path)
+            bar.step()
+            bar.line(f"{job.set}, {job.count} a class, seed {job.seed}, {job.arm}: {score:.1%}")
 
 
 # --- what there is -------------------------------------------------------------------------------
@@ -128,10 +138,12 @@ def measured(job: Job) -> tuple[Job, float, str, float]:
 
 def network(job: Job, *, pretrained: bool = True) -> zoo.ZooModel:
     """The network, for pictures of the size that the set is seen in."""
-    model = zoo.create(MODEL, pretrained=pretrained)
-    size = SETS[job.set].size
-    model.input = replace(model.input, size=(3, size, size))
-    return model
+    return zoo.create(MODEL, pretrained=pretrained, img_size=SETS[job.set].size)
+
+
+def epochs(pictures: int) -> int:
+    """How often a training sees each of so many pictures: fewer ones oftener."""
+    return next((epochs for most, epochs in EPOCHS if pictures <= most), FEWEST)
 
 
 def _solved(job: Job, train: Pictures, test: Pictures) -> tuple[float, str]:
@@ -162,7 +174,7 @@ def _trained(job: Job, train: Pictures, test: Pictures) -> float:
         model,
         train,
         val=False,
-        epochs=EPOCHS[job.count],
+        epochs=epochs(len(train)),
         batch_size=16,
         lr=1e-3 if job.arm == "scratch" else 3e-4,
         freeze_until=LAST if job.arm == "last" else None,
