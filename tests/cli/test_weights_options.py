@@ -64,6 +64,28 @@ def test_evaluate_stages_and_export(here: Path) -> None:
     assert done.returncode == 0 and (here / "a.pt2").exists(), done.stderr
 
 
+def test_arguments_of_the_architecture(here: Path) -> None:
+    """--config goes wherever --weights goes, and says what is none of these arguments."""
+    stages = run("stages", "resnet18", "--config", "img_size=[64,96]", "--config", "in_chans=1")
+    assert "64x16x24" in stages.stdout and "3,264" in stages.stdout
+    kept = run("stages", "resnet18", "--config", "keep_until=layer3").stdout
+    assert kept == run("stages", "resnet18", "--keep-until", "layer3").stdout != stages.stdout
+    network = zoo.create("lenet5", keep_until="conv2", num_classes=10)
+    save_file(network.state_dict(), here / "kept.safetensors")
+    own = ("--config", "keep_until=conv2", "--weights", "kept.safetensors")
+    [one] = json.loads(run("predict", "lenet5", "digit.png", *own, "--json").stdout)
+    [twin] = zoo.predict(network, "digit.png", progress=False)
+    assert one["label"] == twin["label"] and one["probability"] == twin["probability"]
+    for command in (("predict", "lenet5", "digit.png"), ("export", "lenet5", "a.pt2")):
+        done = run(*command, "--config", "keep_until=conv2")
+        assert done.returncode == 2 and "new head, which knows nothing yet" in done.stderr
+        done = run(*command, "--config", "pretrained=false")
+        assert done.returncode == 2 and "pretrained is no argument" in done.stderr
+    assert not (here / "a.pt2").exists()
+    done = run("evaluate", "lenet5", "--config", "in_chans=1")
+    assert done.returncode == 2 and "--config go with --data" in done.stderr
+
+
 def test_convert_leads_on(here: Path) -> None:
     """From a foreign checkpoint to a prediction, by what each command says."""
     done = run("predict", "lenet5", "digit.png", "--weights", "x.pth")

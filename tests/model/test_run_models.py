@@ -525,6 +525,25 @@ def test_arguments_of_the_architecture_in_a_run_that_holds_everything(tmp_path: 
     assert again.origin.config == {"img_size": 64} and again.origin.in_chans == 1
 
 
+@pytest.mark.parametrize("how", [{}, {"freeze_until": "block6"}])
+def test_a_run_at_another_size(how: dict[str, Any], hub: Any, signed_in: str, tmp_path: Path):
+    """As a published model at another size; and what is trained from it is found again."""
+    torch.manual_seed(0)
+    zoo.push(zoo.create("timm/test_vit", num_classes=4), "alice/patches")
+    data = tensors(4, channels=3, side=160, count=8)
+    run = tuned("hf://alice/patches", data, tmp_path / "run", val=False, **how)
+    larger = zoo.create(run.path, img_size=192)
+    assert larger.input.size == (3, 192, 192) and larger.origin.config == {"img_size": 192}
+    assert larger.num_outputs == 4 and torch.equal(larger.head.weight, run.model.head.weight)
+    zoo.save_pretrained(run, tmp_path / "saved")
+    assert same(zoo.create(tmp_path / "saved", img_size=192), larger)
+    other = tuned(larger, tensors(4, channels=3, side=192, count=8), tmp_path / "on", val=False)
+    again = zoo.create(other.path)
+    assert same(again, other.model) and again.input.size == (3, 192, 192)
+    with pytest.raises(zoo.ZooError, match="cannot take pictures of 5x5"):
+        zoo.create(run.path, img_size=5)
+
+
 # --- arguments -----------------------------------------------------------------------------------
 
 
@@ -860,7 +879,8 @@ def test_arguments_that_do_not_go_with_a_path(given: dict[str, Any], runs: Runs)
     for path in (runs("fc2").path, runs("all").path, Path("/nowhere")):
         assert refused(zoo.ZooError, path, **given) == (
             f"{path} brings its weights, configuration and channels with it.",
-            "Only num_classes, labels, keep_until, freeze_until, device and dtype go with a path.",
+            "Only num_classes, labels, keep_until, freeze_until, img_size, device and dtype "
+            "go with a path.",
         )
 
 

@@ -10,6 +10,12 @@ import click
 
 from zoo_core.cli.names import MODEL
 
+# Arguments of create() that are none of an architecture: most have an option of their own.
+OTHERS = {
+    *("name", "pretrained", "num_classes", "labels", "freeze_until", "device", "dtype", "config"),
+    *("features_only", "out_indices"),
+}
+
 
 def model_argument() -> Callable[[Any], Any]:
     """The argument that names a model or a run's folder."""
@@ -25,6 +31,8 @@ def as_config(
         name, sign, value = text.partition("=")
         if not sign or not name.isidentifier():
             raise click.BadParameter(f'"{text}" is not NAME=VALUE.', context, option)
+        if name in OTHERS:
+            raise click.BadParameter(f"{name} is no argument of an architecture.", context, option)
         if name in config:
             raise click.BadParameter(f"{name} is there twice.", context, option)
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -36,6 +36,7 @@ def command(
     model: str,
     weights: str | None,
     labels: str | None,
+    config: dict[str, Any],
     data: str | None,
     skip_unreadable: bool,
     batch_size: int,
@@ -50,10 +51,10 @@ def command(
     """
     from zoo_core.inference.evaluate import evaluate
 
-    if data is None and (weights or labels):
-        raise click.UsageError("--weights and --labels go with --data SPEC.")
+    if data is None and (weights or labels or config):
+        raise click.UsageError("--weights, --labels and --config go with --data SPEC.")
     unreadable = "skip" if skip_unreadable else "stop"
-    chosen = chosen_model(model, weights, labels)
+    chosen = chosen_model(model, weights, labels, config)
     figures = evaluate(chosen, data, batch_size=batch_size, unreadable=unreadable)
     if table is not None:
         rows = [(label, *row.values()) for label, row in figures["table"].items()]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from zoo_core.cli.arguments import json_option, model_argument
@@ -29,6 +31,7 @@ def command(
     file: str,
     weights: str | None,
     labels: str | None,
+    config: dict[str, Any],
     format: str | None,
     batch_size: int | None,
     pictures: tuple[str, ...],
@@ -43,7 +46,7 @@ def command(
     from zoo_core.inference.export import export
 
     done = export(
-        chosen_model(model, weights, labels),
+        chosen_model(model, weights, labels, config),
         file,
         format=format,
         batch_size=batch_size,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from zoo_core.cli.arguments import as_config, json_option
+from zoo_core.cli.arguments import json_option
 from zoo_core.cli.names import MODEL
 from zoo_core.cli.output import echo, print_json
 from zoo_core.cli.weights import check_weights, weights_options
@@ -56,13 +56,6 @@ if TYPE_CHECKING:
     "--schedule",
     metavar="WHAT=EPOCHS,…",
     help="Go deeper step by step: head=3,layer4=5; instead of --epochs.",
-)
-@click.option(
-    "--config",
-    multiple=True,
-    metavar="NAME=VALUE",
-    callback=as_config,
-    help="An argument of the architecture, such as img_size=64. May be repeated.",
 )
 @click.option("--epochs", default=10, show_default=True)
 @click.option("--batch-size", default=64, show_default=True)

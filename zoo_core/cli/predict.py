@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -41,6 +41,7 @@ def command(
     pictures: tuple[str, ...],
     weights: str | None,
     labels: str | None,
+    config: dict[str, Any],
     top: int,
     batch_size: int,
     skip_unreadable: bool,
@@ -56,7 +57,7 @@ def command(
         raise click.UsageError("--json and --csv exclude each other.")
     unreadable = "skip" if skip_unreadable else "stop"
     predictions = predict(
-        chosen_model(model, weights, labels),
+        chosen_model(model, weights, labels, config),
         pictures,
         top=top,
         batch_size=batch_size,

@@ -63,6 +63,7 @@ def _facts(model: ModelInfo) -> list[tuple[str, str]]:
         ("paper", model.paper or (architecture.paper if architecture else "")),
         ("options", ", ".join(f"{option['name']}={option['default']}" for option in options)),
         ("", _meaning(architecture) if options else ""),
+        ("of every model", "num_classes, in_chans, img_size, keep_until, labels"),
         ("from", "" if model.official else f"{model.distribution} (plugin {model.plugin})"),
     ]
 

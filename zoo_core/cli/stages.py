@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from zoo_core.cli.names import MODEL
@@ -27,6 +29,7 @@ def command(
     name: str,
     weights: str | None,
     labels: str | None,
+    config: dict[str, Any],
     keep_until: str | None,
     freeze_until: str | None,
     as_json: bool,
@@ -41,13 +44,15 @@ def command(
     from zoo_core.weights.pretrained import brings_weights
 
     named = check_weights(name, weights)
+    if keep_until is not None:
+        config["keep_until"] = keep_until
     own = None if brings_weights(named) else False
     model = create(
         named,
         pretrained=weights or own,
         labels=labels,
-        keep_until=keep_until,
         freeze_until=freeze_until,
+        **config,
     )
     if as_json:
         print_json(stage_rows(model))

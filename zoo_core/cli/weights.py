@@ -1,13 +1,14 @@
-"""`--weights` and `--labels`, wherever a command takes a model: as `zoo.create` takes them."""
+"""`--weights`, `--labels` and `--config`, wherever a command takes a model: as in `zoo.create`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from zoo_core.cli.arguments import as_config
 from zoo_core.files import name_or_path
 
 if TYPE_CHECKING:
@@ -24,11 +25,18 @@ _LABELS = click.option(
     metavar="NAME|FILE",
     help="What its outputs are called: imagenet-1k, or a text file with a name a line.",
 )
+_CONFIG = click.option(
+    "--config",
+    multiple=True,
+    metavar="NAME=VALUE",
+    callback=as_config,
+    help="An argument of the architecture, such as img_size=64. May be repeated.",
+)
 
 
 def weights_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The two options, which the command gets as `weights` and `labels`."""
-    return _WEIGHTS(_LABELS(command))
+    """The three options, which the command gets as `weights`, `labels` and `config`."""
+    return _WEIGHTS(_LABELS(_CONFIG(command)))
 
 
 def check_weights(model: str, weights: str | None) -> str | Path:
@@ -44,13 +52,20 @@ def check_weights(model: str, weights: str | None) -> str | Path:
     return named
 
 
-def chosen_model(model: str, weights: str | None, labels: str | None) -> ZooModel | str | Path:
-    """The model with these weights and labels; without any, its name or path as it is."""
+def chosen_model(
+    model: str, weights: str | None, labels: str | None, config: Mapping[str, Any]
+) -> ZooModel | str | Path:
+    """The model with these weights, labels and arguments; without any, its name or path."""
     named = check_weights(model, weights)
-    if weights is None and labels is None:
+    if weights is None and labels is None and not config:
         return named
+    if "keep_until" in config and weights is None:
+        raise click.UsageError(
+            f"keep_until gives {model} a new head, which knows nothing yet. To train it: "
+            f"zoo finetune {model} --keep-until {config['keep_until']} --data SPEC"
+        )
     from zoo_core.model.create import create
     from zoo_core.weights.pretrained import brings_weights
 
     own = None if brings_weights(named) else True
-    return create(named, pretrained=weights or own, labels=labels)
+    return create(named, pretrained=weights or own, labels=labels, **config)

@@ -167,29 +167,39 @@ def _meant(
     """The model and the checkpoint that a name, or a path, and `pretrained` ask for."""
     if is_path(name):
         path = expanded(Path(name))
-        brought = config.keys() - {KEEP_UNTIL} or in_chans is not None
+        brought = config.keys() - {KEEP_UNTIL, NAME} or in_chans is not None
         if brought or pretrained not in (None, True):
             raise ZooError(
                 f"{path} brings its weights, configuration and channels with it.",
-                hint="Only num_classes, labels, keep_until, freeze_until, device and dtype go "
-                "with a path.",
+                hint="Only num_classes, labels, keep_until, freeze_until, img_size, device and "
+                "dtype go with a path.",
             )
-        return at_path(path)
+        return _of_size(*at_path(path), config, in_chans)
     if "://" in str(name):
         if pretrained not in (None, True):
             raise ZooError(f"{name} brings its own weights.", hint=OTHER_WEIGHTS)
-        info, checkpoint = published(str(name))
-        if NAME in config:
-            held = {**checkpoint.config(catalogue().architecture(info)), **config}
-            channels = checkpoint.in_chans or info.input.size[0]
-            _refuse_size(info, plan_of(info, held, torch.device("cpu")), in_chans or channels)
-        return info, checkpoint
+        return _of_size(*published(str(name)), config, in_chans)
     named = catalogue().find(str(name))
     plan = plan_of(named.model, config, torch.device("cpu"))
     _refuse_size(named.model, plan, in_chans or named.model.input.size[0])
     if config and (pretrained or named.weights):  # what cannot be built need not be fetched
         outline(plan, named.model.num_classes, named.model.input.size[0])
     return named.model, chosen_checkpoint(named.model, named.weights, pretrained)
+
+
+def _of_size(
+    info: ModelInfo, checkpoint: Checkpoint, config: Mapping[str, Any], in_chans: int | None
+) -> tuple[ModelInfo, Checkpoint]:
+    """Both, for an `img_size` where one is asked for.
+
+    Raises ZooError where pictures of it do not go through.
+    """
+    if NAME not in config:
+        return info, checkpoint
+    held = {**checkpoint.config(catalogue().architecture(info)), **config}
+    channels = checkpoint.in_chans or info.input.size[0]
+    _refuse_size(info, plan_of(info, held, torch.device("cpu")), in_chans or channels)
+    return info, checkpoint.at_another_size()
 
 
 def _refuse_size(info: ModelInfo, plan: Plan, channels: int) -> None:

@@ -58,6 +58,10 @@ class Checkpoint:
         """The floating type that the model shall have; None for its architecture's own."""
         return None
 
+    def at_another_size(self) -> Checkpoint:
+        """This for a network of pictures of another size, whose tensors may have other shapes."""
+        return self
+
     @property
     def stands_on(self) -> tuple[str | None, str | None]:
         """What the weights are for others: `pretrained`, and the sha256 of its file."""

@@ -41,7 +41,7 @@ log = logger(__name__)
 class RunCheckpoint(Checkpoint):
     """The best weights of a run: a delta on what it was tuned from, where that is still to be had.
 
-    `below`: whether it is the base of another run, which may have other classes or channels.
+    `below`: whether another network stands on it, which may have other classes, channels or sizes.
     `seals`: the sha256s that its file may have, None where an older zoo kept none; `recipe`: whole.
     """
 
@@ -56,6 +56,9 @@ class RunCheckpoint(Checkpoint):
     @property
     def dtype(self) -> str | None:
         return self.base.dtype if self.base else None
+
+    def at_another_size(self) -> RunCheckpoint:
+        return replace(self, below=True)
 
     @property
     def stands_on(self) -> tuple[str | None, str | None]:
@@ -80,8 +83,17 @@ class RunCheckpoint(Checkpoint):
         architecture, model = read_as(architecture, model, arguments, self.classes, self.in_chans)
         own = read_tensors(self.path, device)
         self._check(own, model, architecture)
-        if self.base is None:
-            return own
+        whole = own if self.base is None else self._with_base(own, architecture, model, device)
+        state = model.state_dict()
+        is_other = any(n in state and t.shape != state[n].shape for n, t in own.items())
+        if is_other and architecture.adapt is not None:  # such as positions, of another size
+            whole = architecture.adapt(whole, model)
+        return whole
+
+    def _with_base(
+        self, own: Mapping[str, Tensor], architecture: Architecture, model: nn.Module, device: str
+    ) -> dict[str, Tensor]:
+        assert self.base is not None
         below = self.base.tensors(architecture, model, device)
         first = next(stage for stage in architecture.stages(model) if stage.owns)
         theirs = channels_in(below, model, first) or self.base.input.size[0]
