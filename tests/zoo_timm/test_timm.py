@@ -10,6 +10,7 @@ import importlib
 import json
 import pickle
 import random
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -66,11 +67,22 @@ def test_what_feeds_a_stage_can_be_kept(module: str) -> None:
     assert keeps_what_feeds(specimens.specimen_of(module))
 
 
+MLP: tuple[str, int, Mapping[str, Any]] = (
+    "caformer_s18",
+    32,
+    {},
+)  # its scores come from two layers
+
+
+def specimen(module: str) -> tuple[str, int, Mapping[str, Any]]:
+    return MLP if module == MLP[0] else specimens.SPECIMENS[module]
+
+
 def without_head(module: str, classes: int) -> nn.Module:
     """timm's own network of a module, small, with statistics that change what they norm."""
-    name, side, small = specimens.SPECIMENS[module]
+    name, _, small = specimen(module)
     torch.manual_seed(0)
-    sized = {"img_size": side} if specimens._is_built_for_a_size(name) else {}
+    sized = {"img_size": specimen(module)[1]} if specimens._is_built_for_a_size(name) else {}
     model = timm.create_model(name, num_classes=classes, **sized, **small).eval()
     for key, tensor in model.state_dict().items():
         if tensor.is_floating_point():
@@ -81,10 +93,10 @@ def without_head(module: str, classes: int) -> nn.Module:
 HEADS = ("efficientvit_msra", "iformer", "levit", "repvit", "shvit", "volo")  # of several parts
 
 
-@pytest.mark.parametrize("module", (*HEADS, "efficientvit_mit", "vgg", "convnext", "deit"))
+@pytest.mark.parametrize("module", (*HEADS, MLP[0], "efficientvit_mit", "vgg", "convnext", "deit"))
 def test_features_are_those_that_timm_gives(module: str) -> None:
     """Bit for bit, with the names of its weights; and the stages are the forward pass still."""
-    model, side = without_head(module, 5), specimens.SPECIMENS[module][1]
+    model, side = without_head(module, 5), specimen(module)[1]
     full, theirs = copy.deepcopy(model.state_dict()), without_head(module, 0)
     chain = put_head(model, make_chain(stages(model), module), 0)
     assert model.state_dict().keys() == theirs.state_dict().keys()
