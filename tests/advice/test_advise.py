@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 from pathlib import Path
@@ -12,6 +13,7 @@ from PIL import Image
 
 import zoo_core as zoo
 from zoo_core.advice.arms import ALL, ALONE, SCRATCH, Arm, Trial, arms_of, chosen, tried
+from zoo_core.advice.beginning import Beginning, beginning
 from zoo_core.advice.budget import Budget
 from zoo_core.advice.evidence import Evidence, Judged, beyond_chance, gathered
 from zoo_core.advice.halving import Halving
@@ -77,7 +79,7 @@ def test_beyond_chance_is_one_standard_error_of_the_difference() -> None:
 
 
 def test_the_ways_of_a_network(evidence: Evidence) -> None:
-    names = [arm.name for arm in arms_of("lenet5", zoo.create("lenet5"), evidence)]
+    names = [arm.name for arm in arms_of(Beginning("lenet5"), zoo.create("lenet5"), evidence)]
     assert names[-4:] == ["last stage, fc2", "half, from fc1", ALL, SCRATCH]
     assert ALONE in names[:2]
 
@@ -104,7 +106,7 @@ def test_a_way_is_what_finetune_does(digits: zoo.Pictures) -> None:
 
 
 def test_the_better_half_is_trained_for_longer(digits: zoo.Pictures, evidence: Evidence) -> None:
-    arms = arms_of("lenet5", zoo.create("lenet5"), evidence)
+    arms = arms_of(Beginning("lenet5"), zoo.create("lenet5"), evidence)
     train, val = fifth_held_out(digits, 0)
     told: list[str] = []
     halving = Halving(train, val, 0, Budget(1000), 0.001, told.append)
@@ -122,7 +124,7 @@ def test_the_better_half_is_trained_for_longer(digits: zoo.Pictures, evidence: E
 def test_without_time_nothing_is_tried_and_all_is_named(
     digits: zoo.Pictures, evidence: Evidence
 ) -> None:
-    arms = arms_of("lenet5", zoo.create("lenet5"), evidence)
+    arms = arms_of(Beginning("lenet5"), zoo.create("lenet5"), evidence)
     train, val = fifth_held_out(digits, 0)
     halving = Halving(train, val, 0, Budget(1e-6), 0.001, print)
     halving.run(arms)
@@ -179,8 +181,10 @@ def test_bad_input(digits: zoo.Pictures, tmp_path: Path) -> None:
         zoo.advise("lenet5", digits.subset(ones), **QUIET)
     with pytest.raises(zoo.DataError, match="too few"):
         zoo.advise("lenet5", digits.subset([0]), **QUIET)
-    with pytest.raises(zoo.RecipeError, match="name or path"):
-        zoo.advise(zoo.create("lenet5"), digits, **QUIET)  # type: ignore[arg-type]
+    with pytest.raises(zoo.WeightsError, match="no weights"):
+        zoo.advise(zoo.create("lenet5"), digits, **QUIET)
+    with pytest.raises(zoo.DataError, match="no model of zoo"):
+        zoo.advise(5, digits, **QUIET)  # type: ignore[arg-type]
     with pytest.raises(zoo.UnknownName):
         zoo.advise("alexnet99", digits, **QUIET)
     with pytest.raises(zoo.RecipeError, match="budget"):
@@ -190,6 +194,37 @@ def test_bad_input(digits: zoo.Pictures, tmp_path: Path) -> None:
         (tmp_path / name / "broken.png").write_bytes(b"\x89PNG no picture")
     with pytest.raises(zoo.DataError, match=r"broken\.png"):
         zoo.advise("lenet5", f"folder:{tmp_path}", **QUIET)
+
+
+def test_a_model_counts_by_what_it_was_made_from(digits: zoo.Pictures) -> None:
+    """Its size and its weights are in the recipe and the command; its head has no say."""
+    model = zoo.create("lenet5.fashion_mnist", num_classes=4).freeze_until("fc1")
+    advice = zoo.advise(model, digits, budget=0.2, **QUIET)
+    named = zoo.advise("lenet5.fashion_mnist", digits, budget=0.2, **QUIET)
+    assert advice.best["loss"] == named.best["loss"]
+    assert advice.recipe["start"]["model"] == "lenet5"
+    assert advice.recipe["start"]["pretrained"] == "fashion_mnist"
+    network, start = beginning(zoo.create("efficientnet_lite0", pretrained=True, img_size=[64, 96]))
+    assert network.input.size == (3, 64, 96)
+    assert start == Beginning("efficientnet_lite0", {"config": {"img_size": [64, 96]}})
+    how = {**start.beside, "pretrained": "in1k", "augment": False, "seed": 0}
+    line = command_for("efficientnet_lite0", "digits", None, how)
+    assert line == (
+        "zoo finetune efficientnet_lite0 --data digits --config 'img_size=[64, 96]' --weights in1k "
+        "--no-augment"
+    )
+
+
+def test_a_model_that_was_changed_is_refused(digits: zoo.Pictures) -> None:
+    trained = zoo.create("lenet5", pretrained=True)
+    trained.conv1.weight.data.mul_(2)
+    looks = zoo.create("lenet5", pretrained=True)
+    looks.input = dataclasses.replace(looks.input, mean=(0.5,))
+    run = zoo.finetune("lenet5", digits, epochs=1, out=False, progress=False)
+    faults = {trained: "conv1.weight changed", looks: "input was changed", run.model: "changed"}
+    for model, fault in faults.items():
+        with pytest.raises(zoo.RecipeError, match=fault):
+            zoo.advise(model, digits, **QUIET)
 
 
 def test_the_command_says_what_the_recipe_says() -> None:

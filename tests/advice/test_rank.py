@@ -111,6 +111,18 @@ def test_several_labels(digits: zoo.Pictures) -> None:
     assert rows[0]["accuracy"] > 0.9
 
 
+def test_models_of_one_name_are_told_apart(digits: zoo.Pictures) -> None:
+    """By their weights and arguments, or else by number: none takes the place of another."""
+    mnist, fashion = zoo.create("lenet5.mnist5k"), zoo.create("lenet5.fashion_mnist")
+    changed = zoo.create("lenet5.mnist5k")
+    changed.conv1.weight.data.zero_()
+    few = digits.subset(range(60))
+    found = zoo.rank(few, [mnist, fashion, changed, fashion], progress=False)
+    rows = {row["model"]: row["accuracy"] for row in found.rows}
+    assert set(rows) == {"lenet5", "lenet5.fashion_mnist", "lenet5 #2"}
+    assert rows["lenet5 #2"] < rows["lenet5"]
+
+
 def test_without_weights_there_is_nothing_to_rank(digits: zoo.Pictures) -> None:
     with torch.random.fork_rng(), pytest.raises(zoo.WeightsError, match="no weights"):
         zoo.rank(digits, [zoo.create("lenet5")], progress=False)

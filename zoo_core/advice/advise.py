@@ -17,6 +17,7 @@ from zoo_core.advice.arms import (
     arms_of,
     chosen,
 )
+from zoo_core.advice.beginning import Beginning, beginning
 from zoo_core.advice.budget import Budget, seconds_of
 from zoo_core.advice.evidence import Evidence, Judged, beyond_chance, gathered
 from zoo_core.advice.halving import LONGER, Halving, first_epochs
@@ -28,8 +29,7 @@ from zoo_core.advice.timing import seconds_of_picture, seconds_to_solve
 from zoo_core.advice.words import why
 from zoo_core.data.opening import open_data
 from zoo_core.data.pictures import Pictures
-from zoo_core.errors import DataError, RecipeError, WeightsError
-from zoo_core.inference.matching import as_model
+from zoo_core.errors import DataError
 from zoo_core.model.boundaries import Pooling
 from zoo_core.model.pooled import poolings_of
 from zoo_core.model.zoo_model import ZooModel
@@ -47,7 +47,7 @@ HELD_OUT = 10  # pictures to validate with that tell anything
 
 
 def advise(
-    model: str | Path,
+    model: str | Path | ZooModel,
     data: Any,
     *,
     val: Any = None,
@@ -57,13 +57,15 @@ def advise(
 ) -> Advice:
     """Say how much of a pretrained network to keep, freeze and train for some pictures.
 
-    `model`: a name or a path, with weights. `data`, `val`: as of `zoo.finetune`. First, heads are
+    `model`: a name or a path, with weights, or what `zoo.create` made of one, such as with
+    `img_size=128`. `data`, `val`: as of `zoo.finetune`. First, heads are
     solved on what enters each stage, of this network and of one with random weights; then a few
     ways are trained for short, the better half for longer (successive halving), as far as `budget`
     allows (`"90s"`, `"5m"`, or seconds); of many pictures a sample. The cheapest way within one
     standard error of the least validation log-loss is advised. Its `recipe` is that of
     `zoo.finetune`, and runs with `zoo finetune --recipe`. Raises DataError for one class or
-    pictures that cannot be read, WeightsError for a model without weights.
+    pictures that cannot be read, WeightsError for a model without weights, RecipeError for one that
+    was changed since it was made.
 
     >>> import zoo_core as zoo
     >>> advice = zoo.advise("lenet5", "digits#test", budget="5s", progress=False)
@@ -71,19 +73,11 @@ def advise(
     ('lenet5', True)
     """
     seconds = seconds_of(budget)
-    if not isinstance(model, str | Path):
-        raise RecipeError(
-            "advise trains a model several times from its beginning, so it wants its name or path.",
-            hint='Such as zoo.advise("lenet5", data), or the folder of a run.',
-        )
-    network = as_model(model)
-    if not network.origin.trained:
-        raise WeightsError(f"{model} has no weights, so there is nothing to transfer.",
-                           hint='"zoo list --pretrained" has models with weights.')  # fmt: skip
+    network, start = beginning(model)
     pictures = open_data(data, progress=progress)
     told_apart(pictures)
     clock = Budget(seconds)  # from now on, whatever it took to import and to open all this
-    return _Question(network, model, data, pictures, val, clock, seed, progress).answer()
+    return _Question(network, start, data, pictures, val, clock, seed, progress).answer()
 
 
 @dataclass(frozen=True)
@@ -110,7 +104,7 @@ class _Question:
     def __init__(
         self,
         network: ZooModel,
-        model: str | Path,
+        start: Beginning,
         data: Any,
         pictures: Pictures,
         val: Any,
@@ -118,7 +112,7 @@ class _Question:
         seed: int,
         progress: bool,
     ) -> None:
-        self.network, self.model, self.data, self.pictures = network, model, data, pictures
+        self.network, self.start, self.data, self.pictures = network, start, data, pictures
         self.val, self.clock, self.seed, self.progress = val, clock, seed, progress
         self.picture = sum(seconds_of_picture(network, pictures))
         self.classes, found = pictures.num_classes, poolings_of(network).values()
@@ -128,7 +122,7 @@ class _Question:
     def answer(self) -> Advice:
         sample = self._looked_at()
         evidence = gathered(self.network, sample, self.seed, self.progress)
-        arms = arms_of(self.model, self.network, evidence)
+        arms = arms_of(self.start, self.network, evidence)
         tried = self._tried(arms)
         count = tried.count if tried.final else len(sample)
         if tried.final:
@@ -220,7 +214,7 @@ class _Question:
         named = isinstance(val, str | Path | bool | None)
         command = command_for(arm.model, spec, val, how) if spec and named else ""
         each = len(self.pictures) / max(sum(n > 0 for n in self.pictures.class_counts()), 1)
-        name, total = str(self.model), len(self.pictures)
+        name, total = str(self.start.model), len(self.pictures)
         rows = tried.rows(best, self.seed) or [_probed(arm, evidence, self.seed)]
         return Advice(
             rows,

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from zoo_core.advice.beginning import Beginning
 from zoo_core.advice.evidence import HEAD, Evidence, beyond_chance, judged_on
 from zoo_core.data.loader import loader
 from zoo_core.data.pictures import Pictures
@@ -58,15 +59,15 @@ class Trial:
         return float(self.losses.mean())
 
 
-def arms_of(model: str | Path, network: ZooModel, evidence: Evidence) -> list[Arm]:
+def arms_of(start: Beginning, network: ZooModel, evidence: Evidence) -> list[Arm]:
     """The ways to try, cheapest first."""
-    names = list(network.chain)
+    names, model = list(network.chain), start.model
     closed = has_closed_form(network)
-    first = {"head": "ridge"} if closed else {}
+    first = {**start.beside, **({"head": "ridge"} if closed else {})}
     ways = [Arm(ALONE, model, {**first, "freeze_until": HEAD}, 1.0, closed)]
     early = earlier(evidence)
     if early is not None and KEEP_UNTIL not in network.origin.config:
-        kept = {"head": "ridge", "keep_until": early, "freeze_until": HEAD}
+        kept = {**start.beside, "head": "ridge", "keep_until": early, "freeze_until": HEAD}
         ways.insert(0, Arm(f"keep until {early}", model, kept, 1.0, True))
     last, half = names[-2] if len(names) > 1 else "", names[len(names) // 2]
     if last not in ("", names[0]):
@@ -74,7 +75,8 @@ def arms_of(model: str | Path, network: ZooModel, evidence: Evidence) -> list[Ar
     if half not in (last, HEAD, names[0]):
         ways.append(Arm(f"{HALF}, from {half}", model, {**first, "freeze_until": half}, 2.2))
     ways.append(Arm(ALL, model, {**first, "train": "all"}, 3.0))
-    scratch = {"train": "all", "pretrained": False, "config": dict(network.origin.config) or None}
+    config = start.beside.get("config") or dict(network.origin.config) or None
+    scratch = {"train": "all", "pretrained": False, "config": config}
     ways.append(Arm(SCRATCH, catalogue().bare(network.info), scratch, 3.0))
     return ways
 

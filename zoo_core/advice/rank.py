@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -183,9 +184,9 @@ def _networks(models: Sequence[Any], named: bool, notes: list[str]) -> dict[str,
             hint='"zoo list --pretrained" has models; "zoo fetch NAME" brings the weights of one.',
         )
     networks: dict[str, ZooModel] = {}
-    for model in models:
+    for model in dict.fromkeys(models):
         try:
-            networks[_name(model)] = _here(model)
+            networks[_unused(_name(model), networks)] = _here(model)
         except ZooError as error:
             if named:
                 raise
@@ -194,7 +195,21 @@ def _networks(models: Sequence[Any], named: bool, notes: list[str]) -> dict[str,
 
 
 def _name(model: Any) -> str:
-    return catalogue().bare(model.info) if isinstance(model, ZooModel) else str(model)
+    """A name, a path, or what a model was made of: `lenet5.fashion_mnist (img_size=64)`."""
+    if not isinstance(model, ZooModel):
+        return str(model)
+    origin, usual = model.origin, model.info.default_weights
+    name = catalogue().bare(model.info)
+    if origin.weights in model.info.weights and not (usual and origin.weights == usual.tag):
+        name += f".{origin.weights}"
+    config = ", ".join(f"{key}={value}" for key, value in origin.config.items())
+    return f"{name} ({config})" if config else name
+
+
+def _unused(name: str, networks: Mapping[str, ZooModel]) -> str:
+    """The name, numbered where another model has it."""
+    numbered = (name if n == 1 else f"{name} #{n}" for n in itertools.count(1))
+    return next(each for each in numbered if each not in networks)
 
 
 def _here(model: Any) -> ZooModel:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
@@ -44,14 +45,19 @@ def recipe_for(model: str | Path, data: Any, val: Any, how: Mapping[str, Any]) -
 
 def command_for(model: str | Path, data: str, val: Any, how: Mapping[str, Any]) -> str:
     """The line of the shell that trains so; "" where no option says it."""
-    if how.get("pretrained") is False or how.get("config"):
+    if how.get("pretrained") is False:
         return ""
     words = ["zoo", "finetune", str(model), "--data", data]
     if val is False:
         words.append("--no-val")
     elif val is not None:
         words += ["--val", str(val)]
-    for key, value in how.items():
+    for key, value in (how.get("config") or {}).items():
+        words += ["--config", f"{key}={json.dumps(value)}"]
+    if how.get("pretrained"):
+        words += ["--weights", str(how["pretrained"])]
+    others = {key: value for key, value in how.items() if key not in ("config", "pretrained")}
+    for key, value in others.items():
         option = f"--{key.replace('_', '-')}"
         if key == "augment":
             words.append(option if value else "--no-augment")

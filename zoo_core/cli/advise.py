@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
+from typing import Any
 
 import click
 
 from zoo_core.cli.answers import html_option, shown
-from zoo_core.cli.arguments import json_option, model_argument
+from zoo_core.cli.arguments import config_option, json_option, model_argument
 from zoo_core.cli.output import note
 from zoo_core.cli.saving import OutFile
 from zoo_core.files import name_or_path
@@ -17,6 +18,7 @@ from zoo_core.files import name_or_path
 @click.command("advise")
 @model_argument()
 @click.argument("data", metavar="DATA")
+@config_option
 @click.option("--val", metavar="SPEC", help="Pictures to validate with; by default a fifth.")
 @click.option(
     "--budget", metavar="TIME", default="5m", show_default=True, help="About this long: 90s, 5m."
@@ -30,6 +32,7 @@ from zoo_core.files import name_or_path
 def command(
     model: str,
     data: str,
+    config: dict[str, Any],
     val: str | None,
     budget: str,
     seed: int,
@@ -44,7 +47,13 @@ def command(
     """
     from zoo_core.advice.advise import advise
 
-    advice = advise(name_or_path(model), data, val=val, budget=budget, seed=seed)
+    named: Any = name_or_path(model)
+    if config:
+        from zoo_core.model.create import create
+        from zoo_core.weights.pretrained import brings_weights
+
+        named = create(named, pretrained=None if brings_weights(named) else True, **config)
+    advice = advise(named, data, val=val, budget=budget, seed=seed)
     next = advice.command
     if out is not None:
         advice.save_recipe(out)

@@ -42,4 +42,12 @@ def as_config(
     return config
 
 
+config_option = click.option(
+    "--config",
+    multiple=True,
+    metavar="NAME=VALUE",
+    callback=as_config,
+    help="An argument of the architecture, such as img_size=64. May be repeated.",
+)
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")

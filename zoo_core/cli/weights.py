@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from zoo_core.cli.arguments import as_config
+from zoo_core.cli.arguments import config_option
 from zoo_core.files import name_or_path
 
 if TYPE_CHECKING:
@@ -25,18 +25,11 @@ _LABELS = click.option(
     metavar="NAME|FILE",
     help="What its outputs are called: imagenet-1k, or a text file with a name a line.",
 )
-_CONFIG = click.option(
-    "--config",
-    multiple=True,
-    metavar="NAME=VALUE",
-    callback=as_config,
-    help="An argument of the architecture, such as img_size=64. May be repeated.",
-)
 
 
 def weights_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """The three options, which the command gets as `weights`, `labels` and `config`."""
-    return _WEIGHTS(_LABELS(_CONFIG(command)))
+    return _WEIGHTS(_LABELS(config_option(command)))
 
 
 def check_weights(model: str, weights: str | None) -> str | Path:
