@@ -13,6 +13,7 @@ from zoo_core.training.solving.calibration import Calibration, calibrated, losse
 from zoo_core.training.solving.rotation import Rotation, blocks
 
 JUDGED = 2**20  # scores at which strengths are compared: of all pictures, or of as many as it takes
+KEPT = 2**26  # numbers of a basis that serves all strengths, half a GB; else it is made for each
 FEWEST = 256  # pictures for that, however many classes there are
 
 
@@ -36,14 +37,19 @@ class Ridge:
         values = self.rotation.values
         return self.sums * (values.sqrt() / (values + self.penalty(strength)))[:, None]
 
-    def left_out(self, which: Tensor | slice, strength: float) -> Tensor:
+    def left_out(
+        self, which: Tensor | slice, strength: float, basis: Tensor | None = None
+    ) -> Tensor:
         """The scores (n, C) that pictures get from the solution without them: exact, each alone.
+
+        `basis`: `rotation.rows(which)`, where it is there already.
 
         Allen (1974): the residual of a picture left out is its residual over 1 - its leverage. The
         shares of the classes stay those of all pictures: else each class would have one picture
         less just where one of its own is judged, which tells against it what no new picture would.
         """
-        basis, values = self.rotation.rows(which), self.rotation.values
+        basis = self.rotation.rows(which) if basis is None else basis
+        values = self.rotation.values
         kept = values / (values + self.penalty(strength))
         weights, targets = self.weights[which], self.targets[which]
         scores = (basis / weights.sqrt()[:, None]) @ (self.sums * kept[:, None]) + self.prior
@@ -79,9 +85,11 @@ def chosen(fit: Ridge, outputs: int, strengths: Sequence[float]) -> tuple[float,
     """
     which = _some(fit.targets, outputs)
     targets, weights = fit.targets[which], fit.weights[which]
+    fits = len(which) * len(fit.rotation.values) <= KEPT
+    basis = fit.rotation.rows(which) if fits else None
     rows, found, factor = [], [], 1.0
     for strength in sorted(strengths, reverse=True):
-        scores = fit.left_out(which, strength)
+        scores = fit.left_out(which, strength, basis)
         calibration = calibrated(scores, targets, weights, factor)
         factor = float(calibration.factor.mean())
         rows.append(losses(calibration(scores), targets) * weights / weights.mean())
