@@ -3,9 +3,10 @@
 5% of the labels of a set that is right, as far as anybody knows, become another class, by seed.
 Both see the same features. zoo: the head solved on them, each picture left out. cleanlab 2:
 `find_label_issues` with probabilities of scikit-learn's logistic regression, out of sample by five
-folds. Average precision: of the ranking of all pictures, those with no issue last.
+folds. Average precision: of the ranking of all pictures, those with no issue last. Its ranking of
+all pictures by self-confidence, `get_label_quality_scores`, is shown beside it.
 
-    python -m benchmarks.mislabelled [MODEL SPEC ...]
+    python -m benchmarks.mislabelled [MODEL SPEC ...]      SPEC: stamps, or as of zoo.finetune
 """
 
 from __future__ import annotations
@@ -17,13 +18,19 @@ import torch
 from torch import Tensor
 
 from benchmarks.measure import Row, Skipped, at_least, show
+from benchmarks.picture_sets import open_stamps
 from zoo_core.advice.mislabelled import Doubts, doubts
 from zoo_core.advice.probe import probe
 from zoo_core.data.opening import open_data
 from zoo_core.inference.matching import as_model
 
 SHARE, SEEDS = 0.05, range(3)
-TASKS = (("lenet5", "digits"), ("lenet5", "mnist5k"))
+TASKS = (
+    ("lenet5", "digits"),
+    ("lenet5", "mnist5k"),
+    ("efficientnet_lite0", "elpv"),
+    ("efficientnet_lite0", "stamps"),
+)
 
 
 def flipped(y: Tensor, classes: int, seed: int) -> tuple[Tensor, Tensor]:
@@ -42,9 +49,10 @@ def by_zoo(x: Tensor, y: Tensor) -> np.ndarray:
     return -found.margins.nan_to_num(0.0).numpy()
 
 
-def by_cleanlab(x: Tensor, y: Tensor) -> np.ndarray:
-    """How doubtful each label is: a rank among the issues, 0 where there is none."""
+def by_cleanlab(x: Tensor, y: Tensor) -> tuple[np.ndarray, np.ndarray]:
+    """How doubtful each label is: by the list of issues, 0 where there is none; and by quality."""
     from cleanlab.filter import find_label_issues  # type: ignore[import-not-found]
+    from cleanlab.rank import get_label_quality_scores  # type: ignore[import-not-found]
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import cross_val_predict
     from sklearn.pipeline import make_pipeline
@@ -55,22 +63,25 @@ def by_cleanlab(x: Tensor, y: Tensor) -> np.ndarray:
     order = find_label_issues(y.numpy(), shares, return_indices_ranked_by="self_confidence")
     found = np.zeros(len(y))
     found[order] = np.arange(len(order), 0, -1)
-    return found
+    return found, -get_label_quality_scores(y.numpy(), shares)
 
 
 def rows(name: str, spec: str) -> list[Row]:
     from sklearn.metrics import average_precision_score, roc_auc_score
 
-    pictures = open_data(spec)
+    pictures = open_stamps() if spec == "stamps" else open_data(spec)
     x = probe(as_model(name), pictures, stages=["head"]).features["head"]
     y, found = pictures.target_tensor(), []
     for seed in SEEDS:
         given, wrong = flipped(y, pictures.num_classes, seed)
-        ours, peer = by_zoo(x, given), by_cleanlab(x, given)
-        each = (average_precision_score(wrong, ours), average_precision_score(wrong, peer))
-        found.append((*each, roc_auc_score(wrong, ours)))
-    ours, peer, area = np.mean(found, axis=0)
-    what = f"{len(y):,} pictures, {name} on {spec}: average precision (AUROC {area:.3f})"
+        ways = (by_zoo(x, given), *by_cleanlab(x, given))
+        each = [average_precision_score(wrong, doubt) for doubt in ways]
+        found.append((*each, roc_auc_score(wrong, ways[0])))
+    ours, peer, scores, area = np.mean(found, axis=0)
+    what = (
+        f"{len(y):,} pictures, {name} on {spec}: average precision (AUROC {area:.3f}; cleanlab's "
+        f"scores {scores:.3f})"
+    )
     return [at_least(what, f"{ours:.3f}", f"{peer:.3f}", ours / peer, 1.0)]
 
 

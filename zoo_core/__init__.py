@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from zoo_core.advice.answer import Advice
     from zoo_core.advice.inspect import inspect
     from zoo_core.advice.inspection import Inspection
-    from zoo_core.advice.rank import Ranking, rank
+    from zoo_core.advice.rank import rank
+    from zoo_core.advice.ranking import Ranking
     from zoo_core.data.pictures import Pictures
     from zoo_core.errors import (
         DataError,
@@ -70,7 +71,8 @@ else:
             "advice.answer": "Advice",
             "advice.inspect": "inspect",
             "advice.inspection": "Inspection",
-            "advice.rank": "Ranking rank",
+            "advice.rank": "rank",
+            "advice.ranking": "Ranking",
             "data.pictures": "Pictures",
             "errors": "DataError FreezeError HashMismatch ManifestError NotCached NotInstalled "
             "PluginError PublishError RecipeError SourceError UnknownName "

@@ -139,7 +139,7 @@ def test_the_command(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None
     words = ["rank", "digits#test", "lenet5", "--budget", "2s", "--html", str(page)]
     assert main(words) == 0
     out = capsys.readouterr().out
-    assert out.startswith("lenet5 comes first") and "Next: zoo advise lenet5 digits#test" in out
+    assert out.startswith("lenet5 comes first") and "Next: zoo advise lenet5 'digits#test'" in out
     assert page.exists()
     assert main([*words[:5], "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["rows"][0]["model"] == "lenet5"

@@ -100,8 +100,10 @@ class Advice:
         if self.seconds is not None:
             tiles.append(Tile("time", duration(max(self.seconds, 0.1)), "on this machine"))
         left = f" Not tried: {'; '.join(self.left)}." if self.left else ""
+        tried = self.seconds is not None
+        title = "What was tried" if tried else "What the features tell"
         sections = [
-            Section("What was tried", _TRIED + left, table=self.table()),
+            Section(title, (_TRIED if tried else _UNTRIED) + left, table=self.table()),
             Section("Where the classes can be told apart", _WHERE, table=self.boundaries()),
             Section("Next", commands=[self.command] if self.command else []),
         ]
@@ -120,6 +122,7 @@ _TRIED = (
     "Each way was trained with some of the pictures, and judged by others. The cheapest within one "
     "standard error of the least log-loss is advised."
 )
+_UNTRIED = "Nothing was trained: a head on frozen features, each picture judged by the others."
 _WHERE = (
     "A linear head on what enters each stage of the frozen network, each picture judged by the "
     "head that the others give; and the same for a network with random weights."

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
 from zoo_core.advice.budget import Budget, seconds_of
-from zoo_core.advice.page import Section, Table, fragment, page, save_page
 from zoo_core.advice.probe import probe
-from zoo_core.advice.questions import FEWEST, as_text, told_apart
+from zoo_core.advice.questions import FEWEST, told_apart
+from zoo_core.advice.ranking import Ranking
 from zoo_core.advice.sample import sampled
 from zoo_core.advice.scores import (
     interval,
@@ -29,7 +28,7 @@ from zoo_core.cache import fetching_nothing
 from zoo_core.data.opening import open_data
 from zoo_core.data.pictures import Pictures
 from zoo_core.errors import NotCached, NotInstalled, WeightsError, ZooError
-from zoo_core.humanize import byte_size, some
+from zoo_core.humanize import duration
 from zoo_core.inference.matching import as_model
 from zoo_core.model.zoo_model import ZooModel
 from zoo_core.plugins.catalogue import catalogue
@@ -38,86 +37,8 @@ from zoo_core.training.solving.solve import solve
 from zoo_core.weights.here import names_here
 
 MOST = 2000  # pictures that are looked at
+LONG = 60  # seconds after which somebody who waits wants to know
 SHARE = 0.8  # of a budget that goes into looking at them; the rest into solving heads
-HEADER = (
-    "rank",
-    "model",
-    "accuracy",
-    "95%",
-    "log-loss",
-    "kNN",
-    "LogME",
-    "ms",
-    "params",
-    "size",
-    "",
-)
-
-
-@dataclass(frozen=True)
-class Ranking:
-    """Models, best first, by what a head on their features, frozen, would do on some pictures.
-
-    Of each row: `model`, `rank` (shared by those that cannot be told apart), `accuracy` in [0, 1]
-    with its 95% interval `low` to `high` and log-loss `loss`, of pictures left out; `knn`, the
-    accuracy of nearest neighbours, and `logme`; `ms` for a picture on this machine, `params`,
-    `bytes`; `pareto`, whether no other is as accurate and quicker. `count` of `total` pictures were
-    looked at. `notes`: what else a person should know.
-    """
-
-    rows: list[dict[str, Any]]
-    data: str
-    count: int
-    total: int
-    notes: list[str] = field(default_factory=list)
-
-    @property
-    def best(self) -> str:
-        """The model that comes first."""
-        return str(self.rows[0]["model"])
-
-    def sentences(self) -> list[str]:
-        """The answer in words."""
-        first, *others = self.rows
-        tied = [row["model"] for row in others if row["rank"] == 1]
-        lines = [f"{first['model']} comes first: a head on its frozen features is right on "
-                 f"{first['accuracy']:.1%} of new pictures ({_range(first)})."]  # fmt: skip
-        if tied:
-            lines.append(f"These pictures cannot tell it from {some(tied)}: take the quickest.")
-        if self.count < self.total:
-            lines.append(f"{self.count:,} of {self.total:,} pictures were looked at.")
-        return [*lines, *self.notes]
-
-    def table(self) -> Table:
-        """The rows as text."""
-        right = ("rank", "accuracy", "log-loss", "kNN", "LogME", "ms", "params", "size")
-        return Table(HEADER, [_cells(row) for row in self.rows], right)
-
-    def __str__(self) -> str:
-        return as_text(self.sentences(), self.table())
-
-    def _repr_html_(self) -> str:
-        return fragment(self.sentences(), self.table())
-
-    def html(self) -> str:
-        """One page, complete in itself."""
-        command = f"zoo advise {self.best} {self.data}"
-        sections = [
-            Section("Models", text=_LEGEND, table=self.table()),
-            Section("Next: how much of it to train", commands=[command]),
-        ]
-        return page(f"Which model for {self.data}", self.sentences(), sections)
-
-    def save(self, path: str | Path) -> Path:
-        """Write that page to a file. Raises ZooError where it cannot be."""
-        return save_page(self.html(), path)
-
-
-_LEGEND = (
-    "Accuracy and log-loss are those of a linear head on features of the frozen network, each "
-    "picture judged by the head that the others give. Models that these pictures cannot tell apart "
-    "share a rank. A star: no other is as accurate and quicker."
-)
 
 
 def rank(
@@ -151,6 +72,10 @@ def rank(
     most = MOST if clock is None else _affordable(clock, sum(map(sum, times.values())))
     seconds = {name: forward for name, (_, forward) in times.items()}
     sample = sampled(pictures, min(most, MOST), seed)
+    expected = len(sample) * sum(map(sum, times.values()))
+    if progress and clock is None and expected > LONG:
+        say(f"About {duration(expected)} for {len(sample):,} pictures and {len(networks)} models, "
+            "less what is known from before; a budget (--budget 1m) looks at fewer.")  # fmt: skip
     found: list[tuple[dict[str, Any], Tensor]] = []
     for name, network in networks.items():
         if clock is not None and found and clock.left <= 0:
@@ -166,7 +91,8 @@ def rank(
         raise ZooError(f"No model could be judged. {' '.join(notes)}".strip())
     rows = _ranked(found, seconds, seed)
     notes += _doubts(sample, rows)
-    return Ranking(rows, pictures.name, len(sample), len(pictures), notes)
+    spec = str(data) if isinstance(data, str | Path) else ""
+    return Ranking(rows, pictures.name, len(sample), len(pictures), notes, spec)
 
 
 # --- which models --------------------------------------------------------------------------------
@@ -288,23 +214,3 @@ def _doubts(sample: Pictures, rows: list[dict[str, Any]]) -> list[str]:
     if min(used, default=0) < 2:
         doubts.append("A class has one picture only, which no head can have right when left out.")
     return doubts
-
-
-def _range(row: dict[str, Any]) -> str:
-    return f"{row['low']:.1%} to {row['high']:.1%}"
-
-
-def _cells(row: dict[str, Any]) -> list[str]:
-    return [
-        str(row["rank"]),
-        row["model"],
-        f"{row['accuracy']:.1%}",
-        _range(row),
-        f"{row['loss']:.3f}",
-        f"{row['knn']:.1%}",
-        f"{row['logme']:.3f}",
-        f"{row['ms']:.2g}",
-        f"{row['params']:,}",
-        byte_size(row["bytes"]),
-        "*" if row["pareto"] else "",
-    ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import click
@@ -43,4 +44,6 @@ def command(
         prefetch(models)
     named = [name_or_path(model) for model in models] or None
     ranking = rank(data, named, budget=budget, seed=seed)
-    shown(ranking, as_json=as_json, html=html, next=f"zoo advise {ranking.best} {data}")
+    shown(
+        ranking, as_json=as_json, html=html, next=shlex.join(["zoo", "advise", ranking.best, data])
+    )

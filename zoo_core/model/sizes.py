@@ -94,6 +94,8 @@ def refuse_size(plan: Plan, name: str, own: Sides, channels: int) -> None:
     if fault and fault_of(own):  # it may be one that has to look at values
         fault_of = _trial(plan, channels, unseen)
         fault = fault_of(plan.sides)
+        if fault_of(own):  # it is not for its size that it cannot be: building says why
+            return
     if not fault:
         return
     fits = _nearest(plan.sides, own, lambda sides: not fault_of(sides))
