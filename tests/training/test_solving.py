@@ -199,7 +199,7 @@ def test_the_factor_makes_the_loss_smallest(name: str) -> None:
     assert loss(found) <= min(map(loss, np.logspace(-3, 4, 500))) + 1e-9
 
 
-def test_the_strength_is_the_strongest_within_a_standard_error() -> None:
+def test_the_strength_is_the_strongest_within_a_quarter_of_a_standard_error() -> None:
     x, y = problem(40, 60, 3, noise=3.0)
     ones = torch.ones(40, dtype=torch.float64)
     fit, rows = ridge(x, y, 3, ones), []
@@ -210,7 +210,7 @@ def test_the_strength_is_the_strongest_within_a_standard_error() -> None:
     best = int(means.argmin())
     near = [
         i for i, row in enumerate(rows)
-        if (row - rows[best]).mean() <= (row - rows[best]).std() / 40**0.5
+        if (row - rows[best]).mean() <= (row - rows[best]).std() / 40**0.5 / 4
     ]  # fmt: skip
     assert solve(x, y).strength == pytest.approx(STRENGTHS[near[-1]]) and best < near[-1]
 
@@ -287,7 +287,7 @@ def test_it_takes_the_place_of_ridge_regression_only_where_it_gains() -> None:
     y = torch.arange(300) % 3
     x = y[:, None].double() + 0.3 * torch.randn(300, 1, generator=draw, dtype=torch.float64)
     assert solve(x, y).logistic and solve(x, y).left_out.accuracy > 0.85
-    far = functional.one_hot(y, 3) + 0.01 * torch.randn(300, 3, generator=draw)
+    far = functional.one_hot(y, 3) + torch.randn(300, 3, generator=draw)
     assert not solve(far[:, :2], (y == 1).long()).logistic
 
 

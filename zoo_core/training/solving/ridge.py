@@ -13,6 +13,7 @@ from zoo_core.training.solving.calibration import Calibration, calibrated, losse
 from zoo_core.training.solving.rotation import Rotation, blocks
 
 JUDGED = 2**20  # scores at which strengths are compared: of all pictures, or of as many as it takes
+NEAR = 0.25  # standard errors that the strength may be behind the best
 KEPT = 2**26  # numbers of a basis that serves all strengths, half a GB; else it is made for each
 FEWEST = 256  # pictures for that, however many classes there are
 
@@ -79,9 +80,10 @@ def ridge(features: Tensor, targets: Tensor, outputs: int, weights: Tensor) -> R
 
 
 def chosen(fit: Ridge, outputs: int, strengths: Sequence[float]) -> tuple[float, Calibration]:
-    """The strongest within one standard error of the best, and its calibration.
+    """The strongest within a quarter of a standard error of the best, and its calibration.
 
     Breiman et al. (1984): what is no worse than by chance is as good, and the simpler is better.
+    A whole standard error, as there, was up to two points less accurate (docs/solved-heads.md).
     """
     which = _some(fit.targets, outputs)
     targets, weights = fit.targets[which], fit.weights[which]
@@ -98,7 +100,7 @@ def chosen(fit: Ridge, outputs: int, strengths: Sequence[float]) -> tuple[float,
     best = int(each.mean(1).argmin())
     more = each - each[best]
     error = more.std(1, correction=0) / math.sqrt(len(weights))
-    near = (more.mean(1) <= error).nonzero()
+    near = (more.mean(1) <= NEAR * error).nonzero()
     return found[int(near[0])]
 
 

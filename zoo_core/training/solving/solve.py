@@ -63,7 +63,7 @@ def solve(
 
     First W = argmin Σ wᵢ ‖yᵢ - W zᵢ - b‖² + λ‖W‖² for targets y of 0 and 1 and scaled features z
     (`rotation.py`), made into fair probabilities (`calibration.py`), with the strongest λ that
-    loses no more than one standard error against the best (`ridge.py`). Then, where there are few
+    loses next to nothing against the best (`ridge.py`). Then, where there are few
     features and many pictures, logistic regression takes its place, if it gains more than one
     standard error (`logistic.py`). No step is random: the same features give the same bits.
 
