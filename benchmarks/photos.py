@@ -178,6 +178,7 @@ def _trained(job: Job, train: Pictures, test: Pictures) -> float:
         batch_size=16,
         lr=1e-3 if job.arm == "scratch" else 3e-4,
         freeze_until=LAST if job.arm == "last" else None,
+        augment=True,
         head="random",
         seed=job.seed,
         out=False,
