@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import json
 import tempfile
 import time
 from collections import Counter
@@ -31,6 +30,7 @@ from pathlib import Path
 from typing import Any
 
 import zoo_core as zoo
+from benchmarks.kept_lines import add, facts
 from benchmarks.page_parts import put
 from benchmarks.regret import section
 from benchmarks.tasks import TASKS, task
@@ -107,19 +107,13 @@ def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
 
 
 def answers(path: Path = FOUND) -> dict[Question, dict[str, Any]]:
-    """What was measured; a last line that is cut short is left out."""
-    text = path.read_text(encoding="utf-8") if path.exists() else ""
-    facts = [json.loads(line) for line in text.split("\n")[:-1]]
-    return {Question(**fact.pop("question")): fact for fact in facts}
+    """What was measured."""
+    return {Question(**fact.pop("question")): fact for fact in facts(path)}
 
 
 def keep(question: Question, answer: Mapping[str, Any], path: Path = FOUND) -> None:
-    """Add an answer to the file, after what is whole of it."""
-    text = path.read_text(encoding="utf-8") if path.exists() else ""
-    if not text.endswith("\n"):
-        path.write_text(text[: text.rfind("\n") + 1], encoding="utf-8")
-    with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps({"question": asdict(question), **answer}) + "\n")
+    """Add an answer to the file."""
+    add({"question": asdict(question), **answer}, path)
 
 
 # --- an answer -----------------------------------------------------------------------------------

@@ -21,10 +21,9 @@ from __future__ import annotations
 import argparse
 import functools
 import itertools
-import json
 import statistics
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import as_completed
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -34,6 +33,7 @@ import torch
 
 import zoo_core as zoo
 from benchmarks import reading
+from benchmarks.kept_lines import add, facts
 from benchmarks.page_parts import put
 from benchmarks.picture_sets import SETS
 from zoo_core.data.pictures import Pictures
@@ -102,24 +102,13 @@ def measure_all(
 
 def results(path: Path = FOUND) -> dict[Job, dict[str, Any]]:
     """What was measured, by job: balanced accuracy in [0, 1], the stage kept, CPU seconds."""
-    return {Job(**fact.pop("job")): fact for fact in _lines(path)}
-
-
-def _lines(path: Path) -> Iterator[dict[str, Any]]:
-    """A last line that is cut short was being written when somebody stopped it: left out."""
-    text = path.read_text(encoding="utf-8") if path.exists() else ""
-    for line in text.split("\n")[:-1]:
-        yield json.loads(line)
+    return {Job(**fact.pop("job")): fact for fact in facts(path)}
 
 
 def keep(job: Job, score: float, stage: str, seconds: float, path: Path = FOUND) -> None:
     """Add a result to the file."""
-    fact = {"job": asdict(job), "accuracy": score, "stage": stage, "seconds": round(seconds, 1)}
-    text = path.read_text(encoding="utf-8") if path.exists() else ""
-    if not text.endswith("\n"):  # what is left of a line that was cut short
-        path.write_text(text[: text.rfind("\n") + 1], encoding="utf-8")
-    with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(fact) + "\n")
+    fact = {"accuracy": score, "stage": stage, "seconds": round(seconds, 1)}
+    add({"job": asdict(job), **fact}, path)
 
 
 # --- a result ------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from itertools import product
 
 import pytest
 
-from benchmarks import photos, reading
+from benchmarks import advice, photos, reading, regret, views
 from benchmarks.page_parts import put
 
 
@@ -69,3 +69,53 @@ def test_a_page_keeps_what_other_commands_wrote(tmp_path):
         "<!-- one -->\n\n# One \\1 again\n\n<!-- end of one -->\n\n"
         "<!-- two -->\n\n## Two\n\n<!-- end of two -->\n"
     )
+
+
+# --- advice, and fixed views ---------------------------------------------------------------------
+
+
+def asked(task: str, network: str, advised: str, arms: dict[str, float], left_out: float = 0.5):
+    return advice.Question(task, network, 10, 0), {
+        "advised": advised, "expected": 0.5, "low": 0.4, "high": 0.6, "seconds": 2.0,
+        "left_out": {"accuracy": left_out}, "arms": {name: [a, 4.0] for name, a in arms.items()},
+    }  # fmt: skip
+
+
+def test_regret_is_what_the_best_way_has_more() -> None:
+    arms = {"head alone": 0.5, "last stage, fc2": 0.7, "all": 0.6}
+    found = dict([asked("a", "small", "last stage, fc2", arms), asked("b", "small", "all", arms)])
+    table = regret.ways(found).splitlines()
+    assert table[2].startswith("| what is advised | 5.00 (0.00 to 10.00)")  # 0 and 10 points
+    assert table[3].startswith("| always the head | 20.00") and "+15.00" in table[3]
+    assert table[4].startswith("| always the last stage | 0.00") and "-5.00" in table[4]
+    page = regret.section(found, "One.\n\nHow.", ["small"])
+    assert "Asking takes 0.17 of the time" in page and "in 1 of 2" in page
+
+
+def test_a_network_is_worth_its_best_way() -> None:
+    small = asked("a", "small", "all", {"all": 0.9}, left_out=0.8)
+    big = asked("a", "big", "all", {"all": 0.6, "head alone": 0.7}, left_out=0.75)
+    table = regret.networks(dict([small, big]), ["small", "big"])
+    assert "| the first of rank | 0.00" in table and "| always the biggest | 20.00" in table
+
+
+def test_answers_go_on_after_a_line_that_was_cut_short(tmp_path) -> None:
+    path = tmp_path / "advice.jsonl"
+    question, answer = asked("a", "small", "all", {"all": 0.9})
+    advice.keep(question, answer, path)
+    path.write_text(path.read_text() + '{"question": {"ta')
+    advice.keep(advice.Question("b", "small", 10, 0), answer, path)
+    assert [one.task for one in advice.answers(path)] == ["a", "b"]
+
+
+def test_views_are_as_good_within_a_third_of_a_point() -> None:
+    scores = {"fresh": 0.800, "4": 0.798, "8": 0.79, "16": 0.81}
+    found = {
+        photos.Job("cells", 50, seed, way): {"accuracy": score, "seconds": 9.0}
+        for way, score in scores.items()
+        for seed in (0, 1)
+    }
+    found[photos.Job("cells", 50, 2, "4")] = {"accuracy": 0.0, "seconds": 9.0}  # no pair
+    rows = {line.split(" | ")[0]: line for line in views.table(found).splitlines()}
+    assert "as good" in rows["| 4"] and "-0.20" in rows["| 4"] and "| 2 |" in rows["| 4"]
+    assert "worse" in rows["| 8"] and "as good" in rows["| 16"]

@@ -1,0 +1,24 @@
+"""Facts as lines of JSON, one added as each comes: what was measured need not be measured again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+
+def facts(path: Path) -> Iterator[dict[str, Any]]:
+    """The whole lines of a file; a last one that is cut short was stopped while it was written."""
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    for line in text.split("\n")[:-1]:
+        yield json.loads(line)
+
+
+def add(fact: Mapping[str, Any], path: Path) -> None:
+    """Add a line to the file, after what is whole of it."""
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    if not text.endswith("\n"):
+        path.write_text(text[: text.rfind("\n") + 1], encoding="utf-8")
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(fact) + "\n")
