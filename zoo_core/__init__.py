@@ -37,6 +37,8 @@ if TYPE_CHECKING:
         WeightsError,
         ZooError,
     )
+    from zoo_core.explaining.explain import explain
+    from zoo_core.explaining.explanation import Explanation
     from zoo_core.hookspecs import hookimpl
     from zoo_core.inference.evaluate import evaluate
     from zoo_core.inference.export import export
@@ -77,6 +79,8 @@ else:
             "errors": "DataError FreezeError HashMismatch ManifestError NotCached NotInstalled "
             "PluginError PublishError RecipeError SourceError UnknownName "
             "WeightsError ZooError",
+            "explaining.explain": "explain",
+            "explaining.explanation": "Explanation",
             "hookspecs": "hookimpl",
             "inference.evaluate": "evaluate",
             "inference.export": "export",
@@ -100,6 +104,7 @@ __all__ = [  # written out, since type checkers run nothing: what `import *` bri
     "Advice",
     "Architecture",
     "DataError",
+    "Explanation",
     "Fetched",
     "FreezeError",
     "HashMismatch",
@@ -129,6 +134,7 @@ __all__ = [  # written out, since type checkers run nothing: what `import *` bri
     "advise",
     "create",
     "evaluate",
+    "explain",
     "export",
     "finetune",
     "freeze_until",

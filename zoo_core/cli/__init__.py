@@ -36,6 +36,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "runs": ("zoo_core.cli.runs", "Compare runs."),
     "evaluate": ("zoo_core.cli.evaluate", "Measure a model on pictures with known classes."),
     "predict": ("zoo_core.cli.predict", "Say what is in pictures."),
+    "explain": ("zoo_core.cli.explain", "Show where in pictures a model looks."),
     "export": ("zoo_core.cli.export", "Write a model to a file of ONNX or torch.export."),
     "convert": ("zoo_core.cli.convert", "Turn somebody's checkpoint into safetensors for a model."),
     "fetch": ("zoo_core.cli.fetch", "Fetch weights before they are needed."),

@@ -1,0 +1,179 @@
+"""explain() beside hooks on the modules, on every kind of network; and what cannot be explained."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from support.in_process import run
+from torch import Tensor, nn
+
+import zoo_core as zoo
+from zoo_core.explaining.explain import NEW_HEAD, NOISE
+
+
+@pytest.fixture(scope="module")
+def picture() -> Image.Image:
+    noise = np.random.default_rng(0).integers(0, 255, (90, 120, 3), dtype=np.uint8)
+    return Image.fromarray(noise).resize((240, 180))
+
+
+def by_hooks(model: nn.Module, layer: str, x: Tensor, index: int) -> Tensor:
+    """The same by the network's own forward, with a hook: (H, W), the largest 1."""
+    kept: list[Tensor] = []
+
+    def keep(module: nn.Module, inputs: Any, output: Tensor) -> None:
+        output.retain_grad()
+        kept.append(output)
+
+    handle = model.get_submodule(layer).register_forward_hook(keep)
+    with torch.enable_grad():
+        model(x.clone().requires_grad_())[0, index].backward()
+    handle.remove()
+    [values] = kept
+    assert values.grad is not None
+    heat = (values.grad.mean((2, 3), keepdim=True) * values).sum(1)[0].relu().detach()
+    return heat / heat.max() if heat.max() > 0 else heat
+
+
+@pytest.mark.parametrize(
+    ("name", "layer"),
+    [
+        ("efficientnet_lite0", "bn2"),
+        ("resnet18", "layer4"),
+        ("googlenet", "inception5b"),
+        ("inception_v3", "Mixed_7c"),
+        ("alexnet", "features"),
+        ("timm/test_convnext", "stages.3"),
+        ("timm/densenet121", "features"),
+    ],
+)
+def test_the_map_is_that_of_hooks_on_the_network(name: str, layer: str, picture: Any) -> None:
+    torch.manual_seed(0)
+    model = zoo.create(name, pretrained=name == "efficientnet_lite0")
+    before = {key: tensor.clone() for key, tensor in model.state_dict().items()}
+    model.freeze_until("head").train()
+    found = zoo.explain(model, picture)
+    assert model.training and found.stage == "pool" and float(found.map.max()) == 1
+    assert all(torch.equal(before[key], t) for key, t in model.state_dict().items())
+    assert all(p.grad is None for p in model.parameters())
+    twin = zoo.create(name)
+    twin.load_state_dict(before)
+    expected = by_hooks(twin.eval(), layer, model.transform()(picture)[None], found.index)
+    torch.testing.assert_close(found.map, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_the_likeliest_class_is_that_of_predict(picture: Any) -> None:
+    found = zoo.explain("efficientnet_lite0", picture)
+    [told] = zoo.predict("efficientnet_lite0", picture, progress=False)
+    assert (found.label, found.probability) == (told["label"], pytest.approx(told["probability"]))
+    assert float(found.map.max()) == 1 and found.map.shape == (7, 7) and not found.notes
+    other = zoo.explain("efficientnet_lite0", picture, label="beaver")
+    assert other.index == 337 and not torch.equal(other.map, found.map)
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "stage"),
+    [
+        ("timm/test_vit", (10, 10), "block6"),  # behind it the class token has drawn all it takes
+        ("timm/swin_tiny_patch4_window7_224", (7, 7), "pool"),  # channels last
+        ("timm/naflexvit_base_patch16_gap", (24, 24), "pool"),
+    ],
+)
+def test_tokens_and_channels_last(name: str, size: Any, stage: str, picture: Any) -> None:
+    torch.manual_seed(0)
+    found = zoo.explain(zoo.create(name), picture)
+    assert (tuple(found.map.shape), found.stage) == (size, stage)
+    assert float(found.map.max()) == 1 and found.notes == [NOISE]
+
+
+def test_another_boundary(picture: Any) -> None:
+    found = zoo.explain(zoo.create("resnet18"), picture, stage="layer4")
+    assert found.stage == "layer4" and found.map.shape == (14, 14)
+
+
+def test_it_looks_where_a_stroke_is() -> None:
+    """More to the left for a one in the left half of a picture than for one in the right."""
+    shares = []
+    for left in (4, 22):
+        digit = Image.new("L", (28, 28))
+        digit.paste(255, (left, 4, left + 3, 24))
+        looked = zoo.explain("lenet5", digit, label="1", stage="conv2").map
+        shares.append(float(looked[:, :7].sum() / looked.sum()))
+    assert shares[0] > shares[1] + 0.1
+
+
+def test_half_precision_and_a_run(picture: Any, tmp_path: Path) -> None:
+    half = zoo.create("efficientnet_lite0", pretrained=True, dtype="bfloat16")
+    found = zoo.explain(half, picture, label="beaver")
+    full = zoo.explain("efficientnet_lite0", picture, label="beaver")
+    assert found.map.dtype == torch.float32
+    torch.testing.assert_close(found.map, full.map, rtol=0.2, atol=0.2)
+    tuned = zoo.finetune("lenet5", "digits#test", epochs=1, freeze_until="head",
+                         out=tmp_path / "run", progress=False)  # fmt: skip
+    grey = picture.convert("L")
+    assert torch.equal(zoo.explain(tuned, grey).map, zoo.explain(tuned.path, grey).map)
+
+
+def test_pictures_of_it(picture: Any, tmp_path: Path) -> None:
+    found = zoo.explain("efficientnet_lite0", picture)
+    assert found.picture.size == (224, 224) and found.overlay().size == (224, 224)
+    grey = zoo.explain("lenet5", picture.convert("L"))
+    assert grey.picture.size == (32, 32) and grey.overlay().size == (224, 224)
+    with Image.open(found.save(tmp_path / "a.png")) as saved:
+        assert saved.size == (224, 224)
+    page = found.save(tmp_path / "a.html").read_text()
+    assert "<script" not in page and found.label in page and found._repr_html_().count("<img") == 2
+    with pytest.raises(zoo.ZooError, match="cannot be written"):
+        found.save(tmp_path / "nowhere" / "a.png")
+
+
+def test_noise_is_called_noise(picture: Any) -> None:
+    assert zoo.explain(zoo.create("resnet18"), picture).notes == [NOISE]
+    headless = zoo.create("efficientnet_lite0", pretrained=True, num_classes=3)
+    assert zoo.explain(headless, picture).notes == [NEW_HEAD]
+
+
+def test_what_cannot_be_explained(picture: Any, tmp_path: Path) -> None:
+    (tmp_path / "broken.png").write_bytes(b"\x89PNG no picture")
+    with pytest.raises(zoo.DataError, match=r"broken\.png"):
+        zoo.explain("lenet5", tmp_path / "broken.png")
+    with pytest.raises(zoo.DataError, match="one picture, not 2"):
+        zoo.explain("lenet5", [picture, picture])
+    with pytest.raises(zoo.DataError, match='no class "beever"') as caught:
+        zoo.explain("efficientnet_lite0", picture, label="beever")
+    assert '"beaver"' in str(caught.value)
+    with pytest.raises(zoo.DataError, match='no class "10"'):
+        zoo.explain("lenet5", picture, label=10)
+    with pytest.raises(zoo.UnknownName, match="layer9"):
+        zoo.explain(zoo.create("resnet18"), picture, stage="layer9")
+    for stage, why in (("conv1", "the picture itself"), ("head", "one row of numbers")):
+        with pytest.raises(zoo.ZooError, match=why):
+            zoo.explain("lenet5", picture, stage=stage)
+    with pytest.raises(zoo.DataError, match="no classifier"):
+        zoo.explain(zoo.create("resnet18", num_classes=0), picture)
+
+
+def test_on_the_command_line(picture: Any, tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("a <b>", "c"):
+        picture.save(f"{name}.png")
+    done = run("explain", "efficientnet_lite0", "a <b>.png", "c.png", "--label", "beaver")
+    assert done.returncode == 0, done.stderr
+    files = sorted(path.name for path in Path("explained").iterdir())
+    assert files == ["001-a_b_.png", "002-c.png", "index.html"]
+    page = Path("explained/index.html").read_text()
+    assert "a &lt;b&gt;.png" in page and "<b>.png" not in page.replace("</b>", "")
+    done = run("explain", "efficientnet_lite0", "c.png")
+    assert done.returncode == 2 and "is not empty" in done.stderr
+    done = run("explain", "lenet5", "c.png", "--json", "--out", "two")
+    [row] = json.loads(done.stdout)
+    assert row["stage"] == "fc1" and row["file"] == "001-c.png"
+    (tmp_path / "empty").mkdir()
+    done = run("explain", "lenet5", "empty", "--out", "three")
+    assert done.returncode and not Path("three").exists() and "Traceback" not in done.stderr

@@ -1,0 +1,148 @@
+"""explain(): where in a picture a network looks for a class."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from zoo_core.chain import run_stages
+from zoo_core.errors import DataError, WeightsError, did_you_mean
+from zoo_core.explaining.explanation import Explanation
+from zoo_core.explaining.grad_cam import at_places, heat, slopes
+from zoo_core.explaining.places import boundaries, grid_of, stages_around
+from zoo_core.inference.inputs import inputs
+from zoo_core.inference.matching import as_model, place_of, refuse_wrong_size
+from zoo_core.inference.reading import reading
+from zoo_core.model.boundaries import Pooling
+from zoo_core.model.run import Run
+from zoo_core.model.zoo_model import ZooModel
+from zoo_core.transfer.eval_twin import in_eval_mode
+from zoo_core.types import InputSpec
+
+NOISE = "Nobody trained this network, so that what it looks at is noise."
+NEW_HEAD = "Its head is new and not trained, so that what it looks at is noise."
+NOWHERE = "No place speaks for this class more than against it."
+
+
+def explain(
+    model: ZooModel | Run | str | Path,
+    picture: Any,
+    *,
+    label: str | int | None = None,
+    stage: str | None = None,
+) -> Explanation:
+    """Show where in a picture a network looks for a class: Grad-CAM, at a map of its chain.
+
+    `model`, `picture`: as of `zoo.predict`, one picture. `label`: a class by name or number; None:
+    the likeliest. `stage`: what enters it is looked at; None: the last map, or where there is none
+    the last tokens that have a say. The time is that of a forward pass and of a backward pass
+    through what comes after. The model is not changed: frozen, half-precision and training ones
+    answer as in eval mode.
+
+    Raises DataError for a picture that cannot be read and for an unknown class, UnknownName for an
+    unknown stage, ZooError for a network without places between its stages.
+
+    Selvaraju et al., 2017, https://arxiv.org/abs/1610.02391.
+
+    >>> from PIL import Image
+    >>> import zoo_core as zoo
+    >>> found = zoo.explain("lenet5", Image.new("L", (28, 28)), label="3")
+    >>> found.map.shape, found.label, found.stage
+    (torch.Size([5, 5]), '3', 'fc1')
+    """
+    given = list(inputs(picture))
+    if len(given) != 1:
+        raise DataError(f"explain looks at one picture, not {len(given)}.")
+    [found] = explanations(model, given, label=label, stage=stage)
+    return found
+
+
+def explanations(
+    model: Any, pictures: Any, *, label: str | int | None = None, stage: str | None = None
+) -> Iterator[Explanation]:
+    """The same for each of some pictures, in order, as they come."""
+    network = in_eval_mode(as_model(model))
+    if not network.num_outputs:
+        raise DataError("The model has no classifier: it gives features, not classes.")
+    index = None if label is None else _number(network, label)
+    places = list(boundaries(network, stage))
+    with reading(pictures, network, 1) as batches:
+        for names, x in batches:
+            yield _explained(network, names[0], x, index, places)
+
+
+def _explained(
+    network: ZooModel, name: str, x: Tensor, index: int | None, places: list[tuple[str, Pooling]]
+) -> Explanation:
+    notes = []
+    if not network.origin.trained:
+        notes.append(NOISE)
+    elif network.origin.new_head:
+        notes.append(NEW_HEAD)
+    try:
+        found, stage, scores, chosen = _looked(network, x.to(*place_of(network)), index, places)
+    except (RuntimeError, AssertionError, ValueError):
+        refuse_wrong_size(network, x[0])
+        raise
+    if not bool(scores.isfinite().all()):
+        raise WeightsError(
+            f"{network.info.name} gives scores that are no numbers.",
+            hint="Its weights are damaged, or too large for its type: train or fetch them again.",
+        )
+    if not bool(found.any()):
+        notes.append(NOWHERE)
+    probability = scores.sigmoid() if network.multilabel else scores.softmax(0)
+    label = network.labels[chosen] if network.labels else str(chosen)
+    return Explanation(
+        found, label, chosen, float(probability[chosen]), stage, name,
+        _seen(x[0], network.input), notes,
+    )  # fmt: skip
+
+
+def _looked(
+    network: ZooModel, x: Tensor, index: int | None, places: list[tuple[str, Pooling]]
+) -> tuple[Tensor, str, Tensor, int]:
+    """The map, at the last boundary whose places move the score: tokens need not, where a class
+    token has drawn all that it takes from them before."""
+    last: tuple[Tensor, str, Tensor, int] | None = None
+    for name, how in places:
+        first, after = stages_around(network, name)
+        with torch.no_grad():
+            entering = run_stages(network, first, x)
+        slope, scores, chosen = slopes(network, after, entering, index)
+        grid = grid_of(entering, how, x)
+        if grid is None or (grid == (1, 1) and len(places) > 1):
+            continue
+        found = heat(entering, slope, how, grid)
+        last = last or (found.cpu(), name, scores.cpu(), chosen)
+        if len(how.axes) == 2 or bool(at_places(slope, how).any()):
+            return found.cpu(), name, scores.cpu(), chosen
+    if last is None:
+        raise DataError("What is between the stages has no rows and columns that can be told.")
+    return last
+
+
+def _number(network: ZooModel, label: str | int) -> int:
+    """The number of a class by its name, or by itself."""
+    names = network.labels or ()
+    if label in names:
+        return names.index(str(label))
+    number = int(label) if str(label).isdecimal() and len(str(label)) < 10 else -1
+    if not 0 <= number < network.num_outputs:
+        close = did_you_mean(str(label), names) if names else ""
+        raise DataError(f'The model knows no class "{label}".', hint=close or (
+            f"Its classes are 0 to {network.num_outputs - 1}."))  # fmt: skip
+    return number
+
+
+def _seen(x: Tensor, spec: InputSpec) -> Image.Image:
+    """What the network saw, as a picture again."""
+    mean, std = (torch.tensor(each).view(-1, 1, 1) for each in (spec.mean, spec.std))
+    pixels = ((x.float() * std + mean).clamp(0, 1) * 255).round().byte()
+    array = pixels[:3].permute(1, 2, 0).numpy() if len(pixels) >= 3 else pixels[0].numpy()
+    return Image.fromarray(array)

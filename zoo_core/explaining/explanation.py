@@ -1,0 +1,109 @@
+"""What explain() answers: a map, and pictures of it."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from dataclasses import dataclass, field
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from torch import Tensor
+
+from zoo_core.advice.page import Card, Section, page, save_page
+from zoo_core.errors import ZooError
+from zoo_core.files import written
+from zoo_core.humanize import readable_name
+
+# From cold to hot, at even steps: dark blue, teal, yellow, red. Lightness rises up to the yellow.
+COLOURS = ((20, 20, 90), (0, 120, 140), (90, 190, 100), (250, 220, 60), (230, 60, 30))
+OPAQUE = 0.65  # of the colour, where the heat is greatest
+LEAST = 224  # pixels of the longer side of an overlay
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Where a network looked in a picture, for a class.
+
+    `map`: (H, W) of float32 in [0, 1], at the size of the boundary before `stage`. `label`, `index`
+    and `probability` in [0, 1] of the class; `picture`: what the network saw, as a PIL picture:
+    resized and cropped; `name`: of the picture. `notes`: why not to make too much of it.
+    """
+
+    map: Tensor
+    label: str
+    index: int
+    probability: float
+    stage: str
+    name: str
+    picture: Image.Image = field(repr=False)
+    notes: list[str] = field(default_factory=list)
+
+    def overlay(self) -> Image.Image:
+        """The picture with the map over it, in colours: what is hot spoke for the class.
+
+        As large as what the network saw; small pictures are enlarged to 224 pixels.
+        """
+        scale = max(LEAST / max(self.picture.size), 1.0)
+        size = tuple(round(side * scale) for side in self.picture.size)
+        wide = Image.fromarray(self.map.numpy(), mode="F").resize(size, Image.Resampling.BILINEAR)  # type: ignore[arg-type]
+        heat = np.asarray(wide).clip(0, 1)[..., None]
+        steps = np.linspace(0, 1, len(COLOURS))
+        colour = np.concatenate(
+            [np.interp(heat, steps, channel) for channel in zip(*COLOURS, strict=True)], axis=-1
+        )
+        seen = np.asarray(self.picture.convert("RGB").resize(size, Image.Resampling.BICUBIC))  # type: ignore[arg-type]
+        share = OPAQUE * heat
+        return Image.fromarray((seen * (1 - share) + colour * share).round().astype(np.uint8))
+
+    def save(self, path: str | Path) -> Path:
+        """Write the overlay as a PNG or JPEG, or, for a name with .html, a page of both pictures.
+
+        Raises ZooError where it cannot be written.
+        """
+        place = Path(path).expanduser()
+        if place.suffix.lower() in (".html", ".htm"):
+            return save_page(html([self]), place)
+        try:
+            with written(place) as temporary, temporary.open("wb") as file:
+                self.overlay().save(file, "JPEG" if place.suffix.lower() == ".jpg" else "PNG")
+        except OSError as error:
+            raise ZooError(
+                f"{readable_name(place)} cannot be written: {error.strerror or error}."
+            ) from error
+        return place
+
+    def sentence(self) -> str:
+        """What the picture shows, in words."""
+        return (
+            f"{self.label} ({self.probability:.1%}), by what enters {self.stage}, "
+            f"{'x'.join(map(str, self.map.shape))}"
+        )
+
+    def cards(self) -> list[Card]:
+        """The picture and its overlay, with what they are."""
+        lines = [self.label, f"{self.probability:.1%}", Path(self.name).name]
+        return [Card(_uri(self.picture), []), Card(_uri(self.overlay()), lines)]
+
+    def _repr_html_(self) -> str:
+        pictures = "".join(f'<img alt="" src="{card.picture}">' for card in self.cards())
+        return f"<div>{pictures}</div>"
+
+
+def html(explanations: list[Explanation]) -> str:
+    """One page of explanations, complete in itself."""
+    stages = dict.fromkeys(one.stage for one in explanations)
+    told = (
+        f"Grad-CAM at what enters {', '.join(stages)}: yellow and red spoke for the class, blue "
+        "did not. It shows where, not why, at the size of that map."
+    )
+    notes = dict.fromkeys(note for one in explanations for note in one.notes)
+    section = Section("Pictures", cards=[one.cards() for one in explanations])
+    return page("Where the network looked", [told, *notes], [section])
+
+
+def _uri(picture: Image.Image) -> str:
+    file = BytesIO()
+    picture.convert("RGB").save(file, "JPEG", quality=85)
+    return f"data:image/jpeg;base64,{b64encode(file.getvalue()).decode('ascii')}"
