@@ -24,6 +24,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+
 import zoo_core as zoo
 from benchmarks.page_parts import put
 from benchmarks.photos import LAST, MODEL, Job, measure_all, results
@@ -59,8 +61,10 @@ def _arguments(words: Sequence[str]) -> argparse.Namespace:
 
 def trained(job: Job) -> tuple[Job, float, str, float]:
     """The balanced accuracy of a training with views of one kind, and its CPU seconds."""
+    torch.manual_seed(job.seed)
     train, test = SETS[job.set].split(job.count, job.seed)
     model = zoo.create(MODEL, pretrained=True, img_size=SETS[job.set].size)
+    model.reset_head(train.num_classes, labels=train.classes)
     augment = WAYS[job.arm]
     start = time.process_time()
     with tempfile.TemporaryDirectory() as folder, using_cache(Path(folder)):

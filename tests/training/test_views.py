@@ -19,25 +19,23 @@ def digits() -> zoo.Pictures:
 
 
 def augment_of(data: zoo.Pictures, **given: Any) -> Any:
-    run = zoo.finetune("lenet5", data, **{"freeze_until": "fc2", "epochs": 8, **FEW, **given})
+    run = zoo.finetune("lenet5", data, **{"freeze_until": "fc2", "epochs": 32, **FEW, **given})
     return run.recipe["train"]["augment"]
 
 
-def test_views_are_half_as_many_as_epochs(digits: zoo.Pictures) -> None:
-    assert augment_of(digits) == 4
-    assert augment_of(digits, epochs=11) == 5
-    assert augment_of(digits, epochs=40) == 16
+def test_each_of_sixteen_views_is_shown_twice(digits: zoo.Pictures) -> None:
+    assert augment_of(digits) == 16
+    assert augment_of(digits, epochs=31) is True
 
 
 @pytest.mark.parametrize(
     "given",
     [
-        {"epochs": 7},
         {"cache": False},
         {"regularizers": ["mixup"]},
         {"freeze_until": "conv1"},
         {"freeze_until": None, "train": "bias"},
-        {"freeze_until": None, "epochs": 1, "schedule": "fc2=20"},
+        {"freeze_until": None, "epochs": 10, "schedule": "fc2=40"},
     ],
 )
 def test_elsewhere_they_are_new_in_each_epoch(digits: zoo.Pictures, given: Any) -> None:
@@ -52,11 +50,11 @@ def test_what_is_said_counts(digits: zoo.Pictures) -> None:
 def test_it_is_said_kept_and_the_same_as_typed(
     tmp_path: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    how = {**FEW, "epochs": 8, "freeze_until": "fc2", "progress": True}
+    how = {**FEW, "batch_size": 256, "epochs": 32, "freeze_until": "fc2", "progress": True}
     run = zoo.finetune("lenet5", "digits#test", **{**how, "out": tmp_path / "run"})
     said = capsys.readouterr().err
-    assert "Each picture has 4 fixed views" in said and "Cach" in said
-    typed = zoo.finetune("lenet5", "digits#test", augment=4, **how)
+    assert "Each picture has 16 fixed views" in said and "Cach" in said
+    typed = zoo.finetune("lenet5", "digits#test", augment=16, **how)
     again = replay(tmp_path / "run", out=tmp_path / "again", progress=False)
     losses = [[row["loss"] for row in each.history] for each in (run, typed, again)]
     assert losses[0] == losses[1] == losses[2]

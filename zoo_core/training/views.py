@@ -1,4 +1,4 @@
-"""augment="auto" where a frozen part could be kept: fixed views of each picture, as many as pay."""
+"""augment="auto" where a frozen part could be kept: fixed views of each picture, if they pay."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from zoo_core.training.cache.prefix import frozen_stages, other_pictures
 from zoo_core.training.loaders import augmented
 from zoo_core.training.settings import Settings
 
-FEWEST, MOST = 4, 16  # fixed views that were as good as fresh ones: docs/evidence.md
+VIEWS = 16  # were as good as fresh ones, and fewer were not: docs/evidence.md
 
 
 def views_settled(
@@ -24,17 +24,17 @@ def views_settled(
 ) -> Settings:
     """The settings, with fixed views where "auto" means them; `say`: takes a line about it.
 
-    They are half as many as epochs: each is shown twice, and half of the frozen part's work saved.
-    With few epochs, or nothing frozen whose activations could be kept, views are made anew.
+    There are 16, where each is shown twice or more, so that half of the frozen part's work is saved
+    at least. With fewer epochs, and nothing frozen that could be kept, views are made anew.
     """
     if settings.augment != "auto" or augmented(settings, model, pictures) is False:
         return settings
-    views = min(settings.epochs // 2, MOST)
+    few = settings.epochs < 2 * VIEWS
     may_keep = settings.cache is not False and settings.schedule is None and not pictures.streamed
-    if views < FEWEST or not may_keep or other_pictures(stack) or not frozen_stages(model):
+    if few or not may_keep or other_pictures(stack) or not frozen_stages(model):
         return settings
     say(
-        f"Each picture has {views} fixed views, so that the frozen part sees each once; "
+        f"Each picture has {VIEWS} fixed views, so that the frozen part sees each once; "
         "augment=True (--augment) makes new ones in each epoch."
     )
-    return replace(settings, augment=views)
+    return replace(settings, augment=VIEWS)
