@@ -2,14 +2,14 @@
 
 Five ways. From scratch, all of it; the head alone, solved in closed form; `keep_until`, ended where
 the training pictures choose by the log-loss of their leave-one-out scores, with a solved head; the
-last stages, from `block6` on; and everything. What is trained step by step has finetune's own
-augmentation, and sees the same number of pictures whichever way: 20 epochs of up to 40 pictures, 12
-of 160, 8 of 640, 4 of more. All ways see pictures of the same size, smaller than the 224 pixels of
-the weights, for time. A seed draws pictures, weights and order, the same for every way, so that
-differences are paired.
+last stages, from `block6` on; and everything. What is trained step by step sees each picture
+augmented anew in each epoch, and sees the same number of pictures whichever way: 20 epochs of up to
+40 pictures, 12 of 160, 8 of 640, 4 of more. All ways see pictures of the same size, smaller than
+the 224 pixels of the weights, for time. Of stamps there are enough for 10 a class, no more. A seed
+draws pictures, weights and order, the same for every way, so that differences are paired.
 
     python -m benchmarks.evidence photos                  what is not there yet of 5 seeds; all of
-                                                          it is some 2.5 hours of CPU
+                                                          it is some 1.7 hours of CPU
     python -m benchmarks.evidence photos --seeds 1 --sets cells --counts 10
     python -m benchmarks.evidence photos --seeds 0        only the page
 
