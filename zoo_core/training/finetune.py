@@ -80,11 +80,9 @@ def finetune(
       read `data`, which is on the Hub, as training needs it, and store nothing.
     - `augment`: random crops and mirror images of the pictures: "auto", when more than the head
       trains, and without mirrors where two classes are seen to be each other's mirror image (arrows
-      to the left and right); True, new ones in each epoch; "crop", never mirrored; False; or a
-      number of fixed views of each picture, which can be cached. From 32 epochs on, where stages
-      are frozen, "auto" takes 16 views. `mirrors`: False leaves mirror
-      images out of fixed views and schedules, too; True has them whatever is seen, where the
-      model's `input.flip` has.
+      to the left and right); True; "crop", never mirrored; False; or a number of fixed views of
+      each picture, which can be cached. `mirrors`: False leaves mirror images out of fixed views
+      and schedules, too; True has them whatever is seen, where the model's `input.flip` has.
     - `balance`: classes of unequal size count alike by "weights" of the loss, or by a "sampler".
 
     What trains, one of these:

@@ -39,7 +39,6 @@ from zoo_core.training.starting_model import (
     refuse_unwritable,
 )
 from zoo_core.training.task import Task
-from zoo_core.training.views import views_settled
 from zoo_core.training.what_trains import apply
 
 Out = str | Path | Literal[False] | None
@@ -90,7 +89,6 @@ def prepared(
         if settings.schedule is None and settings.phases()[0].what:
             apply(model, settings.phases()[0].what)
         settings = mirrors_settled(settings, model, train_set, processes, say)
-        settings = views_settled(settings, model, train_set, stack, say)
         precision = Precision(settings.precision, processes.device)
         say_other_kind(train_set, model)
         model.labels, model.multilabel = labels, train_set.multilabel
