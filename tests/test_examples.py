@@ -51,6 +51,7 @@ def test_they_offer_what_the_directory_of_known_plugins_says(installed: Path) ->
             assert sorted(row["offers"][kind]) == sorted(getattr(plugin, kind))
 
 
+@pytest.mark.slow
 def test_both_at_work_on_digits(installed: Path, tmp_path: Path) -> None:
     digits, out = a_few_digits(tmp_path / "digits"), tmp_path / "run"
     words = ["residual_attention56_small", "--data", f"folder:{digits}", "--freeze-until", "head"]

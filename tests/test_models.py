@@ -62,7 +62,18 @@ def scores(model: nn.Module, x: Tensor) -> Tensor:
 # --- the contract --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", zoo.list_models())
+# The deepest of a family, whose blocks are those of the others; and a variant of one module.
+DEEPEST = {
+    *("resnet101", "resnet101d", "resnet152", "resnet152d"),
+    *("inception_v4", "inception_resnet_v2", "efficientnet_lite2"),
+}
+slow = pytest.mark.slow
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=slow) if n in DEEPEST else n for n in zoo.list_models()],
+)
 def test_every_model_keeps_the_contract(name: str) -> None:
     check_architecture(name, size=small(name))
 
@@ -71,7 +82,7 @@ def test_every_model_keeps_the_contract(name: str) -> None:
     ("name", "config"),
     [
         ("googlenet", {"aux_heads": True}),
-        ("googlenet", {"naive": True}),
+        pytest.param("googlenet", {"naive": True}, marks=slow),
         ("inception_v3", {"drop_rate": 0.2}),
         ("resnet26d", {"drop_rate": 0.2, "drop_path_rate": 0.2}),
         ("efficientnet_lite0", {"drop_rate": 0.2, "drop_path_rate": 0.2}),

@@ -48,7 +48,9 @@ def lenet():
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("name", ["lenet5", "resnet18", "googlenet"])
+@pytest.mark.parametrize(
+    "name", ["lenet5", "resnet18", pytest.param("googlenet", marks=pytest.mark.slow)]
+)
 def test_the_file_gives_the_models_scores_for_any_number(name, kind, tmp_path, weights_of):
     """With weights that let the signal through: fresh ones of googlenet do not, see below."""
     weights = True if name == "lenet5" else weights_of(name)
@@ -180,6 +182,7 @@ def test_a_frozen_training_half_precision_model_stays_so(tmp_path):
     assert torch.allclose(runs(tmp_path / "model.onnx", x), wanted, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_dropout_is_off_in_the_file_of_a_training_model(tmp_path, weights_of):
     model = zoo.create("googlenet", pretrained=weights_of("googlenet"))
     model.input = replace(model.input, size=(3, 64, 64))

@@ -156,6 +156,7 @@ print(any(t.is_meta for t in model.parameters()), "head" in model.summary())
 """
 
 
+@pytest.mark.slow
 def test_the_advice_for_a_default_meta_device_works():
     command = [sys.executable, "-c", DEFAULT_META]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

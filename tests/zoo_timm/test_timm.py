@@ -55,7 +55,14 @@ def pictures(count: int = 2, side: int = 64) -> Tensor:
 # --- the contract --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("module", specimens.SPECIMENS)
+# Those that take seconds, however small they are made.
+LARGE = {"convmixer", "davit", "gemma4_vit", "mobilenetv5", "nasnet", "pnasnet"}
+
+
+@pytest.mark.parametrize(
+    "module",
+    [pytest.param(m, marks=pytest.mark.slow) if m in LARGE else m for m in specimens.SPECIMENS],
+)
 def test_a_network_of_every_module_keeps_the_contract_of_stages(module: str) -> None:
     specimens.check(module)
 
