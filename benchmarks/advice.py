@@ -24,13 +24,12 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from concurrent.futures import as_completed
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import zoo_core as zoo
-from benchmarks.kept_lines import add, facts
+from benchmarks.kept_lines import add, facts, measure
 from benchmarks.page_parts import put
 from benchmarks.regret import section
 from benchmarks.tasks import TASKS, task
@@ -41,8 +40,6 @@ from zoo_core.advice.halving import LONGER, first_epochs
 from zoo_core.cache import using_cache
 from zoo_core.data.pictures import Pictures
 from zoo_core.data.splitting import indices_by_class
-from zoo_core.progress import Bar
-from zoo_lenet.workers import workers
 
 FOUND = Path(__file__).with_name("advice.jsonl")
 PAGE = Path(__file__).parent.parent / "docs" / "advice.md"
@@ -79,14 +76,7 @@ def main(words: Sequence[str] | None = None) -> None:
             range(asked.seeds), asked.counts, names, asked.networks
         )
     ]
-    missing = [question for question in wanted if question not in there]
-    with workers() as pool, Bar(f"{len(missing)} answers", total=len(missing), shown=True) as bar:
-        for future in as_completed([pool.submit(answered, one) for one in missing]):
-            question, answer = future.result()
-            keep(question, answer)
-            bar.step()
-            bar.line(f"{question.task}, {question.count} a class, {question.network}, seed "
-                     f"{question.seed}: {answer['advised']}")  # fmt: skip
+    measure([question for question in wanted if question not in there], answered, kept)
     halves = {one.name: one.half for one in TASKS}
     measured = {q: a for q, a in answers().items() if halves[q.task] == "report"}
     text = section(measured, __doc__ or "", names=[*NETWORKS])
@@ -114,6 +104,14 @@ def answers(path: Path = FOUND) -> dict[Question, dict[str, Any]]:
 def keep(question: Question, answer: Mapping[str, Any], path: Path = FOUND) -> None:
     """Add an answer to the file."""
     add({"question": asdict(question), **answer}, path)
+
+
+def kept(result: tuple[Question, Mapping[str, Any]]) -> str:
+    """Keep an answer, and say it in a line."""
+    question, answer = result
+    keep(question, answer)
+    return (f"{question.task}, {question.count} a class, {question.network}, seed "
+            f"{question.seed}: {answer['advised']}")  # fmt: skip
 
 
 # --- an answer -----------------------------------------------------------------------------------

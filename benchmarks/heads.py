@@ -22,8 +22,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from benchmarks.picture_sets import open_stamps
-from benchmarks.unpacking import unpacked
+from benchmarks.picture_sets import opened
 from zoo_core.training.solving.solve import solve
 
 SIZES, SEEDS, TESTED = (10, 25, 50, 200), range(5), 2000
@@ -101,17 +100,9 @@ def _of_all_classes(values: Tensor, y: Tensor) -> float:
 def features(model: str, spec: str) -> tuple[Tensor, Tensor]:
     """What enters the head of a pretrained model, of all pictures in order."""
     import zoo_core as zoo
-    from zoo_core.data.opening import open_data
 
     network = zoo.create(model, pretrained=True).eval()
-    if spec == "stamps":
-        pictures = open_stamps()
-    elif spec == "fashion":
-        where = unpacked("dataset-fashion-mnist") / "usr/share/datasets/fashion-mnist"
-        pictures = open_data(f"idx:{where}#test")
-    else:
-        pictures = open_data(spec)
-    transform, entering = network.transform(), []
+    pictures, transform, entering = opened(spec), network.transform(), []
     with torch.inference_mode():
         for start in range(0, len(pictures), 64):
             some = range(start, min(start + 64, len(pictures)))

@@ -6,7 +6,7 @@ Both see the same features. zoo: the head solved on them, each picture left out.
 folds. Average precision: of the ranking of all pictures, those with no issue last. Its ranking of
 all pictures by self-confidence, `get_label_quality_scores`, is shown beside it.
 
-    python -m benchmarks.mislabelled [MODEL SPEC ...]      SPEC: stamps, or as of zoo.finetune
+    python -m benchmarks.mislabelled [MODEL SPEC ...]    SPEC: stamps, fashion, or as of zoo.finetune
 """
 
 from __future__ import annotations
@@ -18,10 +18,9 @@ import torch
 from torch import Tensor
 
 from benchmarks.measure import Row, Skipped, at_least, show
-from benchmarks.picture_sets import open_stamps
+from benchmarks.picture_sets import opened
 from zoo_core.advice.mislabelled import Doubts, doubts
 from zoo_core.advice.probe import probe
-from zoo_core.data.opening import open_data
 from zoo_core.inference.matching import as_model
 
 SHARE, SEEDS = 0.05, range(3)
@@ -69,7 +68,7 @@ def by_cleanlab(x: Tensor, y: Tensor) -> tuple[np.ndarray, np.ndarray]:
 def rows(name: str, spec: str) -> list[Row]:
     from sklearn.metrics import average_precision_score, roc_auc_score
 
-    pictures = open_stamps() if spec == "stamps" else open_data(spec)
+    pictures = opened(spec)
     x = probe(as_model(name), pictures, stages=["head"]).features["head"]
     y, found = pictures.target_tensor(), []
     for seed in SEEDS:

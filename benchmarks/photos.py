@@ -24,7 +24,6 @@ import itertools
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import as_completed
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -33,14 +32,12 @@ import torch
 
 import zoo_core as zoo
 from benchmarks import reading
-from benchmarks.kept_lines import add, facts
+from benchmarks.kept_lines import add, facts, measure
 from benchmarks.page_parts import put
 from benchmarks.picture_sets import SETS
 from zoo_core.data.pictures import Pictures
-from zoo_core.progress import Bar
 from zoo_core.training.solving.solve import solve
 from zoo_efficientnet_lite.pooled import balanced, pooled
-from zoo_lenet.workers import workers
 
 MODEL = "efficientnet_lite0"
 FOUND = Path(__file__).with_name("photos.jsonl")
@@ -88,13 +85,13 @@ def measure_all(
 ) -> None:
     """What is not in the file yet, in processes of their own; each result is kept as it comes."""
     there = results(path)
-    jobs = [job for job in wanted if job not in there]
-    with workers() as pool, Bar(f"{len(jobs)} results", total=len(jobs), shown=True) as bar:
-        for future in as_completed([pool.submit(measured, job) for job in jobs]):
-            job, score, stage, seconds = future.result()
-            keep(job, score, stage, seconds, path)
-            bar.step()
-            bar.line(f"{job.set}, {job.count} a class, seed {job.seed}, {job.arm}: {score:.1%}")
+
+    def kept(result: tuple[Job, float, str, float]) -> str:
+        job, score, stage, seconds = result
+        keep(job, score, stage, seconds, path)
+        return f"{job.set}, {job.count} a class, seed {job.seed}, {job.arm}: {score:.1%}"
+
+    measure([job for job in wanted if job not in there], measured, kept)
 
 
 # --- what there is -------------------------------------------------------------------------------

@@ -74,11 +74,22 @@ def cells(count: int, seed: int) -> tuple[Pictures, Pictures]:
     return _drawn(train, count, seed), open_data("elpv#test", progress=False)
 
 
+def open_fashion(part: str) -> Pictures:
+    """Fashion-MNIST, `train` or `test`."""
+    folder = unpacked("dataset-fashion-mnist") / "usr/share/datasets/fashion-mnist"
+    return open_data(f"idx:{folder}#{part}", progress=False)
+
+
+def opened(spec: str) -> Pictures:
+    """`stamps`, `fashion` (its test part), or data as zoo opens it."""
+    if spec == "stamps":
+        return open_stamps()
+    return open_fashion("test") if spec == "fashion" else open_data(spec)
+
+
 def fashion(count: int, seed: int) -> tuple[Pictures, Pictures]:
     """So many of each class of the training part by seed, and 1,000 test pictures, always these."""
-    folder = unpacked("dataset-fashion-mnist")
-    [found] = {path.parent for path in Path(folder).rglob("t10k-images-idx3-ubyte*")}
-    train, test = (open_data(f"idx:{found}#{part}", progress=False) for part in ("train", "test"))
+    train, test = (open_fashion(part) for part in ("train", "test"))
     return _drawn(train, count, seed), _drawn(test, 100, 0)
 
 

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from benchmarks.picture_sets import open_fashion
 from benchmarks.unpacking import unpacked, wheel
 from zoo_core.data.decoding import Files, Rows
 from zoo_core.data.opening import open_data
@@ -89,8 +90,7 @@ def stamps(name: str, below: str = "", least: int = 30) -> Parts:
 
 
 def fashion(name: str, numbers: range) -> Parts:
-    where = unpacked("dataset-fashion-mnist") / "usr/share/datasets/fashion-mnist"
-    parts = [open_data(f"idx:{where}#{part}") for part in ("train", "test")]
+    parts = [open_fashion(part) for part in ("train", "test")]
     train, test = (_of_classes(name, pictures, numbers) for pictures in parts)
     return train, test
 

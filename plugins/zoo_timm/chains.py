@@ -26,7 +26,8 @@ def stages(model: Any) -> list[Stage]:
     text = row(model)
     listed = list(_read(model, _with_head(model, text))) if text else _by_methods(model)
     chain = _owning_all(model, _joined(model, listed))
-    if type(model).__name__ in HEADLESS or getattr(model, "use_mlp_head", False):
+    more = getattr(model, "use_mlp_head", False)  # two layers, of which timm takes both away
+    if type(model).__name__ in HEADLESS or more:
         chain[-1] = replace(chain[-1], reset=reset)
     return chain
 

@@ -12,6 +12,7 @@ from zoo_core.cli.answers import html_option, shown
 from zoo_core.cli.arguments import config_option, json_option, model_argument
 from zoo_core.cli.output import note
 from zoo_core.cli.saving import OutFile
+from zoo_core.cli.weights import made
 from zoo_core.files import name_or_path
 
 
@@ -47,13 +48,9 @@ def command(
     """
     from zoo_core.advice.advise import advise
 
-    named: Any = name_or_path(model)
-    if config:
-        from zoo_core.model.create import create
-        from zoo_core.weights.pretrained import brings_weights
-
-        named = create(named, pretrained=None if brings_weights(named) else True, **config)
-    advice = advise(named, data, val=val, budget=budget, seed=seed)
+    named = name_or_path(model)
+    start = made(named, None, None, config) if config else named
+    advice = advise(start, data, val=val, budget=budget, seed=seed)
     next = advice.command
     if out is not None:
         advice.save_recipe(out)

@@ -57,6 +57,13 @@ def chosen_model(
             f"keep_until gives {model} a new head, which knows nothing yet. To train it: "
             f"zoo finetune {model} --keep-until {config['keep_until']} --data SPEC"
         )
+    return made(named, weights, labels, config)
+
+
+def made(
+    named: str | Path, weights: str | None, labels: str | None, config: Mapping[str, Any]
+) -> ZooModel:
+    """The model by its name or path, with its own weights unless others are asked for."""
     from zoo_core.model.create import create
     from zoo_core.weights.pretrained import brings_weights
 

@@ -11,12 +11,18 @@ from PIL import Image
 from torch import Tensor
 
 from zoo_core.chain import run_stages
-from zoo_core.errors import DataError, WeightsError, did_you_mean
+from zoo_core.errors import DataError, did_you_mean
 from zoo_core.explaining.explanation import Explanation
 from zoo_core.explaining.grad_cam import at_places, heat, slopes
 from zoo_core.explaining.places import boundaries, grid_of, stages_around
 from zoo_core.inference.inputs import inputs
-from zoo_core.inference.matching import as_model, place_of, refuse_wrong_size
+from zoo_core.inference.matching import (
+    as_model,
+    no_numbers,
+    place_of,
+    refuse_features,
+    refuse_wrong_size,
+)
 from zoo_core.inference.reading import reading
 from zoo_core.model.boundaries import Pooling
 from zoo_core.model.run import Run
@@ -67,8 +73,7 @@ def explanations(
 ) -> Iterator[Explanation]:
     """The same for each of some pictures, in order, as they come."""
     network = in_eval_mode(as_model(model))
-    if not network.num_outputs:
-        raise DataError("The model has no classifier: it gives features, not classes.")
+    refuse_features(network)
     index = None if label is None else _number(network, label)
     places = list(boundaries(network, stage))
     with reading(pictures, network, 1) as batches:
@@ -90,10 +95,7 @@ def _explained(
         refuse_wrong_size(network, x[0])
         raise
     if not bool(scores.isfinite().all()):
-        raise WeightsError(
-            f"{network.info.name} gives scores that are no numbers.",
-            hint="Its weights are damaged, or too large for its type: train or fetch them again.",
-        )
+        raise no_numbers(network)
     if not bool(found.any()):
         notes.append(NOWHERE)
     probability = scores.sigmoid() if network.multilabel else scores.softmax(0)

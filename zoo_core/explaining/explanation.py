@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
 from dataclasses import dataclass, field
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +13,7 @@ from zoo_core.advice.page import Card, Section, page, save_page
 from zoo_core.errors import ZooError
 from zoo_core.files import written
 from zoo_core.humanize import readable_name
+from zoo_core.training.report.thumbnails import data_uri
 
 # From cold to hot, at even steps: dark blue, teal, yellow, red. Lightness rises up to the yellow.
 COLOURS = ((20, 20, 90), (0, 120, 140), (90, 190, 100), (250, 220, 60), (230, 60, 30))
@@ -46,16 +45,18 @@ class Explanation:
         As large as what the network saw; small pictures are enlarged to 224 pixels.
         """
         scale = max(LEAST / max(self.picture.size), 1.0)
-        size = tuple(round(side * scale) for side in self.picture.size)
-        wide = Image.fromarray(self.map.numpy(), mode="F").resize(size, Image.Resampling.BILINEAR)  # type: ignore[arg-type]
+        width, height = (round(side * scale) for side in self.picture.size)
+        wide = Image.fromarray(self.map.numpy()).resize((width, height), Image.Resampling.BILINEAR)
         heat = np.asarray(wide).clip(0, 1)[..., None]
         steps = np.linspace(0, 1, len(COLOURS))
         colour = np.concatenate(
             [np.interp(heat, steps, channel) for channel in zip(*COLOURS, strict=True)], axis=-1
         )
-        seen = np.asarray(self.picture.convert("RGB").resize(size, Image.Resampling.BICUBIC))  # type: ignore[arg-type]
+        seen = self.picture.convert("RGB").resize((width, height), Image.Resampling.BICUBIC)
         share = OPAQUE * heat
-        return Image.fromarray((seen * (1 - share) + colour * share).round().astype(np.uint8))
+        return Image.fromarray(
+            (np.asarray(seen) * (1 - share) + colour * share).round().astype(np.uint8)
+        )
 
     def save(self, path: str | Path) -> Path:
         """Write the overlay as a PNG or JPEG, or, for a name with .html, a page of both pictures.
@@ -67,24 +68,20 @@ class Explanation:
             return save_page(html([self]), place)
         try:
             with written(place) as temporary, temporary.open("wb") as file:
-                self.overlay().save(file, "JPEG" if place.suffix.lower() == ".jpg" else "PNG")
+                self.overlay().save(
+                    file, "JPEG" if place.suffix.lower() in (".jpg", ".jpeg") else "PNG"
+                )
         except OSError as error:
             raise ZooError(
                 f"{readable_name(place)} cannot be written: {error.strerror or error}."
             ) from error
         return place
 
-    def sentence(self) -> str:
-        """What the picture shows, in words."""
-        return (
-            f"{self.label} ({self.probability:.1%}), by what enters {self.stage}, "
-            f"{'x'.join(map(str, self.map.shape))}"
-        )
-
     def cards(self) -> list[Card]:
         """The picture and its overlay, with what they are."""
         lines = [self.label, f"{self.probability:.1%}", Path(self.name).name]
-        return [Card(_uri(self.picture), []), Card(_uri(self.overlay()), lines)]
+        seen, shown = (data_uri(each, LEAST) for each in (self.picture, self.overlay()))
+        return [Card(seen, []), Card(shown, lines)]
 
     def _repr_html_(self) -> str:
         pictures = "".join(f'<img alt="" src="{card.picture}">' for card in self.cards())
@@ -101,9 +98,3 @@ def html(explanations: list[Explanation]) -> str:
     notes = dict.fromkeys(note for one in explanations for note in one.notes)
     section = Section("Pictures", cards=[one.cards() for one in explanations])
     return page("Where the network looked", [told, *notes], [section])
-
-
-def _uri(picture: Image.Image) -> str:
-    file = BytesIO()
-    picture.convert("RGB").save(file, "JPEG", quality=85)
-    return f"data:image/jpeg;base64,{b64encode(file.getvalue()).decode('ascii')}"

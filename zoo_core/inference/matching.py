@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo_core.data.pictures import Pictures
-from zoo_core.errors import DataError
+from zoo_core.errors import DataError, WeightsError
 from zoo_core.humanize import some
 from zoo_core.model.run import Run
 from zoo_core.model.zoo_model import ZooModel
@@ -37,6 +37,20 @@ def as_model(model: ZooModel | Run | nn.Module | str | Path) -> ZooModel:
     raise DataError(
         f"A {type(inner).__name__} is no model of zoo, nor the name or the run of one.",
         hint="Give what zoo.create or zoo.finetune made, a run's folder, or a name.",
+    )
+
+
+def refuse_features(model: ZooModel) -> None:
+    """Raise DataError for a model that has no classes to name."""
+    if not model.num_outputs:
+        raise DataError("The model has no classifier: it gives features, not classes.")
+
+
+def no_numbers(model: ZooModel) -> WeightsError:
+    """The error for scores that are no numbers."""
+    return WeightsError(
+        f"{model.info.name} gives scores that are no numbers.",
+        hint="Its weights are damaged, or too large for its type: train or fetch them again.",
     )
 
 

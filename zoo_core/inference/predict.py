@@ -11,9 +11,15 @@ from torch import Tensor
 
 from zoo_core.data.decoding import Files
 from zoo_core.data.faint import faint_in
-from zoo_core.errors import DataError, WeightsError
+from zoo_core.errors import DataError
 from zoo_core.inference.inputs import Picture, inputs
-from zoo_core.inference.matching import as_model, place_of, refuse_wrong_size
+from zoo_core.inference.matching import (
+    as_model,
+    no_numbers,
+    place_of,
+    refuse_features,
+    refuse_wrong_size,
+)
 from zoo_core.inference.reading import reading
 from zoo_core.model.run import Run
 from zoo_core.model.zoo_model import ZooModel
@@ -74,8 +80,7 @@ def predict(
     if bits is not None and (not isinstance(bits, int) or not 8 <= bits <= 32):
         raise DataError(f"bits must be a whole number from 8 to 32: {bits!r}.")
     network = in_eval_mode(as_model(model))
-    if not network.num_outputs:
-        raise DataError("The model has no classifier: it gives features, not classes.")
+    refuse_features(network)
     notes: list[str] = []
     chosen: Iterable[Picture] = inputs(pictures, notes)
     if not isinstance(pictures, Iterator):
@@ -124,10 +129,7 @@ def _answers(model: ZooModel, names: list[str], x: Tensor, top: int) -> Iterator
         refuse_wrong_size(model, x[0])
         raise
     if bool(scores.isnan().any()):
-        raise WeightsError(
-            f"{model.info.name} gives scores that are no numbers.",
-            hint="Its weights are damaged, or too large for its type: train or fetch them again.",
-        )
+        raise no_numbers(model)
     classes = model.labels or [str(i) for i in range(scores.shape[1])]
     several = model.multilabel
     best = (scores.sigmoid() if several else scores.softmax(1)).topk(

@@ -84,10 +84,10 @@ class RunCheckpoint(Checkpoint):
         own = read_tensors(self.path, device)
         self._check(own, model, architecture)
         whole = own if self.base is None else self._with_base(own, architecture, model, device)
-        state = model.state_dict()
-        is_other = any(n in state and t.shape != state[n].shape for n, t in own.items())
-        if is_other and architecture.adapt is not None:  # such as positions, of another size
-            whole = architecture.adapt(whole, model)
+        if self.below and architecture.adapt is not None:
+            state = model.state_dict()
+            if any(n in state and t.shape != state[n].shape for n, t in own.items()):
+                return architecture.adapt(whole, model)  # such as positions, of another size
         return whole
 
     def _with_base(

@@ -15,8 +15,10 @@ LONGEST = 160  # pixels of the longer side
 EXACT = 64  # up to this size a PNG is small enough, and nothing is lost
 
 
-def data_uri(item: Any) -> str:
+def data_uri(item: Any, longest: int = LONGEST) -> str:
     """A PIL picture, or a tensor (C, H, W) or (H, W) of any range, as a small PNG or JPEG.
+
+    `longest`: pixels that its longer side has at most.
 
     >>> data_uri(Image.new("L", (8, 8)))[:22], data_uri(torch.rand(3, 99, 99))[:23]
     ('data:image/png;base64,', 'data:image/jpeg;base64,')
@@ -28,7 +30,7 @@ def data_uri(item: Any) -> str:
         paper = Image.new("RGBA", picture.size, "white")
         picture = Image.alpha_composite(paper, picture.convert("RGBA"))
     picture = picture.convert("L" if picture.mode in ("1", "L") else "RGB")
-    picture.thumbnail((LONGEST, LONGEST))
+    picture.thumbnail((longest, longest))
     encoding = "png" if max(picture.size) <= EXACT else "jpeg"
     file = BytesIO()
     picture.save(file, encoding, quality=80)
