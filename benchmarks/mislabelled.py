@@ -6,7 +6,7 @@ Both see the same features. zoo: the head solved on them, each picture left out.
 folds. Average precision: of the ranking of all pictures, those with no issue last. Its ranking of
 all pictures by self-confidence, `get_label_quality_scores`, is shown beside it.
 
-    python -m benchmarks.mislabelled [MODEL SPEC ...]    SPEC: stamps, fashion, or as of zoo.finetune
+    python -m benchmarks.mislabelled [MODEL SPEC ...]   SPEC: stamps, fashion, or as of zoo.finetune
 """
 
 from __future__ import annotations
