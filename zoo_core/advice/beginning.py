@@ -32,34 +32,47 @@ def beginning(model: Any) -> tuple[ZooModel, Beginning]:
     was changed since, WeightsError for one without weights.
     """
     network = as_model(model)
+    named = isinstance(model, str | Path)
     if not network.origin.trained:
-        told = model if isinstance(model, str | Path) else network.origin.reference
         raise WeightsError(
-            f"{told} has no weights, so there is nothing to transfer.",
+            f"{model if named else network.origin.reference} has no weights, so there is nothing "
+            "to transfer.",
             hint='"zoo list --pretrained" has models with weights.',
         )
-    if isinstance(model, str | Path):
+    if named:
         return network, Beginning(model)
+    _refuse_changed(network)
+    return network, Beginning(network.origin.reference, _beside(network))
+
+
+def _refuse_changed(network: ZooModel) -> None:
+    """Raise RecipeError for a model that is another than what it was made from."""
     origin = network.origin
-    config: dict[str, Any] = dict(origin.config)
-    twin = None
-    if origin.weights is not None:
-        twin = create(origin.reference, pretrained=origin.weights, in_chans=origin.in_chans,
-                      **config)  # fmt: skip
-    fault = "its weights are on this machine alone" if twin is None else _unlike(network, twin)
+    if origin.weights is None:
+        fault = "its weights are on this machine alone"
+    else:
+        twin = create(
+            origin.reference, pretrained=origin.weights, in_chans=origin.in_chans, **origin.config
+        )
+        fault = _unlike(network, twin)
     if fault:
         raise RecipeError(
             f"advise trains a model several times from its beginning, and of this one {fault}.",
             hint='Give a name, the folder of a run (run.path), or what zoo.create("NAME", '
             "pretrained=True, …) gave.",
         )
+
+
+def _beside(network: ZooModel) -> dict[str, Any]:
+    """What `zoo.finetune` takes beside the name: arguments, and weights that are not the usual."""
+    origin, usual = network.origin, network.info.default_weights
+    config: dict[str, Any] = dict(origin.config)
     if origin.in_chans != network.info.input.size[0]:
         config["in_chans"] = origin.in_chans
-    beside = {"pretrained": origin.weights, "config": config or None}
-    usual = network.info.default_weights
-    if usual is not None and origin.weights == usual.tag:
-        del beside["pretrained"]
-    return network, Beginning(origin.reference, beside)
+    beside: dict[str, Any] = {"config": config or None}
+    if usual is None or origin.weights != usual.tag:
+        beside["pretrained"] = origin.weights
+    return beside
 
 
 def _unlike(network: ZooModel, twin: ZooModel) -> str:
