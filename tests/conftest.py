@@ -8,4 +8,4 @@ from hub.sealing import seal
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 seal()  # before anything, the plugins below too, imports huggingface_hub
 
-pytest_plugins = ["hub.fixtures", "support.model_fixtures"]
+pytest_plugins = ["hub.fixtures", "support.browser", "support.model_fixtures"]

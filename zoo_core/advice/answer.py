@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from zoo_core.advice.page import Section, Table, Tile, fragment, page, save_page
 from zoo_core.advice.questions import as_text
 from zoo_core.advice.recipe import write_recipe
 from zoo_core.humanize import byte_size, duration
+from zoo_core.pages.sections import Section, Table, Tile, fragment, page, save_page
 
 _HEADER = ("way", "accuracy", "95%", "log-loss", "epochs", "time")
 _PROBES = ("stage", "accuracy", "95%", "log-loss", "random weights")

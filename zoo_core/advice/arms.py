@@ -67,8 +67,7 @@ def arms_of(start: Beginning, network: ZooModel, evidence: Evidence) -> list[Arm
     ways = [Arm(ALONE, model, {**first, "freeze_until": HEAD}, 1.0, closed)]
     early = earlier(evidence)
     if early is not None and KEEP_UNTIL not in network.origin.config:
-        kept = {**start.beside, "head": "ridge", "keep_until": early, "freeze_until": HEAD}
-        ways.insert(0, Arm(f"keep until {early}", model, kept, 1.0, True))
+        ways.insert(0, kept_until(start, early))
     last, half = names[-2] if len(names) > 1 else "", names[len(names) // 2]
     if last not in ("", names[0]):
         ways.append(Arm(f"{LAST}, {last}", model, {**first, "freeze_until": last}, 1.5))
@@ -79,6 +78,12 @@ def arms_of(start: Beginning, network: ZooModel, evidence: Evidence) -> list[Arm
     scratch = {"train": "all", "pretrained": False, "config": config}
     ways.append(Arm(SCRATCH, catalogue().bare(network.info), scratch, 3.0))
     return ways
+
+
+def kept_until(start: Beginning, stage: str) -> Arm:
+    """A solved head on what enters a stage before the head, and nothing behind it."""
+    how = {**start.beside, "head": "ridge", "keep_until": stage, "freeze_until": HEAD}
+    return Arm(f"keep until {stage}", start.model, how, 1.0, True)
 
 
 def earlier(evidence: Evidence) -> str | None:

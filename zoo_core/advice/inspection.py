@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from zoo_core.advice.page import Card, Section, Table, Tile, fragment, page, save_page
 from zoo_core.advice.questions import as_text
 from zoo_core.data.pictures import Pictures
-from zoo_core.training.report.thumbnails import data_uri
+from zoo_core.pages.sections import Card, Section, Table, Tile, fragment, page, save_page
+from zoo_core.pages.thumbnails import data_uri
 
 ISSUES = {
     "unreadable": "Cannot be read",

@@ -16,8 +16,8 @@ from zoo_core.data.decoding import Chosen
 from zoo_core.data.pictures import Pictures
 from zoo_core.errors import DataError
 from zoo_core.humanize import one_line, readable_name
+from zoo_core.pages.thumbnails import from_tensor
 from zoo_core.progress import Bar
-from zoo_core.training.report.thumbnails import from_tensor
 
 SIDE = 16  # pixels of the tiny copy
 THREADS, CHUNK = 8, 256

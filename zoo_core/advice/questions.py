@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from zoo_core.advice.page import Table
 from zoo_core.data.pictures import Pictures
 from zoo_core.errors import DataError
 from zoo_core.humanize import aligned, readable_name
+from zoo_core.pages.sections import Table
 
 FEWEST = 2  # pictures, and classes
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from zoo_core.advice.page import Section, Table, fragment, page, save_page
 from zoo_core.advice.questions import as_text
 from zoo_core.humanize import byte_size, some
+from zoo_core.pages.sections import Section, Table, fragment, page, save_page
 
 _HEADER = (
     "rank",

@@ -44,10 +44,10 @@ def command(
     Writes each picture with the places that speak for its class in yellow and red (Grad-CAM), and
     index.html with all of them.
     """
-    from zoo_core.advice.page import save_page
     from zoo_core.explaining.explain import explanations
     from zoo_core.explaining.explanation import html
     from zoo_core.inference.inputs import inputs
+    from zoo_core.pages.sections import save_page
 
     if out.exists() and any(out.iterdir()):
         raise click.UsageError(f"{out} is not empty. Choose another folder: --out DIR.")

@@ -9,11 +9,11 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
-from zoo_core.advice.page import Card, Section, page, save_page
 from zoo_core.errors import ZooError
 from zoo_core.files import written
 from zoo_core.humanize import readable_name
-from zoo_core.training.report.thumbnails import data_uri
+from zoo_core.pages.sections import Card, Section, page, save_page
+from zoo_core.pages.thumbnails import data_uri
 
 # From cold to hot, at even steps: dark blue, teal, yellow, red. Lightness rises up to the yellow.
 COLOURS = ((20, 20, 90), (0, 120, 140), (90, 190, 100), (250, 220, 60), (230, 60, 30))

@@ -26,10 +26,10 @@ from zoo_core.data.pictures import Pictures
 from zoo_core.inference.mistakes import most_confused, worst_mistakes
 from zoo_core.model.run import Run
 from zoo_core.model.summary import stage_rows
-from zoo_core.training.report.charts import Marks, chart
+from zoo_core.pages.charts import Marks, chart
+from zoo_core.pages.thumbnails import data_uri
 from zoo_core.training.report.findings import Findings
 from zoo_core.training.report.page import render, wilson, write_report
-from zoo_core.training.report.thumbnails import data_uri
 
 VOID = {"br", "img", "meta", "circle", "path"}  # elements of the page that have no end tag
 LOADING = {"src", "href", "xlink:href", "srcset", "data", "action", "poster"}

@@ -8,8 +8,8 @@ from typing import Any
 
 from zoo_core.inference.metrics import Metrics, confusion
 from zoo_core.inference.mistakes import most_confused, worst_mistakes
+from zoo_core.pages.thumbnails import data_uri
 from zoo_core.training.report.findings import Findings
-from zoo_core.training.report.thumbnails import data_uri
 
 MATRIX = 30  # classes that a confusion matrix has room for
 PAIRS = 20  # confused classes listed where it has not

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from itertools import groupby
 
-from zoo_core.training.report.charts import Chart, Marks, chart
+from zoo_core.pages.charts import Chart, Marks, chart
 from zoo_core.training.report.findings import Row
 
 

@@ -20,13 +20,13 @@ from zoo_core.files import written
 from zoo_core.humanize import duration
 from zoo_core.inference.metrics import Metrics, measured
 from zoo_core.model.run import Run
+from zoo_core.pages.template import rendered
 from zoo_core.runs.comparison import RunSummary, summary
 from zoo_core.runs.writing import without_none
 from zoo_core.training.report.confusions import PICTURES, classes, confused, matrix, mistakes
 from zoo_core.training.report.costs import cost_lines, stages
 from zoo_core.training.report.curves import charts, phases
 from zoo_core.training.report.findings import Findings
-from zoo_core.training.report.template import rendered
 
 
 def write_report(run: Run, findings: Findings, path: Path) -> None:

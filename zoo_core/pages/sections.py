@@ -9,8 +9,8 @@ from pathlib import Path
 from zoo_core.errors import ZooError
 from zoo_core.files import written
 from zoo_core.humanize import readable_name
-from zoo_core.training.report.charts import Chart
-from zoo_core.training.report.template import rendered
+from zoo_core.pages.charts import Chart
+from zoo_core.pages.template import rendered
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Card:
-    """A picture as a data URI (`training/report/thumbnails.py`), and lines; the first stands out.
+    """A picture as a data URI (`pages/thumbnails.py`), and lines; the first stands out.
 
     Without a picture, the lines alone.
     """

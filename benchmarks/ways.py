@@ -1,0 +1,118 @@
+"""What every way to use a network comes to: trained in full on some pictures, tested on others.
+
+It is what advise() is judged by, so nothing that advise() is tuned by goes into it, and it is
+computed once: each question is a line of benchmarks/ways.jsonl as it comes.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import zoo_core as zoo
+from benchmarks.kept_lines import add, facts
+from benchmarks.tasks import task
+from zoo_core.advice.arms import Arm, arguments, arms_of, kept_until
+from zoo_core.advice.beginning import beginning
+from zoo_core.advice.evidence import gathered
+from zoo_core.advice.halving import LONGER, first_epochs
+from zoo_core.cache import using_cache
+from zoo_core.data.pictures import Pictures
+from zoo_core.data.splitting import indices_by_class
+
+FOUND = Path(__file__).with_name("ways.jsonl")
+NETWORKS: dict[str, dict[str, Any]] = {
+    "lenet5": {},
+    "lenet5.fashion_mnist": {},
+    "efficientnet_lite0": {"img_size": 64},
+    "efficientnet_lite1": {"img_size": 64},
+    "efficientnet_lite2": {"img_size": 64},
+}
+FULL = LONGER**2  # times the shortest training
+
+
+@dataclass(frozen=True)
+class Question:
+    """A network and so many pictures a class of a task, drawn by seed."""
+
+    task: str
+    network: str
+    count: int
+    seed: int
+
+
+def ways(path: Path = FOUND) -> dict[Question, dict[str, Any]]:
+    """What was measured: the accuracy and the CPU seconds of each way, by its name."""
+    return {Question(**fact.pop("question")): fact for fact in facts(path)}
+
+
+def kept(result: tuple[Question, Mapping[str, Any]], path: Path = FOUND) -> str:
+    """Keep what the ways of a question come to, and say it in a line."""
+    question, found = result
+    add({"question": asdict(question), **found}, path)
+    name, (accuracy, _) = max(found["ways"].items(), key=lambda pair: pair[1][0])
+    return (f"{question.task}, {question.count} a class, {question.network}, seed "
+            f"{question.seed}: {name}, {accuracy:.1%}")  # fmt: skip
+
+
+def measured(question: Question) -> tuple[Question, dict[str, Any]]:
+    """Train every way in full, on one thread, and test it; what rank() says of the network."""
+    train, test = parts(question)
+    model = network(question)
+    with tempfile.TemporaryDirectory() as folder, using_cache(Path(folder)):
+        start = time.process_time()
+        ranked = zoo.rank(train, [model], seed=question.seed, progress=False).rows[0]
+        found = {arm.name: in_full(arm, train, test, question.seed) for arm in arms(model, train)}
+        seconds = time.process_time() - start
+    return question, {
+        "classes": train.num_classes, "train": len(train), "test": len(test),
+        "left_out": {key: round(ranked[key], 4) for key in ("accuracy", "loss", "knn", "logme")},
+        "ways": {name: [round(a, 4), round(s, 2)] for name, (a, s) in found.items()},
+        "seconds": round(seconds, 1),
+    }  # fmt: skip
+
+
+def network(question: Question) -> zoo.ZooModel:
+    return zoo.create(question.network, pretrained=True, **NETWORKS[question.network])
+
+
+def parts(question: Question) -> tuple[Pictures, Pictures]:
+    """So many of each class, or as many as there are, and the test part."""
+    train, test = task(question.task).parts(question.seed)
+    if question.count < max(Counter(train.targets).values()):
+        chosen = [
+            index
+            for own in indices_by_class(train.targets).values()
+            for index in _drawn(own, question.count, question.seed)
+        ]
+        train = train.subset(sorted(chosen))
+    return train, test
+
+
+def _drawn(indices: Sequence[int], count: int, seed: int) -> list[int]:
+    order = torch.randperm(len(indices), generator=torch.Generator().manual_seed(seed)).tolist()
+    return [indices[i] for i in order[:count]]
+
+
+def arms(model: zoo.ZooModel, train: Pictures) -> list[Arm]:
+    """The ways that advise() has, and a head on what enters any stage."""
+    network, start = beginning(model)
+    found = arms_of(start, network, gathered(network, train, 0, progress=False))
+    others = [kept_until(start, stage) for stage in list(network.chain)[1:-1]]
+    return list({arm.name: arm for arm in [*found, *others]}.values())
+
+
+def in_full(arm: Arm, train: Pictures, test: Pictures, seed: int) -> tuple[float, float]:
+    """The accuracy of a way on the test part, and CPU seconds of its training."""
+    start = time.process_time()
+    how = arguments(arm, FULL * first_epochs(len(train)), len(train), seed)
+    run = zoo.finetune(arm.model, train, out=False, progress=False, workers=0, **how)
+    seconds = time.process_time() - start
+    return float(zoo.evaluate(run.model, test, progress=False)["accuracy"]), seconds

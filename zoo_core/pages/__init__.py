@@ -1,0 +1,1 @@
+"""What all pages share: the look, the template, charts, small pictures."""
