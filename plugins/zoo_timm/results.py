@@ -120,7 +120,10 @@ def main() -> None:
     if len(sys.argv) != 2:
         sys.exit("usage: python -m zoo_timm.results RESULTS.csv")
     models, listed = read(MANIFEST), rows(Path(sys.argv[1]))
-    for table in (*models.values(), *(w for m in models.values() for w in m.get("weights", {}).values())):
+    for table in (
+        *models.values(),
+        *(w for m in models.values() for w in m.get("weights", {}).values()),
+    ):
         for key in FIGURES:
             table.pop(key, None)
     left_out = merged(models, listed)

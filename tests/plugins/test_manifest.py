@@ -108,7 +108,7 @@ CUBIC, SQUISH = 'interpolation = "cubic"', 'crop_mode = "squish"'
         ("flip =", "crop_mod =", MODEL, 'unknown key "crop_mod" in input. Closest: "crop_mode".'),
         ("size = [3, 8", "sise = [3, 8", OTHER, 'unknown key "sise" in input. Closest: "size".'),
         ("[models.net]", "[model.net]", "", 'unknown key "model". Closest: "models".'),
-        ("schema = 1", "schema = 1\nby = 'me'", "", 'unknown key "by". Valid: schema, measured, models.'),
+        ("schema = 1", "schema = 1\nby = 'me'", "", '"by". Valid: schema, measured, models.'),
         # missing ones
         ('architecture = "acmenet"', "", MODEL, 'missing required field "architecture"'),
         ('source = "file:/data/net.safetensors"', "", WEIGHTS, 'missing required field "source"'),

@@ -1,4 +1,4 @@
-"""timm's own figures beside its weights: by name and size, and nothing else is taken for a match."""
+"""timm's own figures beside its weights: by name and size, and by nothing less."""
 
 from __future__ import annotations
 

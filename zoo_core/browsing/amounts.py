@@ -10,19 +10,19 @@ _AMOUNT = re.compile(r"([0-9]+(?:[_,][0-9]{3})*(?:\.[0-9]+)?|\.[0-9]+) ?([kKmMgG
 _UNITS = {"": 0.0, "k": 1e3, "m": 1e6, "g": 1e9, "b": 1e9}
 
 
-def amount(what: str, value: str | float, unit: float = 1) -> float:
+def amount(value: str | float, unit: float = 1) -> float:
     """A positive number in units of `unit`; k, M and G (or B) stand for 10^3, 10^6 and 10^9.
 
-    Raises ZooError, which names `what` it is for.
+    What has none of these letters is in units already. Raises ZooError for what is no number.
 
-    >>> amount("max_params", "30M"), amount("max_gmacs", "500M", unit=1e9), amount("max_gmacs", 4)
-    (30000000.0, 0.5, 4.0)
+    >>> amount("30M"), amount("500M", unit=1e9), amount(4.5, unit=1e9)
+    (30000000.0, 0.5, 4.5)
     """
     found = _AMOUNT.fullmatch(str(value).strip())
     number = float(re.sub("[_,]", "", found[1])) if found else 0.0
     if isinstance(value, bool) or found is None or not 0 < number < 1e300:
         shown = str(value)[:40]
-        raise ZooError(f'{what} is "{shown}", no number above 0: write {_example(unit)}.')
+        raise ZooError(f'"{shown}" is no number above 0. Write such as {_example(unit)}.')
     factor = _UNITS[found[2].lower()]
     return number * factor / unit if factor else number
 

@@ -11,7 +11,7 @@ from typing import Any
 from zoo_core.browsing.records import as_script, data_of
 from zoo_core.browsing.row import Row, all_models, rows_of
 from zoo_core.errors import UnknownName, ZooError
-from zoo_core.files import content
+from zoo_core.files import NoRegularFile, content
 from zoo_core.humanize import readable_name
 from zoo_core.pages.sections import save_page
 from zoo_core.pages.template import rendered
@@ -52,13 +52,15 @@ def check_place(place: Path) -> None:
     if place.is_dir():
         raise ZooError(f"{name} is a folder: give the page a name, such as {name}/{OUT}.")
     if not place.parent.is_dir():
-        raise ZooError(f"There is no folder {readable_name(place.parent)} to write {OUT} into.")
-    if not place.exists():
-        return
+        raise ZooError(f"There is no folder {readable_name(place.parent)} to write into.")
     try:
         ours = MARK.encode() in content(place, most=MOST)[:2_000]
-    except OSError:
+    except FileNotFoundError:
+        return
+    except NoRegularFile:
         ours = False
+    except OSError as error:
+        raise ZooError(f"{name} cannot be written: {error.strerror}.") from error
     if not ours:
         raise ZooError(
             f"{name} is there, and is no page of zoo browse.", hint="Write to another: --out FILE."
@@ -66,7 +68,7 @@ def check_place(place: Path) -> None:
 
 
 def html(rows: Sequence[Row], here: Sequence[str] = ()) -> str:
-    """The page of these rows, complete in itself. `here`: those with weights on this machine.
+    """The page of these rows, complete in itself. `here`: references to weights on this machine.
 
     >>> page = html(rows_of(catalogue().find("lenet5").model))
     >>> "lenet5.fashion_mnist" in page, "http://" in page.partition("<body")[0]
@@ -103,4 +105,4 @@ def _digest(script: str) -> str:
 def _here(rows: Sequence[Row]) -> list[str]:
     from zoo_core.weights.here import is_here
 
-    return [row.name for row in rows if row.weights is not None and is_here(row.weights)]
+    return [row.reference for row in rows if row.weights is not None and is_here(row.weights)]

@@ -9,7 +9,7 @@ from typing import Any
 
 from zoo_core.browsing.amounts import amount
 from zoo_core.browsing.row import Row, all_models, rows_of
-from zoo_core.errors import UnknownName, did_you_mean
+from zoo_core.errors import UnknownName, ZooError, did_you_mean
 from zoo_core.humanize import natural
 from zoo_core.types import ModelInfo
 
@@ -20,6 +20,12 @@ SORTS: dict[str, Callable[[Row], Any]] = {
     "gmacs": lambda row: row.gmacs,
     "top1": lambda row: row.top1,
     "input": lambda row: row.side,
+}
+
+SYNONYMS = {
+    **dict.fromkeys(("accuracy", "acc", "acc1", "top-1"), "top1"),
+    **dict.fromkeys(("flops", "macs", "multiply-adds"), "gmacs"),
+    **dict.fromkeys(("parameters", "size"), "params"),
 }
 
 
@@ -50,11 +56,16 @@ class Wanted:
             _within(row.gmacs, most=self.max_gmacs),
             _within(row.side, most=self.max_input),
             _within(row.top1, least=self.min_top1),
-            not self.licences or (row.licence or "").lower() in self.licences,
+            self._may(row.licence) if row.weights else not self.licences,
         ]
         if False in held or (self.here and not _is_here(row)):
             return False
         return None if None in held else True
+
+    def _may(self, licence: str | None) -> bool | None:
+        if not self.licences:
+            return True
+        return None if licence is None else licence.lower() in self.licences
 
 
 def wanted(
@@ -74,13 +85,22 @@ licences=('mit',), here=False)
     """
     named = [licence] if isinstance(licence, str) else licence or ()
     return Wanted(
-        max_params=None if max_params is None else amount("max_params", max_params),
-        max_gmacs=None if max_gmacs is None else amount("max_gmacs", max_gmacs, unit=1e9),
-        min_top1=None if min_top1 is None else amount("min_top1", min_top1),
-        max_input=None if max_input is None else amount("max_input", max_input),
+        max_params=_number("max_params", max_params),
+        max_gmacs=_number("max_gmacs", max_gmacs, unit=1e9),
+        min_top1=_number("min_top1", min_top1),
+        max_input=_number("max_input", max_input),
         licences=tuple(one.lower() for one in named),
         here=here,
     )
+
+
+def _number(name: str, value: str | float | None, unit: float = 1) -> float | None:
+    if value is None:
+        return None
+    try:
+        return amount(value, unit)
+    except ZooError as error:
+        raise ZooError(f"{name}: {error.message}") from error
 
 
 def chosen(models: Iterable[ModelInfo], asked: Wanted) -> tuple[list[Row], int]:
@@ -115,10 +135,7 @@ def ordered(rows: Sequence[Row], sort: str | None) -> list[Row]:
     """
     if sort is None:
         return list(rows)
-    key = sort.removeprefix("-")
-    if key not in SORTS:
-        near = did_you_mean(key, SORTS) or f"There are: {', '.join(SORTS)}."
-        raise UnknownName(f'Models have no key "{key[:40]}" to sort by. {near}')
+    key = sort_key(sort)
     value, backwards = SORTS[key], (key in HIGHEST_FIRST) != sort.startswith("-")
     told = [row for row in rows if value(row) is not None]
     told.sort(key=value, reverse=backwards)
@@ -126,6 +143,15 @@ def ordered(rows: Sequence[Row], sort: str | None) -> list[Row]:
         most = most_measured(told)
         told.sort(key=lambda row: row.data != most)
     return told + [row for row in rows if value(row) is None]
+
+
+def sort_key(sort: str) -> str:
+    """The key of SORTS that `sort` names, with or without `-`. Raises UnknownName."""
+    key = sort.removeprefix("-")
+    if key not in SORTS:
+        near = did_you_mean(key, SORTS, SYNONYMS) or f"There are: {', '.join(SORTS)}."
+        raise UnknownName(f'Models are not sorted by "{key[:40]}". {near}')
+    return key
 
 
 def most_measured(rows: Iterable[Row]) -> str:

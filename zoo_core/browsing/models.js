@@ -21,7 +21,7 @@ const COSTS = {
 };
 DEVICES.forEach((device) => {
   COSTS[`speed-${device}`] = {
-    name: `pictures/s, ${device}`, of: (row) => row.speed[device] ?? null, less: false, unit: 1,
+    name: `pictures/s, ${device.slice(0, 24)}`, of: (row) => row.speed[device] ?? null, less: false, unit: 1,
   };
 });
 

@@ -80,12 +80,22 @@ function listen() {
     toggle(dot.row.name).scrollIntoView({ block: "center" });
   });
   window.addEventListener("resize", () => { const { rows, best } = fitting(); showPlot(rows, best); });
-  window.addEventListener("hashchange", () => { wanted = fromAddress(); showWanted(); update(); });
+  window.addEventListener("hashchange", () => { wanted = fromAddress(); showWanted(); showOpened(); });
+}
+
+// A view that was sent with a row open: the row is there, and in sight.
+function showOpened() {
+  const place = sorted(fitting().rows).findIndex((row) => row.name === wanted.open);
+  many = Math.max(many, place + 1);
+  update();
+  const row = at("rows").querySelector(".details");
+  if (row) row.scrollIntoView({ block: "center" });
 }
 
 wanted = fromAddress();
 choices();
+showKey();
 makeHeader();
 showWanted();
 listen();
-update();
+showOpened();

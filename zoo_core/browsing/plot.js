@@ -6,7 +6,7 @@ const KINDS = ["others", "official", "third"]; // drawn in this order
 
 let dots = []; // what is in the plot: {row, x, y}
 
-function shape_of(tag, attributes, text = "") {
+function svgElement(tag, attributes, text = "") {
   const element = document.createElementNS(SVG, tag);
   Object.entries(attributes).forEach(([name, value]) => element.setAttribute(name, value));
   element.textContent = text;
@@ -16,7 +16,7 @@ function shape_of(tag, attributes, text = "") {
 function showPlot(rows, best) {
   const cost = COSTS[wanted.by], listed = drawn(rows);
   const width = Math.max(at("plot").clientWidth, 260);
-  const svg = shape_of("svg", { viewBox: `0 0 ${width} ${HEIGHT}`, role: "img" });
+  const svg = svgElement("svg", { viewBox: `0 0 ${width} ${HEIGHT}`, role: "img" });
   const front = listed.filter((row) => best.has(row)).sort((a, b) => cost.of(a) - cost.of(b));
   svg.setAttribute("aria-label", `${listed.length} rows: top-1 accuracy against ${cost.name}. `
     + `${front.length} are on the Pareto front; "On the Pareto front only" lists them.`);
@@ -27,7 +27,7 @@ function showPlot(rows, best) {
     dots = listed.map((row) => ({ row, x: x(cost.of(row)), y: y(row.top1) }));
     svg.append(...axes(x, y, width, cost), ...clouds(), ...frontLine(front), ...labels(front, width));
   } else {
-    svg.append(shape_of("text", { class: "tick", x: width / 2, y: HEIGHT / 2, "text-anchor": "middle" },
+    svg.append(svgElement("text", { class: "tick", x: width / 2, y: HEIGHT / 2, "text-anchor": "middle" },
       "None of these has both figures."));
   }
   at("plot").replaceChildren(svg);
@@ -66,16 +66,24 @@ function logTicks(low, high) {
 
 function* axes(x, y, width, cost) {
   for (const value of y.ticks) {
-    yield shape_of("path", { class: "grid", d: `M${MARGIN.left} ${y(value)}H${width - MARGIN.right}` });
-    yield shape_of("text", { class: "tick", x: MARGIN.left - 6, y: y(value) + 4, "text-anchor": "end" }, `${value}%`);
+    yield svgElement("path", { class: "grid", d: `M${MARGIN.left} ${y(value)}H${width - MARGIN.right}` });
+    yield svgElement("text", { class: "tick", x: MARGIN.left - 6, y: y(value) + 4, "text-anchor": "end" }, `${value}%`);
   }
   const floor = HEIGHT - MARGIN.bottom;
   for (const value of x.ticks) {
-    yield shape_of("text", { class: "tick", x: x(value), y: floor + 16, "text-anchor": "middle" }, short(value * cost.unit));
+    yield svgElement("text", { class: "tick", x: x(value), y: floor + 16, "text-anchor": "middle" }, short(value * cost.unit));
   }
-  yield shape_of("path", { class: "axis", d: `M${MARGIN.left} ${floor}H${width - MARGIN.right}` });
+  yield svgElement("path", { class: "axis", d: `M${MARGIN.left} ${floor}H${width - MARGIN.right}` });
   const middle = (MARGIN.left + width - MARGIN.right) / 2;
-  yield shape_of("text", { class: "tick", x: middle, y: HEIGHT - 6, "text-anchor": "middle" }, cost.name);
+  yield svgElement("text", { class: "tick", x: middle, y: HEIGHT - 6, "text-anchor": "middle" }, cost.name);
+}
+
+function showKey() {
+  const names = { others: "of plugins that come with zoo", official: "official", third: "third parties" };
+  const there = new Set(ROWS.map(kindOf));
+  KINDS.filter((kind) => there.has(kind)).forEach((kind) => {
+    at("key").append(make("span", {}, make("i", { class: `spot ${kind}`, "aria-hidden": "true" }), names[kind]));
+  });
 }
 
 function kindOf(row) {
@@ -85,7 +93,7 @@ function kindOf(row) {
 function clouds() {
   const paths = Object.fromEntries(KINDS.map((kind) => [kind, []]));
   dots.forEach((dot) => paths[kindOf(dot.row)].push(`M${dot.x} ${dot.y}h0`));
-  return KINDS.map((kind) => shape_of("path", { class: `cloud ${kind}`, d: paths[kind].join("") }));
+  return KINDS.map((kind) => svgElement("path", { class: `cloud ${kind}`, d: paths[kind].join("") }));
 }
 
 const dotOf = (row) => dots.find((dot) => dot.row === row);
@@ -93,8 +101,8 @@ const dotOf = (row) => dots.find((dot) => dot.row === row);
 function frontLine(front) {
   const found = front.map(dotOf);
   const path = found.map((dot) => `${dot.x} ${dot.y}`).join("L");
-  const marks = found.map((dot) => shape_of("circle", { class: "front", cx: dot.x, cy: dot.y, r: 4 }));
-  return [shape_of("path", { class: "front", d: `M${path}` }), ...marks];
+  const marks = found.map((dot) => svgElement("circle", { class: "front", cx: dot.x, cy: dot.y, r: 4 }));
+  return [svgElement("path", { class: "front", d: `M${path}` }), ...marks];
 }
 
 // Names on the front where there is room: to the left of it nothing is better, so it is empty.
@@ -107,7 +115,7 @@ function labels(front, width) {
       && taken.every((box) => right < box.left - 6 || right - length > box.right + 6 || Math.abs(top - box.top) > 14);
     if (!free) return;
     taken.push({ left: right - length, right, top });
-    found.push(shape_of("text", { class: "label", x: right, y: top + 6, "text-anchor": "end" }, name));
+    found.push(svgElement("text", { class: "label", x: right, y: top + 6, "text-anchor": "end" }, name));
   });
   return found;
 }
@@ -131,7 +139,7 @@ function point(dot) {
   at("pointed").textContent = dot
     ? `${dot.row.name}: ${percent(dot.row.top1)}%, ${figure(dot.row)}, ${dot.row.licence || "licence not known"}`
     : plain;
-  if (dot) at("plot").firstChild.append(shape_of("circle", { class: "pointed", cx: dot.x, cy: dot.y, r: 7 }));
+  if (dot) at("plot").firstChild.append(svgElement("circle", { class: "pointed", cx: dot.x, cy: dot.y, r: 7 }));
 }
 
 function figure(row) {

@@ -1,4 +1,4 @@
-"""All models as the data of a page: what its script reads, as JSON that no name can break out of."""
+"""All models as the data of a page: JSON for its script, which no name can break out of."""
 
 from __future__ import annotations
 
@@ -51,30 +51,34 @@ class _Places:
 def _of(row: Row, kinds: _Places, measured: _Places, here: frozenset[str]) -> dict[str, Any]:
     model, weights = row.model, row.weights
     told: dict[str, Any] = {
-        "name": row.name,
+        "name": row.reference,
         "kind": kinds(kind(row)),
         "params": model.params,
         "gmacs": row.gmacs,
         "top1": row.top1,
         "data": row.data,
         "input": row.shape,
-        "default": weights is None or weights.default,
-        "here": row.name in here,
+        "default": weights is not None and weights.default,
+        "here": row.reference in here,
         "classes": model.num_classes,
         "summary": model.summary,
         "paper": model.paper if (model.paper or "").startswith("https://") else None,
     }
     if weights is None:
         return dict.fromkeys(KEYS) | told
-    return dict.fromkeys(KEYS) | told | {
-        "macts": weights.macts,
-        "licence": weights.license or "",
-        "classes": model.num_classes if weights.num_classes is None else weights.num_classes,
-        "metrics": dict(weights.metrics),
-        "speed": dict(weights.speed),
-        "measured": measured(weights.measured) if weights.measured else None,
-        "install": weights.install,
-    }
+    return (
+        dict.fromkeys(KEYS)
+        | told
+        | {
+            "macts": weights.macts,
+            "licence": weights.license or "",
+            "classes": model.num_classes if weights.num_classes is None else weights.num_classes,
+            "metrics": dict(weights.metrics),
+            "speed": dict(weights.speed),
+            "measured": measured(weights.measured) if weights.measured else None,
+            "install": weights.install,
+        }
+    )
 
 
 def kind(row: Row) -> tuple[str, bool]:

@@ -28,6 +28,12 @@ class Row:
         return bare if alone else f"{bare}.{self.weights.tag}"  # type: ignore[union-attr]
 
     @property
+    def reference(self) -> str:
+        """The same with its weights by name, also where they are the default."""
+        bare = catalogue().bare(self.model)
+        return f"{bare}.{self.weights.tag}" if self.weights else bare
+
+    @property
     def shape(self) -> tuple[int, int, int]:
         """Channels, height and width of its input."""
         return (self.weights or self.model).input.size

@@ -1,9 +1,10 @@
 // The table: a screenful of rows and more on request, so that typing is quick in any number.
 
 const FIRST = 100, MORE = 400;
+const LONG = 400; // letters of a fact: zoo show has them all
 const COLUMNS = [
   ["name", "Model"], ["params", "Parameters"], ["gmacs", "Multiply-adds"], ["top1", "Top-1"],
-  ["input", "Input"], ...DEVICES.map((device) => [`speed-${device}`, `Pictures/s, ${device}`]),
+  ["input", "Input"], ...DEVICES.map((device) => [`speed-${device}`, `Pictures/s, ${device.slice(0, 24)}`]),
   ["licence", "Licence"],
 ];
 const LEFT = ["name", "input", "licence"];
@@ -47,8 +48,9 @@ function line(row, isBest) {
   const open = row.name === wanted.open;
   const button = make("button", {
     type: "button", class: "name", "aria-expanded": String(open), "data-place": row.place,
-  }, row.name);
+  }, ...breakable(row.name));
   const marks = [
+    row.default ? make("span", { class: "soft" }, "default") : null,
     row.kind.third ? make("span", { class: "third" }, `third party: ${row.kind.name}`) : null,
     isBest ? make("span", { class: "best" }, "front") : null,
   ];
@@ -64,6 +66,11 @@ function line(row, isBest) {
     make("td", { class: "of-input" }, shape(row)),
     ...DEVICES.map((device) => make("td", { class: "number" }, short(row.speed[device]))),
     make("td", { class: "of-licence", title: licence.length > 24 ? licence : null }, licence));
+}
+
+// A long name breaks after its marks, not within a word.
+function breakable(name) {
+  return name.split(/(?<=[_./])/).flatMap((part, n) => (n ? [make("wbr"), part] : [part]));
 }
 
 // --- what is known of one, and the commands for it ---
@@ -83,18 +90,19 @@ function details(row) {
     ["weights", row.licence === null ? "none" : row.here ? "on this machine" : ""],
     ["from", row.kind.third ? `${row.kind.name} (third party)` : ""],
   ].filter(([, value]) => value);
-  const list = make("dl", {}, ...facts.flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)]));
+  const list = make("dl", {}, ...facts.flatMap(([name, value]) => [make("dt", {}, cut(name)), make("dd", {}, cut(value))]));
   const cell = make("td", { colspan: COLUMNS.length }, list, ...commands(row).map(command));
   return make("tr", { class: "details" }, cell);
 }
+
+const cut = (text) => (text.length > LONG ? `${text.slice(0, LONG)} …` : text);
 
 function commands(row) {
   const told = [`zoo show ${quoted(row.name)}`];
   if (row.install) told.push(`pip install ${quoted(row.install)}`);
   if (row.licence !== null) told.push(`zoo fetch ${quoted(row.name)}`);
   told.push(`zoo finetune ${quoted(row.name)} --data folder:PICTURES`);
-  const brings = row.licence === null ? "" : ", pretrained=True";
-  told.push(`model = zoo.create(${JSON.stringify(row.name)}${brings}, num_classes=10)`);
+  told.push(`model = zoo.create(${JSON.stringify(row.name)}, num_classes=10)`);
   return told;
 }
 

@@ -12,8 +12,8 @@ function fromAddress() {
   const read = { ...USUAL };
   TEXTS.forEach((key) => { read[key] = said.get(key) || ""; });
   CHECKS.forEach((key) => { read[key] = said.get(key) === "yes"; });
-  if (COSTS[said.get("by")]) read.by = said.get("by");
-  if (SORTS[(said.get("sort") || "").replace(/^-/, "")]) read.sort = said.get("sort");
+  if (Object.hasOwn(COSTS, said.get("by"))) read.by = said.get("by");
+  if (Object.hasOwn(SORTS, (said.get("sort") || "").replace(/^-/, ""))) read.sort = said.get("sort");
   read.open = said.get("open") || "";
   return read;
 }
@@ -55,7 +55,7 @@ function fitting() {
       && (side === null || row.side <= side)
       && (!wanted.licence || row.licence === wanted.licence)
       && (!wanted.from || row.kind.name === wanted.from)
-      && (!wanted.default || row.default) && (!wanted.here || row.here);
+      && (!wanted.default || row.default || row.licence === null) && (!wanted.here || row.here);
     if (!plain) return false;
     const bounds = [[row.params, params], [row.gmacs, gmacs], [top1 === null ? 0 : top1, row.top1]];
     const asked = [params !== null, gmacs !== null, top1 !== null];

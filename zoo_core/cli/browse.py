@@ -15,7 +15,12 @@ from zoo_core.humanize import byte_size
 @click.command("browse")
 @click.argument("pattern", required=False)
 @click.option(
-    "--out", type=OutFile(), default=OUT, show_default=True, metavar="FILE", help="The page to write."
+    "--out",
+    type=OutFile(),
+    default=OUT,
+    show_default=True,
+    metavar="FILE",
+    help="The page to write.",
 )
 def command(pattern: str | None, out: Path) -> None:
     """Write one HTML page of all models, to filter, sort and copy commands from.
