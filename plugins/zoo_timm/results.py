@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from zoo_core.terminal.lines import say
+
 MEASURED = (
     "timm's tables of results: accuracy of 2025-10-30; pictures a second of 2026-01-06 (RTX 4090, "
     "half precision) and 2024-09-04 (i7-12700H, compiled)"
@@ -80,19 +82,17 @@ def merged(models: Models, listed: Iterable[Row]) -> LeftOut:
         else:
             left_out.size.append(told)
     for name, table in models.items():
-        shape = _shape(_default(table) or table)
+        shape = _shape(_usual(table))
         if shape[1] == shape[2] and (name, shape[1]) in gmacs:
             table["gmacs"] = gmacs[name, shape[1]]
     return left_out
 
 
 def kept(old: Models, new: Models) -> None:
-    """Figures of an old manifest for weights that the new one has with the same input."""
+    """Put figures of an old manifest into the new one: for weights that see the same input."""
     for name, table in new.items():
         before = old.get(name, {})
-        if "gmacs" in before and _shape(_default(table) or table) == _shape(
-            _default(before) or before
-        ):
+        if "gmacs" in before and _shape(_usual(table)) == _shape(_usual(before)):
             table["gmacs"] = before["gmacs"]
         for tag, weights in table.get("weights", {}).items():
             had = before.get("weights", {}).get(tag, {})
@@ -104,8 +104,18 @@ def _shape(table: Mapping[str, Any]) -> list[int]:
     return list(table.get("input", {}).get("size", (3, 224, 224)))
 
 
-def _default(table: Mapping[str, Any]) -> dict[str, Any] | None:
-    return next((w for w in table.get("weights", {}).values() if w.get("default")), None)
+def _usual(table: dict[str, Any]) -> dict[str, Any]:
+    """The table whose input is that of a model: of its default weights, else its own."""
+    weights = table.get("weights", {}).values()
+    return next((one for one in weights if one.get("default")), table)
+
+
+def forget(models: Models) -> None:
+    """Take all figures out of the tables of a manifest."""
+    for model in models.values():
+        for table in (model, *model.get("weights", {}).values()):
+            for key in FIGURES:
+                table.pop(key, None)
 
 
 def read(path: Path) -> Models:
@@ -115,23 +125,28 @@ def read(path: Path) -> Models:
 
 
 def main() -> None:
+    from zoo_core.plugins.catalogue import catalogue
     from zoo_timm.generate import MANIFEST, text
 
     if len(sys.argv) != 2:
         sys.exit("usage: python -m zoo_timm.results RESULTS.csv")
     models, listed = read(MANIFEST), rows(Path(sys.argv[1]))
-    for table in (
-        *models.values(),
-        *(w for m in models.values() for w in m.get("weights", {}).values()),
-    ):
-        for key in FIGURES:
-            table.pop(key, None)
+    forget(models)
     left_out = merged(models, listed)
     MANIFEST.write_text(text(models), encoding="utf-8")
-    for why, names in (("of another size", left_out.size), ("of no listed weights", left_out.name)):
-        print(f"{len(names)} {why}: {', '.join(names)}", file=sys.stderr)
+    models_of_zoo = [model for model in catalogue().models() if model.official]
+    official = {f"{model.name}.{tag}" for model in models_of_zoo for tag in model.weights}
+    theirs = [told for told in left_out.name if told.partition(" at ")[0] in official]
+    unknown = [told for told in left_out.name if told not in theirs]
+    _tell(left_out.size, "of another size than the weights want")
+    _tell(theirs, "of official weights, whose figures registry.toml has")
+    _tell(unknown, "of no weights that zoo lists")
     used = len(listed) - len(left_out.size) - len(left_out.name)
-    print(f"{used} of {len(listed)} rows are in {MANIFEST}", file=sys.stderr)
+    say(f"{used} of {len(listed)} rows are in {MANIFEST}")
+
+
+def _tell(names: list[str], why: str) -> None:
+    say(f"{len(names)} {why}: {', '.join(names) or 'none'}")
 
 
 if __name__ == "__main__":

@@ -79,9 +79,9 @@ def wanted(
 ) -> Wanted:
     """From arguments as people write them. Raises ZooError for a number that is none.
 
-    >>> wanted(max_params="30M", licence="MIT")
-    Wanted(max_params=30000000.0, max_gmacs=None, min_top1=None, max_input=None, \
-licences=('mit',), here=False)
+    >>> asked = wanted(max_params="30M", licence="MIT")
+    >>> asked.max_params, asked.licences, asked.max_gmacs
+    (30000000.0, ('mit',), None)
     """
     named = [licence] if isinstance(licence, str) else licence or ()
     return Wanted(
@@ -129,7 +129,7 @@ def ordered(rows: Sequence[Row], sort: str | None) -> list[Row]:
     have, which cannot be compared. Raises UnknownName.
 
     >>> from zoo_core.plugins.catalogue import catalogue
-    >>> rows = [Row(model, model.default_weights) for model in catalogue().models("resnet?0*")]
+    >>> rows = [Row(model, model.default_weights) for model in catalogue().models("resnet50*")]
     >>> [row.name for row in ordered(rows, "-params")]
     ['resnet50d', 'resnet50']
     """
