@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,8 +20,6 @@ from zoo_core.plugins.catalogue import Catalogue, using_catalogue
 from zoo_core.plugins.entry_points import load_plugins
 from zoo_core.plugins.manager import Plugin
 
-SOON = 2_000  # milliseconds in which what is awaited is there
-
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -31,6 +29,15 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def shown(page: Any) -> list[str]:
     """The names in the rows, in their order."""
     return page.eval_on_selector_all("button.name", "all => all.map(one => one.textContent)")
+
+
+def until(page: Any, holds: Callable[[], bool]) -> None:
+    """Wait for what a page does by and by, for two seconds at most."""
+    for _ in range(40):
+        if holds():
+            return
+        page.wait_for_timeout(50)
+    raise AssertionError("it does not come")
 
 
 def counted(page: Any) -> int:
@@ -163,7 +170,7 @@ def test_the_command_to_copy(whole: Path, look: Looking) -> None:
         assert told in details
     wanted = "zoo finetune timm/convnext_tiny.in12k_ft_in1k --data folder:PICTURES"
     page.get_by_role("button", name=f"Copy: {wanted}").click()
-    page.wait_for_function(f"document.getElementById('said').textContent === 'Copied: {wanted}'")
+    until(page, lambda: page.text_content("#said") == f"Copied: {wanted}")
     assert page.evaluate("navigator.clipboard.readText()") == wanted
     name.press("Enter")
     assert page.locator(".details").count() == 0
@@ -207,7 +214,7 @@ def test_a_view_can_be_sent(whole: Path, look: Looking) -> None:
     assert opened == names[3]
     again.click("#reset")
     again.goto(address)  # by its part after # alone
-    again.wait_for_function("document.getElementById('name').value === 'vit'", timeout=SOON)
+    until(again, lambda: again.input_value("#name") == "vit")
     assert shown(again) == names
 
 

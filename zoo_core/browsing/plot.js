@@ -79,8 +79,9 @@ function* axes(x, y, width, cost) {
 }
 
 function showKey() {
-  const names = { others: "of plugins that come with zoo", official: "official", third: "third parties" };
   const there = new Set(ROWS.map(kindOf));
+  const others = new Set(ROWS.filter((row) => kindOf(row) === "others").map((row) => row.kind.name));
+  const names = { others: [...others].join(", "), official: "official", third: "third parties" };
   KINDS.filter((kind) => there.has(kind)).forEach((kind) => {
     at("key").append(make("span", {}, make("i", { class: `spot ${kind}`, "aria-hidden": "true" }), names[kind]));
   });

@@ -4,7 +4,7 @@ const FIRST = 100, MORE = 400;
 const LONG = 400; // letters of a fact: zoo show has them all
 const COLUMNS = [
   ["name", "Model"], ["params", "Parameters"], ["gmacs", "Multiply-adds"], ["top1", "Top-1"],
-  ["input", "Input"], ...DEVICES.map((device) => [`speed-${device}`, `Pictures/s, ${device.slice(0, 24)}`]),
+  ["input", "Input"], ...DEVICES.map((device) => [`speed-${device}`, "Pictures/s, ", device.slice(0, 24)]),
   ["licence", "Licence"],
 ];
 const LEFT = ["name", "input", "licence"];
@@ -12,8 +12,9 @@ const LEFT = ["name", "input", "licence"];
 let many = FIRST; // rows that are in the page
 
 function makeHeader() {
-  COLUMNS.forEach(([key, title]) => {
-    const button = make("button", { type: "button", "data-key": key }, title);
+  COLUMNS.forEach(([key, title, device]) => {
+    const on = device ? make("span", { class: "nowrap" }, device) : null;
+    const button = make("button", { type: "button", "data-key": key }, title, on);
     button.addEventListener("click", () => {
       wanted.sort = wanted.sort === key ? `-${key}` : key;
       update();
@@ -61,7 +62,7 @@ function line(row, isBest) {
   ];
   const licence = row.licence === null ? "no weights" : row.licence || "not known";
   return make("tr", {},
-    make("th", { scope: "row", class: "of-name" }, button, ...marks),
+    make("th", { scope: "row", class: "of-name" }, button, " ", ...marks),
     ...numbers.map((cell) => make("td", { class: "number" }, ...cell)),
     make("td", { class: "of-input" }, shape(row)),
     ...DEVICES.map((device) => make("td", { class: "number" }, short(row.speed[device]))),
