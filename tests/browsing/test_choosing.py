@@ -89,7 +89,7 @@ CASES = [
     ({"max_gmacs": "600M"}, "small"),
     ({"max_gmacs": 0.4}, ""),
     ({"min_top1": 85}, "digits large"),
-    ({"here": True}, ""),
+    ({"installed": True}, ""),
 ]
 
 
@@ -132,8 +132,8 @@ def test_what_lacks_a_figure_is_counted() -> None:
 
 
 def test_what_is_here(tmp_path: Path) -> None:
-    assert zoo.list_models("lenet5", here=True) == ["lenet5"]
-    assert zoo.list_models("resnet50", here=True) == []
+    assert zoo.list_models("lenet5", installed=True) == ["lenet5"]
+    assert zoo.list_models("resnet50", installed=True) == []
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,7 @@ def browse(out: str | Path = OUT, pattern: str | None = None) -> Path:
     if not rows:
         near = catalogue().similar(pattern or "")
         raise UnknownName(f'No model matches "{pattern}". {near}'.strip(), hint='Run "zoo list".')
-    return save_page(html(rows, here=_here(rows)), place)
+    return save_page(html(rows, installed=_installed(rows)), place)
 
 
 def check_place(place: Path) -> None:
@@ -67,8 +67,8 @@ def check_place(place: Path) -> None:
         )
 
 
-def html(rows: Sequence[Row], here: Sequence[str] = ()) -> str:
-    """The page of these rows, complete in itself. `here`: references to weights on this machine.
+def html(rows: Sequence[Row], installed: Sequence[str] = ()) -> str:
+    """The page of these rows, complete in itself. `installed`: references, on this machine.
 
     >>> page = html(rows_of(catalogue().find("lenet5").model))
     >>> "lenet5.fashion_mnist" in page, "http://" in page.partition("<body")[0]
@@ -77,7 +77,7 @@ def html(rows: Sequence[Row], here: Sequence[str] = ()) -> str:
     from markupsafe import Markup
 
     script = "\n".join((HERE / name).read_text(encoding="utf-8") for name in SCRIPTS)
-    data = data_of(rows, here)
+    data = data_of(rows, installed)
     return rendered(
         HERE / "page.html",
         style=Markup((HERE / "page.css").read_text(encoding="utf-8")),
@@ -102,7 +102,7 @@ def _digest(script: str) -> str:
     return b64encode(hashlib.sha256(script.encode()).digest()).decode()
 
 
-def _here(rows: Sequence[Row]) -> list[str]:
+def _installed(rows: Sequence[Row]) -> list[str]:
     from zoo_core.weights.here import is_here
 
     return [row.reference for row in rows if row.weights is not None and is_here(row.weights)]

@@ -33,7 +33,7 @@ SYNONYMS = {
 class Wanted:
     """What is asked of models; None and empty: nothing. `licences`: one of these, in any case.
 
-    `here`: the weights are on this machine, so that no network is needed.
+    `installed`: the weights are on this machine, so that no network is needed.
     """
 
     max_params: float | None = None
@@ -41,13 +41,13 @@ class Wanted:
     min_top1: float | None = None
     max_input: float | None = None
     licences: tuple[str, ...] = ()
-    here: bool = False
+    installed: bool = False
 
     @property
     def of_weights(self) -> bool:
         """Whether anything is asked that weights of one model differ in."""
         more = (self.max_gmacs, self.min_top1, self.max_input)
-        return bool(self.licences) or self.here or any(value is not None for value in more)
+        return bool(self.licences) or self.installed or any(value is not None for value in more)
 
     def fits(self, row: Row) -> bool | None:
         """Whether a row does; None where only a figure is missing to tell."""
@@ -58,7 +58,7 @@ class Wanted:
             _within(row.top1, least=self.min_top1),
             self._may(row.licence) if row.weights else not self.licences,
         ]
-        if False in held or (self.here and not _is_here(row)):
+        if False in held or (self.installed and not _is_here(row)):
             return False
         return None if None in held else True
 
@@ -75,7 +75,7 @@ def wanted(
     min_top1: str | float | None = None,
     max_input: str | float | None = None,
     licence: str | Sequence[str] | None = None,
-    here: bool = False,
+    installed: bool = False,
 ) -> Wanted:
     """From arguments as people write them. Raises ZooError for a number that is none.
 
@@ -90,7 +90,7 @@ def wanted(
         min_top1=_number("min_top1", min_top1),
         max_input=_number("max_input", max_input),
         licences=tuple(one.lower() for one in named),
-        here=here,
+        installed=installed,
     )
 
 

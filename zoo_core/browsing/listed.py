@@ -18,7 +18,7 @@ def list_models(
     min_top1: str | float | None = None,
     max_input: str | float | None = None,
     licence: str | Sequence[str] | None = None,
-    here: bool = False,
+    installed: bool = False,
 ) -> list[str]:
     """Names of models that match `pattern`, official ones first.
 
@@ -29,10 +29,10 @@ def list_models(
     The others go by the figures of a model's default weights or, where these do not fit, of its
     most accurate that do; the name then says which. `max_params`: as a number or "30M";
     `max_gmacs`: billions of multiply-adds; `min_top1`: in percent; `max_input`: the longer side;
-    `licence`: one or several; `here`: with weights on this machine. What lacks a figure that is
-    asked for is not in the list. `sort`: name, params, gmacs, top1 or input, the best or smallest
-    first; "-params" for the other way round. Raises UnknownName for another key, or for a licence
-    that none has, and ZooError for a number that is none.
+    `licence`: one or several; `installed`: with weights on this machine. What lacks a figure to
+    tell is not in the list. `sort`: name, params, gmacs, top1 or input, the best or smallest first;
+    "-params" for the other way round. Raises UnknownName for another key, or for a licence that
+    none has, and ZooError for a number that is none.
 
     >>> list_models("resnet18*")
     ['resnet18', 'resnet18d']
@@ -51,7 +51,7 @@ def list_models(
         min_top1=min_top1,
         max_input=max_input,
         licence=licence,
-        here=here,
+        installed=installed,
     )
     rows, _ = chosen(found, asked)
     return [row.name for row in ordered(rows, sort)]

@@ -12,17 +12,17 @@ from zoo_core.humanize import readable_name
 from zoo_core.plugins.manager import BUILT_IN
 
 KEYS = (
-    "name kind params gmacs macts top1 data input licence default here classes metrics speed "
+    "name kind params gmacs macts top1 data input licence default installed classes metrics speed "
     "measured summary paper install"
 ).split()
 
 
-def data_of(rows: Sequence[Row], here: Iterable[str] = ()) -> dict[str, Any]:
-    """What the page shows of `rows`; `here`: names of those whose weights are on this machine.
+def data_of(rows: Sequence[Row], installed: Iterable[str] = ()) -> dict[str, Any]:
+    """What the page shows of `rows`; `installed`: references to weights on this machine.
 
     Texts that many rows share (`kinds`, `measured`) are there once, and rows have their places.
     """
-    kinds, measured, present = _Places(), _Places(), frozenset(here)
+    kinds, measured, present = _Places(), _Places(), frozenset(installed)
     told = (_of(row, kinds, measured, present) for row in rows)
     listed = [[one[key] for key in KEYS] for one in told]
     return {
@@ -48,7 +48,7 @@ class _Places:
         return list(self._place)
 
 
-def _of(row: Row, kinds: _Places, measured: _Places, here: frozenset[str]) -> dict[str, Any]:
+def _of(row: Row, kinds: _Places, measured: _Places, installed: frozenset[str]) -> dict[str, Any]:
     model, weights = row.model, row.weights
     told: dict[str, Any] = {
         "name": row.reference,
@@ -59,7 +59,7 @@ def _of(row: Row, kinds: _Places, measured: _Places, here: frozenset[str]) -> di
         "data": row.data,
         "input": row.shape,
         "default": weights is not None and weights.default,
-        "here": row.reference in here,
+        "installed": row.reference in installed,
         "classes": model.num_classes,
         "summary": model.summary,
         "paper": model.paper if (model.paper or "").startswith("https://") else None,

@@ -1,6 +1,6 @@
 // The table: a screenful of rows and more on request, so that typing is quick in any number.
 
-const FIRST = 100, MORE = 400;
+const FIRST = 50, MORE = 400;
 const LONG = 400; // letters of a fact: zoo show has them all
 const COLUMNS = [
   ["name", "Model"], ["params", "Parameters"], ["gmacs", "Multiply-adds"], ["top1", "Top-1"],
@@ -88,7 +88,7 @@ function details(row) {
     ["figures from", row.measured === null ? "" : DATA.measured[row.measured]],
     ["licence", row.licence || ""],
     ["paper", row.paper || ""],
-    ["weights", row.licence === null ? "none" : row.here ? "on this machine" : ""],
+    ["weights", row.licence === null ? "none" : row.installed ? "on this machine" : ""],
     ["from", row.kind.third ? `${row.kind.name} (third party)` : ""],
   ].filter(([, value]) => value);
   const list = make("dl", {}, ...facts.flatMap(([name, value]) => [make("dt", {}, cut(name)), make("dd", {}, cut(value))]));

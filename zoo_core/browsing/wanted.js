@@ -1,7 +1,7 @@
 // What is asked for: it stands in the address after #, so that a view can be sent.
 
 const TEXTS = ["name", "params", "gmacs", "top1", "input", "licence", "from"];
-const CHECKS = ["default", "here", "front"];
+const CHECKS = ["default", "installed", "front"];
 const HIGHEST_FIRST = ["top1", ...DEVICES.map((device) => `speed-${device}`)];
 const USUAL = { sort: "top1", by: "gmacs", open: "" };
 
@@ -55,7 +55,7 @@ function fitting() {
       && (side === null || row.side <= side)
       && (!wanted.licence || row.licence === wanted.licence)
       && (!wanted.from || row.kind.name === wanted.from)
-      && (!wanted.default || row.default || row.licence === null) && (!wanted.here || row.here);
+      && (!wanted.default || row.default || row.licence === null) && (!wanted.installed || row.installed);
     if (!plain) return false;
     const bounds = [[row.params, params], [row.gmacs, gmacs], [top1 === null ? 0 : top1, row.top1]];
     const asked = [params !== null, gmacs !== null, top1 !== null];

@@ -47,7 +47,7 @@ class SortKey(click.ParamType):
 
 
 OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
-    ("--max-params", {"type": Amount(), "metavar": "N", "help": "At most so many: 30M."}),
+    ("--max-params", {"type": Amount(), "metavar": "N", "help": "Parameters at most: 30M."}),
     (
         "--max-gmacs",
         {"type": Amount(1e9), "metavar": "N", "help": "Multiply-adds at most: 4.5 or 500M."},
@@ -55,7 +55,7 @@ OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("--min-top1", {"type": Amount(), "metavar": "PERCENT", "help": "Top-1 at least."}),
     ("--max-input", {"type": Amount(), "metavar": "SIDE", "help": "Pictures at most so large."}),
     ("--licence", {"multiple": True, "metavar": "NAME", "help": "Of weights. May be repeated."}),
-    ("--here", {"is_flag": True, "help": "With weights on this machine."}),
+    ("--installed", {"is_flag": True, "help": "With weights on this machine."}),
 )
 
 
