@@ -183,5 +183,6 @@ def test_show_tells_figures_their_source_and_date() -> None:
     timm = run("show", "timm/convnext_tiny").stdout
     assert "timm's tables of results: accuracy of 2025-10-30" in timm
     row = next(line for line in timm.splitlines() if line.startswith("in12k_ft_in1k "))
-    assert row.split()[1:5] == ["yes", "84.19", "imagenet-1k", "4.47"]
+    told = "yes 84.19 imagenet-1k 3x224x224 apache-2.0 4.47"
+    assert row.split()[1:7] == told.split()
     assert json.loads(run("show", "timm/convnext_tiny", "--json").stdout)["gmacs"] == 4.47

@@ -110,7 +110,7 @@ def _print_weights(model: ModelInfo) -> None:
     if not model.weights:
         echo("It has no pretrained weights.")
         return
-    header = ("weights", "default", "top-1", "on", "GMACs", "input", "licence", "source")
+    header = ("weights", "default", "top-1", "on", "input", "licence", "GMACs", "source")
     ordered = sorted(model.weights.values(), key=lambda weights: not weights.default)
     rows = [_weights_row(Row(model, weights), weights) for weights in ordered]
     print_table(header, rows, right=("top-1", "GMACs"))
@@ -118,9 +118,8 @@ def _print_weights(model: ModelInfo) -> None:
 
 def _weights_row(row: Row, weights: WeightsInfo) -> tuple[str, ...]:
     default, licence = "yes" if weights.default else "", weights.license or "not known"
-    score, work = percent(row.top1), gmacs(row.gmacs)
-    figures = (score, row.data or "-", work, size(row.shape))
-    return weights.tag, default, *figures, licence, public(weights.source)
+    measured = (percent(row.top1), row.data or "-", size(row.shape))
+    return weights.tag, default, *measured, licence, gmacs(row.gmacs), public(weights.source)
 
 
 def build_options(architecture: Architecture, model: ModelInfo) -> list[dict[str, Any]]:
