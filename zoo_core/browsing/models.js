@@ -12,7 +12,13 @@ const ROWS = DATA.rows.map((values, place) => {
   row.speed = row.speed || {};
   return row;
 });
-const DEVICES = [...new Set(ROWS.flatMap((row) => Object.keys(row.speed)))].sort().slice(0, 4);
+const DEVICES = mostUsed(ROWS.flatMap((row) => Object.keys(row.speed))).slice(0, 3);
+
+function mostUsed(names) {
+  const many = new Map();
+  names.forEach((name) => many.set(name, (many.get(name) || 0) + 1));
+  return [...many.keys()].sort((a, b) => many.get(b) - many.get(a));
+}
 
 // What a picture costs: a figure, its name, and whether less of it is better.
 const COSTS = {

@@ -11,9 +11,9 @@ function update() {
     ? `"${wanted[wrong[0]].slice(0, 40)}" is no number above 0: write 80, 30M or 4.5G.` : "";
   const more = untold ? `; ${untold.toLocaleString("en")} more lack a figure to tell` : "";
   at("count").textContent = `${rows.length.toLocaleString("en")} of ${ROWS.length.toLocaleString("en")}${more}`;
+  showPlot(rows, best); // first, since it asks how wide it is: one layout is enough
   showHeader();
   showRows(ordered, best);
-  showPlot(rows, best);
   toAddress();
 }
 

@@ -25,7 +25,7 @@ function showPlot(rows, best) {
     const x = scale(listed.map(cost.of), MARGIN.left, width - MARGIN.right, true);
     const y = scale(listed.map((row) => row.top1), HEIGHT - MARGIN.bottom, MARGIN.top, false);
     dots = listed.map((row) => ({ row, x: x(cost.of(row)), y: y(row.top1) }));
-    svg.append(...axes(x, y, width, cost), ...clouds(), ...frontLine(front), ...labels(front, width));
+    svg.append(...axes(x, y, width, cost), ...frontLine(front), ...clouds(), ...labels(front, width));
   } else {
     svg.append(svgElement("text", { class: "tick", x: width / 2, y: HEIGHT / 2, "text-anchor": "middle" },
       "None of these has both figures."));
@@ -102,7 +102,7 @@ const dotOf = (row) => dots.find((dot) => dot.row === row);
 function frontLine(front) {
   const found = front.map(dotOf);
   const path = found.map((dot) => `${dot.x} ${dot.y}`).join("L");
-  const marks = found.map((dot) => svgElement("circle", { class: "front", cx: dot.x, cy: dot.y, r: 4 }));
+  const marks = found.map((dot) => svgElement("circle", { class: "front", cx: dot.x, cy: dot.y, r: 5.5 }));
   return [svgElement("path", { class: "front", d: `M${path}` }), ...marks];
 }
 
