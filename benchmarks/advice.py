@@ -12,7 +12,7 @@ What is tuned is tuned on one half of benchmarks/tasks.py, and reported on the o
 
     python -m benchmarks.advice                            what is not there yet of the report half
     python -m benchmarks.advice --half tune --networks lenet5 --counts 10 --seeds 1
-    python -m benchmarks.advice --ways                     what every way comes to, which takes hours
+    python -m benchmarks.advice --ways                     what every way comes to: hours
     python -m benchmarks.advice --seeds 0                  only the page
 
 What comes is a line of benchmarks/ways.jsonl or advice.jsonl, and is not computed again: remove the

@@ -54,8 +54,10 @@ def section(found: Answers, doc: str, names: Sequence[str]) -> str:
         return "\n\n".join([*parts, "Not measured yet."])
     tasks = dict.fromkeys(question.task for question in found)
     asked = sorted({(question.network, question.count, question.seed) for question in found})
-    several = [f"{network} at {count} a class ({len([*own])} seeds)"
-               for (network, count), own in itertools.groupby(asked, key=lambda one: one[:2])]
+    several = [
+        f"{network} at {count} a class ({len([*own])} seeds)"
+        for (network, count), own in itertools.groupby(asked, key=lambda one: one[:2])
+    ]
     parts += [
         f"{len(found)} questions of {len(tasks)} tasks ({', '.join(tasks)}): "
         f"{', '.join(several)}. Intervals: 95%, by drawing tasks anew."

@@ -111,9 +111,7 @@ def arms(model: zoo.ZooModel, train: Pictures) -> list[Arm]:
     return list({arm.name: arm for arm in [*found, *others]}.values())
 
 
-def in_full(
-    arm: Arm, train: Pictures, test: Pictures, question: Question
-) -> tuple[float, float]:
+def in_full(arm: Arm, train: Pictures, test: Pictures, question: Question) -> tuple[float, float]:
     """The balanced accuracy of a way on the test part, and CPU seconds of its training.
 
     Classes count alike: as many of each were drawn to train with, however many there are to test.
