@@ -1,11 +1,14 @@
 """The evidence on real pictures: what is kept of a stopped run, and what the page makes of it."""
 
+import dataclasses
 from itertools import product
+from typing import Any
 
 import pytest
 
 from benchmarks import advice, photos, reading, regret, views
 from benchmarks.page_parts import put
+from benchmarks.ways import Question
 
 
 def test_a_result_is_there_once_it_came(tmp_path):
@@ -74,37 +77,63 @@ def test_a_page_keeps_what_other_commands_wrote(tmp_path):
 # --- advice, and fixed views ---------------------------------------------------------------------
 
 
-def asked(task: str, network: str, advised: str, arms: dict[str, float], left_out: float = 0.5):
-    return advice.Question(task, network, 10, 0), {
+def asked(task: str, network: str, advised: str, ways: dict[str, float], left_out: float = 0.5):
+    """A question, what its ways come to, and what was advised; the last way of advise() is named
+    so, and heads on other boundaries follow it."""
+    question = Question(task, network, 10, 0)
+    measured = {"ways": {name: [accuracy, 4.0] for name, accuracy in ways.items()},
+                "left_out": {"accuracy": left_out}}  # fmt: skip
+    return question, measured, {
         "advised": advised, "expected": 0.5, "low": 0.4, "high": 0.6, "seconds": 2.0,
-        "left_out": {"accuracy": left_out}, "arms": {name: [a, 4.0] for name, a in arms.items()},
     }  # fmt: skip
 
 
+def found_of(*questions: Any) -> dict[Any, dict[str, Any]]:
+    return regret.joined(
+        {question: measured for question, measured, _ in questions},
+        {question: said for question, _, said in questions},
+    )
+
+
 def test_regret_is_what_the_best_way_has_more() -> None:
-    arms = {"head alone": 0.5, "last stage, fc2": 0.7, "all": 0.6}
-    found = dict([asked("a", "small", "last stage, fc2", arms), asked("b", "small", "all", arms)])
-    table = regret.ways(found).splitlines()
+    ways = {"head alone": 0.5, "last stage, fc2": 0.7, "all": 0.6, "from scratch": 0.1,
+            "keep until conv2": 0.9}  # fmt: skip
+    found = found_of(asked("a", "small", "last stage, fc2", ways), asked("b", "small", "all", ways))
+    table = regret.ways_table(found).splitlines()
     assert table[2].startswith("| what is advised | 5.00 (0.00 to 10.00)")  # 0 and 10 points
     assert table[3].startswith("| always the head | 20.00") and "+15.00" in table[3]
     assert table[4].startswith("| always the last stage | 0.00") and "-5.00" in table[4]
+    assert (
+        regret.by_network(found).splitlines()[2] == "| small | 10 | 5.00 | 20.00 | 0.00 | 10.00 |"
+    )
     page = regret.section(found, "One.\n\nHow.", ["small"])
-    assert "Asking takes 0.17 of the time" in page and "in 1 of 2" in page
+    assert "Asking takes 0.12 of the time" in page and "in 1 of 2" in page
+
+
+def test_what_a_way_comes_to_is_its_mean_over_seeds() -> None:
+    first = {"head alone": 0.5, "all": 0.6, "from scratch": 0.1}
+    question, measured, said = asked("a", "small", "head alone", first)
+    other = {**measured, "ways": {**measured["ways"], "all": [0.3, 4.0]}}
+    again = dataclasses.replace(question, seed=1)
+    found = regret.joined({question: measured, again: other}, {question: said})
+    assert found[question]["ways"]["all"] == pytest.approx(0.45)
+    assert regret.ways_table(found).splitlines()[2].startswith("| what is advised | 0.00")
 
 
 def test_a_network_is_worth_its_best_way() -> None:
-    small = asked("a", "small", "all", {"all": 0.9}, left_out=0.8)
-    big = asked("a", "big", "all", {"all": 0.6, "head alone": 0.7}, left_out=0.75)
-    table = regret.networks(dict([small, big]), ["small", "big"])
+    small = asked("a", "small", "all", {"all": 0.9, "from scratch": 0.1}, left_out=0.8)
+    ways = {"all": 0.6, "head alone": 0.7, "from scratch": 0.1}
+    big = asked("a", "big", "all", ways, left_out=0.75)
+    table = regret.networks(found_of(small, big), ["small", "big"])
     assert "| the first of rank | 0.00" in table and "| always the biggest | 20.00" in table
 
 
 def test_answers_go_on_after_a_line_that_was_cut_short(tmp_path) -> None:
     path = tmp_path / "advice.jsonl"
-    question, answer = asked("a", "small", "all", {"all": 0.9})
-    advice.keep(question, answer, path)
+    question, _, said = asked("a", "small", "all", {"all": 0.9})
+    advice.kept((question, said), path)
     path.write_text(path.read_text() + '{"question": {"ta')
-    advice.keep(advice.Question("b", "small", 10, 0), answer, path)
+    advice.kept((dataclasses.replace(question, task="b"), said), path)
     assert [one.task for one in advice.answers(path)] == ["a", "b"]
 
 

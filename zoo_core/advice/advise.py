@@ -63,9 +63,9 @@ def advise(
     ways are trained for short, the better half for longer (successive halving), as far as `budget`
     allows (`"90s"`, `"5m"`, or seconds); of many pictures a sample. The cheapest way is advised
     than which none is more often right on pictures held out, by two standard errors. Its `recipe`
-    is that of `zoo.finetune`, and runs with `zoo finetune --recipe`. Raises DataError for one class or
-    pictures that cannot be read, WeightsError for a model without weights, RecipeError for one that
-    was changed since it was made.
+    is that of `zoo.finetune`, and runs with `zoo finetune --recipe`. Raises DataError for one class
+    or pictures that cannot be read, WeightsError for a model without weights, RecipeError for one
+    that was changed since it was made.
 
     >>> import zoo_core as zoo
     >>> advice = zoo.advise("lenet5", "digits#test", budget="5s", progress=False)
