@@ -22,6 +22,7 @@ class RunSummary:
     `trains`: stages as a range (`"fc2:"`: fc2 and what follows), a schedule, or `"all"`.
     `epochs`: as planned, and `epochs_done` of them. `best_epoch`, `val_accuracy` in [0, 1] and
     `val_loss` in nats are those of the weights that were kept; None where there are none.
+    `seconds`: in all, of which `seconds_caching`; of a run that has not ended, those of its epochs.
     `fault`: why the folder is no finished run, or nothing.
     """
 
@@ -36,6 +37,7 @@ class RunSummary:
     val_accuracy: float | None = None
     val_loss: float | None = None
     seconds: float = 0.0
+    seconds_caching: float = 0.0
     fault: str = ""
     recipe: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
@@ -96,6 +98,7 @@ def summary(
 ) -> RunSummary:
     """The summary of a run by its recipe and its rows; what is missing there is missing here."""
     model, data, train = (table(recipe, name) for name in ("model", "data", "train"))
+    cost = table(recipe, "cost")
     best = table(recipe, "result") or _lowest(history)
     planned = planned_epochs(train)
     done = max((_number(row, "epoch") or 0 for row in history), default=0)  # a solved head: epoch 0
@@ -103,7 +106,7 @@ def summary(
     return RunSummary(
         path,
         model=str(table(recipe, "start").get("model") or model.get("reference") or ""),
-        data=str(data.get("spec") or ""),
+        data=str(data.get("name") or data.get("spec") or ""),
         trains=trained_part(train),
         regularizers=_texts(train.get("regularizers")),
         epochs=planned,
@@ -111,7 +114,8 @@ def summary(
         best_epoch=_number(best, "epoch"),
         val_accuracy=_number(best, "val_accuracy"),
         val_loss=_number(best, "val_loss"),
-        seconds=sum(_number(row, "seconds") or 0.0 for row in history),
+        seconds=_number(cost, "seconds") or sum(_number(row, "seconds") or 0.0 for row in history),
+        seconds_caching=_number(cost, "seconds_caching") or 0.0,
         fault="" if "result" in recipe else unfinished,
         recipe=recipe,
     )

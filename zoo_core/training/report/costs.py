@@ -39,6 +39,7 @@ def _how(params: int, trainable: int) -> str:
 
 COST: dict[str, tuple[str, Callable[[Any], str]]] = {
     "seconds": ("time", duration),
+    "seconds_caching": ("of it for caching", duration),
     "seconds_validation": ("of it for validation", duration),
     "pictures_per_second": ("pictures per second", lambda number: f"{number:,.0f}"),
     "peak_memory": ("memory at most", byte_size),
