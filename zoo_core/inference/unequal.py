@@ -5,7 +5,6 @@ Pure functions of class numbers and scores, defined as scikit-learn defines them
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 UNEQUAL = 1.5  # the largest class has so many times the pictures of the smallest, or more

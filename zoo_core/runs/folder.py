@@ -32,7 +32,6 @@ from zoo_core.runs.recipe import BEST, METRICS, RECIPE, STATE
 from zoo_core.runs.sealed import Sealed
 from zoo_core.runs.writing import is_empty, kept_whole, remains, unwritten, without_none
 
-
 LONGEST = 40  # letters of the data's name in that of a folder: of objects it may be any text
 
 

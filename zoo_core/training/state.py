@@ -82,9 +82,9 @@ class TrainingState:
     `start`: all that can move, as it was. `base`: a hash of what the training stands on, and
     `recipe`: one of what it is, "" where nothing is written. `fitting`: in how many pieces a batch
     is computed. `best`, `best_row`: the best weights so far, and their epoch. `history`: a row an
-    epoch. `seconds`: of all epochs and of what came before them, of which
-    `validating` and `caching`, which is what deciding on the cache and filling it took. `caches`: what became of the cache of
-    each phase, by its number.
+    epoch. `seconds`: of all epochs and of what came before them, of which `validating`, and
+    `caching`: deciding on the cache and filling it. `caches`: what became of the cache of each
+    phase, by its number.
     """
 
     start: Snapshot

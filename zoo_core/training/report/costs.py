@@ -56,7 +56,7 @@ def cost_lines(cost: Mapping[str, Any], history: Sequence[Row]) -> Iterator[tupl
     """What the run took, as words and figures."""
     for key, value in cost.items():
         words, how = COST.get(key, (key.replace("_", " "), _facts))
-        if value is not None:
+        if value is not None and (value or key != "seconds_caching"):
             yield words, how(value)
     waits = [row["waiting"] for row in history if "waiting" in row]
     if waits:

@@ -29,9 +29,10 @@ class Findings:
     without validation. `targets`: class numbers (N,), or 0 and 1 as floats (N, C) where a picture
     can have several classes. `pictures`: the same N in the same order. `names`: of the C classes.
     `stages`: rows of `stage_rows`. `drift`: by stage, how far its weights moved, |w - w0| / |w0|;
-    0 where frozen, absent where new. `cost`: seconds, seconds_caching, seconds_validation, pictures_per_second,
-    peak_memory (bytes), device, cache (facts by name, or why there was none), trained_params and
-    checkpoint_bytes; any may be absent.
+    0 where frozen, absent where new. `cost`: seconds, seconds_caching, seconds_validation,
+    pictures_per_second, peak_memory (bytes), device, cache (facts by name, or why there was none),
+    trained_params and checkpoint_bytes; any may be absent. `model`: with the best weights, to ask
+    where it looked; None: nobody is asked.
     """
 
     scores: Tensor | None = None
@@ -41,6 +42,7 @@ class Findings:
     stages: Sequence[Row] = ()
     drift: Mapping[str, float] = field(default_factory=dict)
     cost: Mapping[str, Any] = field(default_factory=dict)
+    model: ZooModel | None = None
 
 
 def findings_of(
@@ -66,6 +68,7 @@ def findings_of(
         stages=stage_rows(model),
         drift=drift(model, state.start.tensors, new_head=new_head),
         cost=cost,
+        model=model,
     )
 
 
