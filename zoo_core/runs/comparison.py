@@ -101,7 +101,7 @@ def summary(
     cost = table(recipe, "cost")
     best = table(recipe, "result") or _lowest(history)
     planned = planned_epochs(train)
-    done = max((_number(row, "epoch") or 0 for row in history), default=0)  # a solved head: epoch 0
+    done = max((number(row, "epoch") or 0 for row in history), default=0)  # a solved head: epoch 0
     unfinished = f"not finished: {done} of {'?' if planned is None else planned} epochs"
     return RunSummary(
         path,
@@ -111,11 +111,11 @@ def summary(
         regularizers=_texts(train.get("regularizers")),
         epochs=planned,
         epochs_done=done,
-        best_epoch=_number(best, "epoch"),
-        val_accuracy=_number(best, "val_accuracy"),
-        val_loss=_number(best, "val_loss"),
-        seconds=_number(cost, "seconds") or sum(_number(row, "seconds") or 0.0 for row in history),
-        seconds_caching=_number(cost, "seconds_caching") or 0.0,
+        best_epoch=number(best, "epoch"),
+        val_accuracy=number(best, "val_accuracy"),
+        val_loss=number(best, "val_loss"),
+        seconds=number(cost, "seconds") or sum(number(row, "seconds") or 0.0 for row in history),
+        seconds_caching=number(cost, "seconds_caching") or 0.0,
         fault="" if "result" in recipe else unfinished,
         recipe=recipe,
     )
@@ -131,7 +131,7 @@ def _texts(value: Any) -> tuple[str, ...]:
     return tuple(map(str, value)) if isinstance(value, list | tuple) else ()
 
 
-def _number(row: Mapping[str, Any], key: str) -> Any:
+def number(row: Mapping[str, Any], key: str) -> Any:
     """A number that a person's own edits may have left out or made text of."""
     value = row.get(key)
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -141,7 +141,7 @@ def _number(row: Mapping[str, Any], key: str) -> Any:
 
 def _lowest(history: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
     """The row with the lowest validation loss, for a run that did not say which was best."""
-    validated = [row for row in history if _number(row, "val_loss") is not None]
+    validated = [row for row in history if number(row, "val_loss") is not None]
     return min(validated, key=lambda row: row["val_loss"], default={})
 
 
@@ -154,7 +154,7 @@ def planned_epochs(train: Mapping[str, Any]) -> int | None:
     schedule = train.get("schedule")
     if isinstance(schedule, list | tuple):
         return sum(epochs for _, epochs in schedule)
-    return _number(train, "epochs")
+    return number(train, "epochs")
 
 
 def trained_part(train: Mapping[str, Any]) -> str:

@@ -10,16 +10,6 @@ from zoo_core.pages.charts import Chart, Marks, chart
 from zoo_core.training.report.findings import Row
 
 
-def from_the_start(history: Sequence[Row], best: Row) -> list[Row]:
-    """The rows of a run from the one that counts, where that came before the first epoch.
-
-    >>> from_the_start([{"epoch": 1}], {"epoch": 0, "loss": 0.5})
-    [{'epoch': 0, 'loss': 0.5}, {'epoch': 1}]
-    """
-    before = best.get("epoch") == 0 and all(row["epoch"] for row in history)
-    return [*([best] if before else []), *history]
-
-
 def charts(history: Sequence[Row], best: int | None) -> list[Chart]:
     """Loss, accuracy, and what else a run's rows tell, as charts over epochs."""
     if not history:

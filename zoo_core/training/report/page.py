@@ -19,10 +19,11 @@ from zoo_core.inference.metrics import Metrics, measured
 from zoo_core.model.run import Run
 from zoo_core.pages.template import rendered
 from zoo_core.runs.comparison import summary
+from zoo_core.runs.curves import from_the_start
 from zoo_core.runs.writing import without_none
 from zoo_core.training.report.confusions import classes, matrix, pairs
 from zoo_core.training.report.costs import cost_lines, stages
-from zoo_core.training.report.curves import charts, from_the_start, phases
+from zoo_core.training.report.curves import charts, phases
 from zoo_core.training.report.findings import Findings
 from zoo_core.training.report.reliability import reliability
 from zoo_core.training.report.tiles import tiles
