@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from zoo_core.runs.recipe import REPORT, read_history
 
 LISTED = 2000  # runs in the table
 COLUMNS = ("model", "data", "trains", "epochs", "best", "accuracy", "loss", "time", "regularizers")
+HASH = re.compile("[0-9a-f]{16,}")
 RIGHT = ("epochs", "best", "accuracy", "loss", "time")
 
 
@@ -86,5 +88,11 @@ def _differences(runs: Sequence[RunSummary], names: Mapping[Path, str]) -> Table
     found = differences([run.recipe for run in runs])
     if not found:
         return None
-    rows = [(key, *(clipped(cell(value)) or "–" for value in own)) for key, own in found.items()]
+    rows = [(key, *(_value(value) for value in own)) for key, own in found.items()]
     return Table(("recipe", *(names[run.path] for run in runs)), rows)
+
+
+def _value(value: Any) -> str:
+    """A value of a recipe; of a hash the beginning tells it from others."""
+    text = cell(value)
+    return text[:12] if HASH.fullmatch(text) else clipped(text) or "–"

@@ -18,6 +18,7 @@ import pytest
 import torch
 from PIL import Image
 from scipy.stats import binomtest
+from support.reports import made, noise, rows, run_of
 from torch import Tensor
 
 import zoo_core as zoo
@@ -181,36 +182,6 @@ def test_the_file_is_written_whole(digits: tuple[Run, Findings], tmp_path: Path)
 # --- odd runs ------------------------------------------------------------------------------------
 
 
-def made(count: int, classes: int, **more: Any) -> Findings:
-    """Scores of a model that is often right, with large pictures."""
-    generator = torch.Generator().manual_seed(0)
-    targets = torch.randint(classes, (count,), generator=generator)
-    scores = torch.randn(count, classes, generator=generator)
-    scores[torch.arange(count), targets] += 2
-    names = [f"flower {i}" for i in range(classes)]
-    pictures = Pictures("flowers", _noise, targets.tolist(), names)
-    return replace(Findings(scores, targets, pictures, names), **more)
-
-
-def _noise(index: int) -> Image.Image:
-    pixels = np.random.default_rng(index).integers(0, 256, (12, 16, 3), dtype=np.uint8)
-    return Image.fromarray(pixels).resize((640, 480))
-
-
-def run_of(rows: list[dict[str, Any]], **recipe: Any) -> Run:
-    """A run as the page sees it: its rows and its recipe; the model is not looked at."""
-    best = min(rows, key=lambda row: row.get("val_loss", 0.0), default={})
-    model: Any = None
-    return Run(model, {"schema": 1, "model": {"reference": "net"}, **recipe}, rows, best)
-
-
-def rows(count: int, **more: Any) -> list[dict[str, Any]]:
-    return [
-        {"epoch": e, "loss": 2.0 / e, "val_loss": 1 + 1 / e, "val_accuracy": 1 - 0.5 / e, **more}
-        for e in range(1, count + 1)
-    ]
-
-
 def test_what_people_name_is_text_and_no_markup() -> None:
     evil = '"><script>alert(1)</script>'
     findings = made(60, 3, names=[evil, "b", "c"], stages=[_stage(evil)], cost={evil: evil})
@@ -246,7 +217,7 @@ def test_several_classes_a_picture() -> None:
     targets = (torch.rand(60, 4, generator=generator) > 0.5).float()
     scores = targets * 2 - 1
     scores[7, 0] *= -30  # the one mistake
-    pictures = Pictures("tags", _noise, targets[:, 0].long().tolist(), None)
+    pictures = Pictures("tags", noise, targets[:, 0].long().tolist(), None)
     found = page(run_of(rows(2)), Findings(scores, targets, pictures, list("abcd")))
     assert "mean average precision" in found.text and "taken for what" not in found.text
     assert found.tags["img"] == 1 and "interval" not in found.text
@@ -275,7 +246,7 @@ def test_pictures_that_cannot_be_read_are_passed_over() -> None:
     def read(index: int) -> Image.Image:
         if index == wrong[0].index:
             raise OSError("gone")
-        return _noise(index)
+        return noise(index)
 
     findings.pictures.read = read
     shown = pictures_of(render(run_of(rows(1)), findings))

@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from zoo_core.humanize import byte_size, duration
+from zoo_core.humanize import byte_size, clipped, duration
 from zoo_core.training.report.findings import Findings, Row
 
 
@@ -57,7 +57,7 @@ def cost_lines(cost: Mapping[str, Any], history: Sequence[Row]) -> Iterator[tupl
     for key, value in cost.items():
         words, how = COST.get(key, (key.replace("_", " "), _facts))
         if value is not None and (value or key != "seconds_caching"):
-            yield words, how(value)
+            yield clipped(words), clipped(how(value), 400)
     waits = [row["waiting"] for row in history if "waiting" in row]
     if waits:
         yield "waiting for pictures", f"{statistics.mean(waits):.0%} of the time"
