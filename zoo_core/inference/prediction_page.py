@@ -67,7 +67,7 @@ def _card(one: Prediction, picture: Picture | None, bits: int | None) -> Card:
     ranked = [f"{clipped(name, 60)} ({share:.1%})" for name, share in one["top"]]
     if "labels" in one:
         ranked.insert(0, "; ".join(clipped(name, 60) for name in one["labels"]) or "none")
-    return Card(_small(picture, bits), [*ranked, clipped(one["picture"])])
+    return Card(_small(picture, bits), [*ranked, clipped(one["picture"], 300)])
 
 
 def _small(picture: Picture | None, bits: int | None) -> str:
