@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from torch import Tensor
 
-from zoo_core.humanize import duration
+from zoo_core.humanize import clipped, duration
 from zoo_core.inference.metrics import Metrics
 from zoo_core.inference.unequal import are_unequal, auroc, balanced_accuracy, macro_f1
 from zoo_core.pages.sections import Tile
@@ -32,7 +32,7 @@ def tiles(run: RunSummary, findings: Findings, metrics: Metrics | None) -> Itera
     total = sum(row["params"] for row in findings.stages)
     trained = sum(row["trainable"] for row in findings.stages)
     if total:
-        of_all = f"{run.trains}; {trained:,} of {total:,} parameters"
+        of_all = f"{clipped(run.trains)}; {trained:,} of {total:,} parameters"
         yield Tile("trained", f"{100 * trained / total:.3g}%", of_all)
     yield _time(run, findings)
 
@@ -76,7 +76,7 @@ def _best_epoch(run: RunSummary) -> Tile:
 def _time(run: RunSummary, findings: Findings) -> Tile:
     seconds = findings.cost.get("seconds", run.seconds)
     caching = findings.cost.get("seconds_caching", 0.0)
-    remark = f"on {findings.cost.get('device', 'this machine')}"
+    remark = f"on {clipped(findings.cost.get('device', 'this machine'))}"
     if caching > NOTICED * seconds:
         remark += f"; {duration(caching)} of it caching"
     return Tile("time", duration(seconds), remark)
