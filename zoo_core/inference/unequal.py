@@ -13,6 +13,7 @@ UNEQUAL = 1.5  # the largest class has so many times the pictures of the smalles
 def are_unequal(targets: Tensor) -> bool:
     """Whether the classes that are there differ so much in size that accuracy misleads.
 
+    >>> import torch
     >>> are_unequal(torch.tensor([0, 0, 0, 1, 1])), are_unequal(torch.tensor([0, 0, 1]))
     (True, True)
     >>> are_unequal(torch.tensor([0, 0, 1, 1, 3]))
@@ -30,6 +31,7 @@ def balanced_accuracy(said: Tensor, targets: Tensor) -> float:
 
     `said`, `targets`: class numbers (N,). Classes without pictures have no say.
 
+    >>> import torch
     >>> balanced_accuracy(torch.tensor([0, 0, 0, 0]), torch.tensor([0, 0, 0, 1]))
     0.5
     """
@@ -43,6 +45,7 @@ def macro_f1(said: Tensor, targets: Tensor) -> float:
     `said`, `targets`: class numbers (N,). A class that has no pictures and is never said has no
     say; one that has only one of both counts 0.
 
+    >>> import torch
     >>> macro_f1(torch.tensor([0, 0, 1, 1]), torch.tensor([0, 0, 2, 2]))
     0.3333333333333333
     """
@@ -57,6 +60,7 @@ def auroc(scores: Tensor, positive: Tensor) -> float | None:
     The area under the ROC curve, by ranks (Mann and Whitney, 1947); equal scores count half.
     `scores`: (N,). `positive`: bool (N,). None without a picture of each kind.
 
+    >>> import torch
     >>> auroc(torch.tensor([0.1, 0.4, 0.4, 0.8]), torch.tensor([False, False, True, True]))
     0.875
     """
