@@ -9,6 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from benchmarks import (
+    browsing,
     caching,
     commands,
     creating,
@@ -31,8 +32,8 @@ does not count. Times are medians, and a result is the median of the ratios roun
 what slows the machine for a while cancels out; of trainings with a frozen part, which take long and
 differ much, the quickest counts. The ratios are what matters: machines differ, and are noisy."""
 ALL = (
-    listing, creating, memory, commands, forward, threads, freezing, publishing, regularizing,
-    finetuning, caching, streaming,
+    listing, browsing, creating, memory, commands, forward, threads, freezing, publishing,
+    regularizing, finetuning, caching, streaming,
 )  # fmt: skip
 
 

@@ -9,7 +9,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from zoo_core.advice.arms import ALL, ALONE, LAST
+from zoo_core.advice.arms import ALL, ALONE, LAST, SCRATCH
 
 CONSTANTS = {
     "always the head": ALONE,
@@ -22,6 +22,30 @@ Regrets = list[tuple[str, float]]
 """Points by question, each with its task, since questions of one task are not independent."""
 
 
+def joined(ways: Answers, said: Answers) -> dict[Any, dict[str, Any]]:
+    """Answers with `ways`, what each way comes to (the mean over seeds), `took`, the seconds of
+    all ways of advise(), and `own`, the names of those that advise() has for these pictures."""
+    seeds: dict[Any, dict[str, list[float]]] = {}
+    for question, measured in ways.items():
+        of_cell = seeds.setdefault(_cell(question), {})
+        for name, (accuracy, _) in measured["ways"].items():
+            of_cell.setdefault(name, []).append(accuracy)
+    found = {}
+    for question, answer in said.items():
+        measured = ways[question]
+        names = list(measured["ways"])
+        own = names[: names.index(SCRATCH) + 1]
+        means = {name: statistics.mean(each) for name, each in seeds[_cell(question)].items()}
+        took = math.fsum(measured["ways"][name][1] for name in own)
+        found[question] = {**answer, "ways": means, "took": took, "own": own,
+                           "left_out": measured["left_out"]}  # fmt: skip
+    return found
+
+
+def _cell(question: Any) -> tuple[str, str, int]:
+    return question.task, question.network, question.count
+
+
 def section(found: Answers, doc: str, names: Sequence[str]) -> str:
     """The part of the page. `names`: of networks, from the smallest to the biggest."""
     method = " ".join(doc.split("\n\n")[1].split())
@@ -29,17 +53,18 @@ def section(found: Answers, doc: str, names: Sequence[str]) -> str:
     if not found:
         return "\n\n".join([*parts, "Not measured yet."])
     tasks = dict.fromkeys(question.task for question in found)
-    seeds = {question.seed for question in found}
-    parts += [
-        f"{len(found)} questions of {len(tasks)} tasks ({', '.join(tasks)}), {len(seeds)} "
-        f"{'seeds' if len(seeds) > 1 else 'seed'}, networks "
-        f"{', '.join(name for name in names if any(q.network == name for q in found))}. Intervals: "
-        "95%, by drawing tasks anew."
+    asked = sorted({(question.network, question.count, question.seed) for question in found})
+    several = [
+        f"{network} at {count} a class ({len([*own])} seeds)"
+        for (network, count), own in itertools.groupby(asked, key=lambda one: one[:2])
     ]
-    parts += [ways(found)]
-    share = sum(a["seconds"] for a in found.values()) / sum(map(_in_full, found.values()))
-    inside = sum(a["low"] <= a["arms"][a["advised"]][0] <= a["high"] for a in found.values()
-                 if a["advised"] in a["arms"])  # fmt: skip
+    parts += [
+        f"{len(found)} questions of {len(tasks)} tasks ({', '.join(tasks)}): "
+        f"{', '.join(several)}. Intervals: 95%, by drawing tasks anew."
+    ]
+    parts += [ways_table(found), by_network(found)]
+    share = sum(a["seconds"] for a in found.values()) / sum(a["took"] for a in found.values())
+    inside = sum(a["low"] <= a["ways"][a["advised"]] <= a["high"] for a in found.values())
     parts += [
         f"Asking takes {share:.2f} of the time of training all ways. What the advised way came to "
         f"is within the interval that was told in {inside} of {len(found)}."
@@ -48,7 +73,22 @@ def section(found: Answers, doc: str, names: Sequence[str]) -> str:
     return "\n\n".join(part for part in parts if part)
 
 
-def ways(found: Answers) -> str:
+def by_network(found: Answers) -> str:
+    """The same for each network and number of pictures, means alone."""
+    lines = ["| network | a class | " + " | ".join(["what is advised", *CONSTANTS]) + " |",
+             "|---|" + "--:|" * (2 + len(CONSTANTS))]  # fmt: skip
+    kinds = sorted({(question.network, question.count) for question in found})
+    for kind in kinds:
+        own = {q: a for q, a in found.items() if (q.network, q.count) == kind}
+        means = [statistics.mean(_regret(a, a["advised"]) for a in own.values())]
+        means += [statistics.mean(_regret(a, way) for a in own.values())
+                  for way in CONSTANTS.values()]  # fmt: skip
+        cells = " | ".join(f"{mean:.2f}" for mean in means)
+        lines.append(f"| {kind[0]} | {kind[1]} | {cells} |")
+    return "\n".join(lines)
+
+
+def ways_table(found: Answers) -> str:
     """Mean regret of the advised way, and of each constant."""
     advised = [(q.task, _regret(a, a["advised"])) for q, a in found.items()]
     rows = [("what is advised", advised)]
@@ -68,9 +108,7 @@ def networks(found: Answers, names: Sequence[str]) -> str:
         return ""
     first, biggest = [], []
     for (task, *_), own in several.items():
-        best = {
-            name: max(accuracy for accuracy, _ in a["arms"].values()) for name, a in own.items()
-        }
+        best = {name: max(a["ways"][way] for way in a["own"]) for name, a in own.items()}
         top = max(best.values())
         chosen = max(own, key=lambda name: own[name]["left_out"]["accuracy"])
         last = max(own, key=list(names).index)
@@ -93,21 +131,14 @@ def _line(title: str, own: Regrets, other: Regrets) -> str:
 
 
 def _regret(answer: Mapping[str, Any], way: str) -> float:
-    """Points that a way is behind the best; one that the network has not is not chosen.
+    """Points that a way is behind the best of what advise() has.
 
-    A way is known by how its name begins: `last stage` is `last stage, block7`.
+    A way is known by how its name begins: `last stage` is `last stage, block7`; where a network
+    has no such way, it is the head alone.
     """
-    arms = {name: accuracy for name, (accuracy, _) in answer["arms"].items()}
-    own = next((a for name, a in arms.items() if name.startswith(way)), None)
-    if own is None:  # such as another boundary to end at, of fewer pictures
-        own = next((a for name, a in arms.items() if name.split()[0] == way.split()[0]), None)
-    if own is None:
-        own = arms[ALONE]
-    return 100 * (max(arms.values()) - own)
-
-
-def _in_full(answer: Mapping[str, Any]) -> float:
-    return sum(seconds for _, seconds in answer["arms"].values())
+    ways = answer["ways"]
+    own = next((ways[name] for name in ways if name.startswith(way)), ways[ALONE])
+    return 100 * (max(ways[name] for name in answer["own"]) - own)
 
 
 def interval(regrets: Regrets) -> tuple[float, float, float]:

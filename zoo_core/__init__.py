@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from zoo_core.advice.inspection import Inspection
     from zoo_core.advice.rank import rank
     from zoo_core.advice.ranking import Ranking
+    from zoo_core.browsing.browse import browse
+    from zoo_core.browsing.listed import list_models
     from zoo_core.data.pictures import Pictures
     from zoo_core.errors import (
         DataError,
@@ -46,7 +48,7 @@ if TYPE_CHECKING:
     from zoo_core.model.create import create
     from zoo_core.model.run import Run
     from zoo_core.model.zoo_model import ZooModel, pretrained_part
-    from zoo_core.plugins.catalogue import info, list_models
+    from zoo_core.plugins.catalogue import info
     from zoo_core.publish.push import push
     from zoo_core.publish.push import save_pretrained as save_pretrained
     from zoo_core.regularize.by_name import regularizers
@@ -75,6 +77,8 @@ else:
             "advice.inspection": "Inspection",
             "advice.rank": "rank",
             "advice.ranking": "Ranking",
+            "browsing.browse": "browse",
+            "browsing.listed": "list_models",
             "data.pictures": "Pictures",
             "errors": "DataError FreezeError HashMismatch ManifestError NotCached NotInstalled "
             "PluginError PublishError RecipeError SourceError UnknownName "
@@ -88,7 +92,7 @@ else:
             "model.create": "create",
             "model.run": "Run",
             "model.zoo_model": "ZooModel pretrained_part",
-            "plugins.catalogue": "info list_models",
+            "plugins.catalogue": "info",
             "publish.push": "push",
             "regularize.by_name": "regularizers",
             "regularize.regularizer": "Regularizer Verdict",
@@ -132,6 +136,7 @@ __all__ = [  # written out, since type checkers run nothing: what `import *` bri
     "ZooError",
     "ZooModel",
     "advise",
+    "browse",
     "create",
     "evaluate",
     "explain",

@@ -108,6 +108,8 @@ class WeightsInfo:
     `labels`: the name of a label set (`"imagenet-1k"`) or the class names in order. `sha1`, `md5`,
     `sha512`: what whoever released the file says of it, where that is no sha256. `install`: what
     pip installs to bring the file, where that is not the plugin itself (`"zoo-core[imagenet]"`).
+    `gmacs`, `macts`: billions of multiply-adds and millions of activations for a picture of their
+    input. `speed`: pictures a second, by device. `measured`: whose figures these are, and of when.
     """
 
     tag: str
@@ -124,6 +126,10 @@ class WeightsInfo:
     md5: str | None = None
     sha512: str | None = None
     install: str | None = None
+    gmacs: float | None = None
+    macts: float | None = None
+    speed: Mapping[str, float] = field(default_factory=dict)
+    measured: str = ""
 
     @property
     def other_hashes(self) -> dict[str, str]:

@@ -3,7 +3,8 @@
     python -m zoo_timm.generate
 
 It builds each network without values, to count its parameters and to see that it has stages; that
-takes some minutes. The same timm gives the same file.
+takes some minutes. The same timm gives the same file. What was measured of weights stays as it is;
+`python -m zoo_timm.results` renews it.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from zoo_core.plugins.manifest_schema import SCHEMA
 from zoo_core.types import InputSpec
 from zoo_timm.chains import stages
 from zoo_timm.networks import network
+from zoo_timm.results import MEASURED, kept, read
 
 MANIFEST = Path(__file__).parent / "models.json"
 
@@ -127,7 +129,8 @@ def _unusual(spec: InputSpec) -> dict[str, Any]:
 def text(models: dict[str, dict[str, Any]]) -> str:
     """The file: a line for each model, in the order of names, so that a change shows as one."""
     lines = [f"{json.dumps(f'timm/{name}')}: {json.dumps(models[name])}" for name in sorted(models)]
-    return f'{{"schema": {SCHEMA}, "models": {{\n' + ",\n".join(lines) + "\n}}\n"
+    head = f'{{"schema": {SCHEMA}, "measured": {json.dumps(MEASURED)}, "models": {{\n'
+    return head + ",\n".join(lines) + "\n}}\n"
 
 
 def _generated(listed: Iterable[str]) -> dict[str, dict[str, Any]]:
@@ -147,6 +150,7 @@ def _generated(listed: Iterable[str]) -> dict[str, dict[str, Any]]:
 
 def main() -> None:
     models = _generated(names())
+    kept(read(MANIFEST), models)
     MANIFEST.write_text(text(models), encoding="utf-8")
     print(f"{len(models)} models in {MANIFEST}", file=sys.stderr)
 

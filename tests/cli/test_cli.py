@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from zoo_core import __version__
+from zoo_core import __version__, list_models
 from zoo_core.cli import COMMANDS, _failed, main
 from zoo_core.errors import ZooError
-from zoo_core.plugins.catalogue import catalogue, list_models
+from zoo_core.plugins.catalogue import catalogue
 
 ZOO = [sys.executable, "-m", "zoo_core"]
 QUICK = ("list", "show", "stages", "plugins", "doctor")

@@ -12,6 +12,7 @@ from zoo_core.plugins.manifest import read_manifest
 
 GOOD = """
 schema = 1
+measured = "by us, 2026-05-01"
 
 [models.net]
 architecture = "acmenet"
@@ -31,6 +32,9 @@ sha256 = "0e5edc506c0a56a53b505e01ec03aa3198b55101abe1ad1647bacab6623a9aed"
 license = "apache-2.0"
 labels = ["cat", "dog"]
 metrics = { "toys.top1" = 99, "toys.top5" = 100.0 }
+gmacs = 0.2
+macts = 1
+speed = { cpu = 120.5 }
 
 [models.net.weights."v1.1"]
 source = "hf://acme/net@main/model.safetensors"
@@ -55,6 +59,8 @@ def test_a_good_one(tmp_path: Path) -> None:
     assert net.default_weights is toy
     assert (toy.tag, toy.labels, toy.num_classes) == ("toy", ("cat", "dog"), 2)
     assert toy.metrics == {"toys.top1": 99, "toys.top5": 100}
+    assert (toy.gmacs, toy.macts, toy.speed) == (0.2, 1, {"cpu": 120.5})
+    assert (toy.measured, other.measured) == ("by us, 2026-05-01", "")  # it has no figures
     assert toy.input == net.input  # its own where it has none
     assert (other.tag, other.labels, other.input.size) == ("v1.1", "imagenet-1k", (3, 8, 8))
 
@@ -102,7 +108,7 @@ CUBIC, SQUISH = 'interpolation = "cubic"', 'crop_mode = "squish"'
         ("flip =", "crop_mod =", MODEL, 'unknown key "crop_mod" in input. Closest: "crop_mode".'),
         ("size = [3, 8", "sise = [3, 8", OTHER, 'unknown key "sise" in input. Closest: "size".'),
         ("[models.net]", "[model.net]", "", 'unknown key "model". Closest: "models".'),
-        ("schema = 1", "schema = 1\nby = 'me'", "", 'unknown key "by". Valid: schema, models.'),
+        ("schema = 1", "schema = 1\nby = 'me'", "", '"by". Valid: schema, measured, models.'),
         # missing ones
         ('architecture = "acmenet"', "", MODEL, 'missing required field "architecture"'),
         ('source = "file:/data/net.safetensors"', "", WEIGHTS, 'missing required field "source"'),
@@ -122,6 +128,9 @@ CUBIC, SQUISH = 'interpolation = "cubic"', 'crop_mode = "squish"'
         ("crop = 1.0", "crop = 0.0", MODEL, "crop in (0, 2]"),
         ("size = [1, 8, 8]", "size = [1, 0, 8]", MODEL, "input sizes must be positive"),
         ("params = 1_602", "params = -1", MODEL, "params, gmacs and num_classes must be positive"),
+        ("macts = 1", "macts = -1", WEIGHTS, "gmacs, macts and what is in speed must be positive"),
+        ("= 120.5", "= inf", WEIGHTS, "gmacs, macts and what is in speed must be positive"),
+        ('"by us, 2026-05-01"', "2026-05-01", "", "measured must be text"),
         ("classes = 10", "classes = 0", MODEL, "params, gmacs and num_classes must be positive"),
         ("crop = 1.0", CUBIC, MODEL, 'interpolation is "cubic". Closest: "bicubic".'),
         ("crop = 1.0", SQUISH, MODEL, 'crop_mode is "squish". Closest: "squash".'),

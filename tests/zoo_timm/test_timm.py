@@ -34,7 +34,7 @@ from zoo_core.model.zoo_model import ZooModel
 from zoo_core.plugins.manifest import read_manifest
 from zoo_core.testing import check_architecture
 from zoo_core.weights.fetch import prefetch
-from zoo_timm import coverage, generate, specimens
+from zoo_timm import coverage, generate, results, specimens
 from zoo_timm.chains import stages
 from zoo_timm.networks import network
 from zoo_timm.rows import ROWS, SPECIAL
@@ -441,6 +441,7 @@ def test_the_manifest_is_what_the_installed_timm_gives() -> None:
         table = tables[name]
         variant = name.removeprefix("timm/")
         found = json.loads(json.dumps(generate.facts(variant, table["params"])))
+        results.kept({variant: table}, {variant: found})
         assert table == found, "run python -m zoo_timm.generate"
     assert generate.MANIFEST.read_text(encoding="utf-8") == generate.text(
         {name.removeprefix("timm/"): table for name, table in tables.items()}
@@ -450,6 +451,7 @@ def test_the_manifest_is_what_the_installed_timm_gives() -> None:
 def test_an_entry_is_made_by_building() -> None:
     own = json.loads(generate.MANIFEST.read_text(encoding="utf-8"))["models"]
     found = json.loads(json.dumps(generate.entry("test_resnet")))
+    results.kept({"test_resnet": own["timm/test_resnet"]}, {"test_resnet": found})
     assert found == own["timm/test_resnet"]
     assert generate.entry("qwen3_vit_88m_enc") is None
 

@@ -61,9 +61,9 @@ def advise(
     `img_size=128`. `data`, `val`: as of `zoo.finetune`. First, heads are
     solved on what enters each stage, of this network and of one with random weights; then a few
     ways are trained for short, the better half for longer (successive halving), as far as `budget`
-    allows (`"90s"`, `"5m"`, or seconds); of many pictures a sample. The cheapest way within one
-    standard error of the least validation log-loss is advised. Its `recipe` is that of
-    `zoo.finetune`, and runs with `zoo finetune --recipe`. Raises DataError for one class or
+    allows (`"90s"`, `"5m"`, or seconds); of many pictures a sample. The cheapest way is advised
+    than which none is more often right on pictures held out, by two standard errors. Its `recipe`
+    is that of `zoo.finetune`, and runs with `zoo finetune --recipe`. Raises DataError for one class or
     pictures that cannot be read, WeightsError for a model without weights, RecipeError for one that
     was changed since it was made.
 

@@ -29,15 +29,17 @@ def seconds_of(budget: str | float) -> float:
 
 
 class Budget:
-    """A time that runs from now on."""
+    """A time that runs from now on, on the clock of the wall unless `clock` is another."""
+
+    clock = staticmethod(time.perf_counter)
 
     def __init__(self, seconds: float) -> None:
-        self.seconds, self._start = seconds, time.perf_counter()
+        self.seconds, self._start = seconds, self.clock()
 
     @property
     def spent(self) -> float:
         """Seconds since the beginning."""
-        return time.perf_counter() - self._start
+        return self.clock() - self._start
 
     @property
     def left(self) -> float:

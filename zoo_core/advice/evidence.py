@@ -96,10 +96,10 @@ class Evidence:
         return found
 
 
-def beyond_chance(a: Tensor, b: Tensor) -> bool:
-    """Whether losses a are lower than b, of the same pictures, by more than one standard error."""
+def beyond_chance(a: Tensor, b: Tensor, errors: float = 1.0) -> bool:
+    """Whether a is lower than b, of the same pictures, by more than so many standard errors."""
     less = b - a
-    return len(less) > 1 and bool(less.mean() > less.std() / math.sqrt(len(less)))
+    return len(less) > 1 and bool(less.mean() > errors * less.std() / math.sqrt(len(less)))
 
 
 def gathered(network: ZooModel, sample: Pictures, seed: int, progress: bool) -> Evidence:

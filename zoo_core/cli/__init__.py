@@ -25,6 +25,7 @@ from zoo_core.version import __version__
 COMMANDS: dict[str, tuple[str, str]] = {
     "list": ("zoo_core.cli.listing", "List the models."),
     "show": ("zoo_core.cli.show", "Tell the facts about a model and its weights."),
+    "browse": ("zoo_core.cli.browse", "Write a page of all models, to filter and sort."),
     "stages": (
         "zoo_core.cli.stages",
         "Show the stages of a model, and what a freeze leaves to train.",

@@ -7,6 +7,9 @@ from typing import Any
 
 import click
 
+from zoo_core.browsing.choosing import chosen, ordered, wanted
+from zoo_core.browsing.row import Row
+from zoo_core.cli.choosing import choosing_options
 from zoo_core.cli.output import (
     count,
     gmacs,
@@ -14,68 +17,82 @@ from zoo_core.cli.output import (
     note,
     note_broken,
     note_slow,
+    percent,
     print_json,
     print_table,
     size,
 )
 from zoo_core.humanize import without_credentials
-from zoo_core.types import ModelInfo, WeightsInfo
+from zoo_core.types import ModelInfo
 
 
 @click.command("list")
 @click.argument("pattern", required=False)
 @click.option("--pretrained", is_flag=True, help="Those that have weights.")
+@choosing_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def command(pattern: str | None, pretrained: bool, as_json: bool) -> None:
+def command(
+    pattern: str | None, pretrained: bool, sort: str | None, as_json: bool, **asked: Any
+) -> None:
     """List the models, with the accuracy of their default weights.
 
     PATTERN is a name with shell wildcards ("resnet*"), or a family (resnet). Names with a prefix,
     as those of timm and of some plugins, are listed when it has one: "timm/convnext*", or timm.
+    Where the default weights of a model do not fit the options, its most accurate that do are told.
     """
     catalogue = known()
     matching = catalogue.models(pattern)
     models = [model for model in matching if model.weights] if pretrained else matching
+    rows, untold = chosen(models, wanted(**asked))
     if as_json:
-        print_json([_record(catalogue.bare(model), model) for model in models])
-    elif models:
-        _print(models)
+        print_json([_record(row) for row in ordered(rows, sort)])
+    elif rows:
+        _print(ordered(rows, sort))
         for prefix, many in [] if pattern else sorted(catalogue.prefixes().items()):
             note(f'{many:,} more of {prefix}: zoo list "{prefix}/*"')
-    elif matching:
-        note(f"No model of {len(matching):,} that match has weights.")
     else:
-        near = catalogue.similar(pattern or "")
-        note(f'No model matches "{without_credentials(pattern)}". {near}'.strip())
-    catalogue.examine_models(models)
+        _say_none(pattern, matching, models)
+    if untold:
+        plural = "s lack" if untold > 1 else " lacks"
+        note(f"Left out: {untold:,} model{plural} a figure to tell whether they fit.")
+    catalogue.examine_models(row.model for row in rows)
     note_broken()
     note_slow()
 
 
-def _print(models: list[ModelInfo]) -> None:
+def _say_none(pattern: str | None, matching: list[ModelInfo], models: list[ModelInfo]) -> None:
+    if models:
+        note(f"None of {len(models):,} models fits.")
+    elif matching:
+        note(f"No model of {len(matching):,} that match has weights.")
+    else:
+        near = known().similar(pattern or "")
+        note(f'No model matches "{without_credentials(pattern)}". {near}'.strip())
+
+
+def _print(listed: list[Row]) -> None:
     header = ["name", "params", "GMACs", "top-1", "on", "input", "weights", "licence"]
-    rows = [_row(model) for model in models]
-    if any(not model.official for model in models):
+    rows = [_row(row) for row in listed]
+    if any(not row.model.official for row in listed):
         header.append("from")
-        rows = [[*row, model.distribution] for row, model in zip(rows, models, strict=True)]
+        rows = [[*row, one.model.distribution] for row, one in zip(rows, listed, strict=True)]
     print_table(header, rows, right=("params", "GMACs", "top-1"))
     if sys.stdout.isatty():
-        plural = "s" if len(models) > 1 else ""
+        plural = "s" if len(listed) > 1 else ""
         note("")
-        note(f'{len(models)} model{plural}. Run "zoo show NAME" for one of them.')
+        note(f'{len(listed)} model{plural}. Run "zoo show NAME" for one of them.')
 
 
-def _row(model: ModelInfo) -> list[str]:
-    weights = model.default_weights
-    score, data = top1(weights)
+def _row(row: Row) -> list[str]:
     return [
-        known().bare(model),
-        count(model.params),
-        gmacs(model.gmacs),
-        score,
-        data,
-        size(model.input.size),
-        weights.tag if weights else _no_default(model),
-        (weights.license if weights else None) or "-",
+        known().bare(row.model),
+        count(row.model.params),
+        gmacs(row.gmacs),
+        percent(row.top1),
+        row.data or "-",
+        size(row.shape),
+        row.weights.tag if row.weights else _no_default(row.model),
+        row.licence or "-",
     ]
 
 
@@ -83,28 +100,27 @@ def _no_default(model: ModelInfo) -> str:
     return f"{len(model.weights)}, no default" if model.weights else "-"
 
 
-def top1(weights: WeightsInfo | None) -> tuple[str, str]:
-    """The top-1 accuracy of weights, and the data that it was measured on."""
-    for name, value in (weights.metrics if weights else {}).items():
-        data, _, metric = name.rpartition(".")
-        if metric == "top1":
-            return f"{value:.2f}", data
-    return "-", "-"
-
-
-def _record(name: str, model: ModelInfo) -> dict[str, Any]:
-    weights = model.default_weights
+def _record(row: Row) -> dict[str, Any]:
+    """`license`, `metrics` and all after are of the weights that are told, as `told_weights`."""
+    model, weights = row.model, row.weights
+    default = model.default_weights
     return {
-        "name": name,
+        "name": known().bare(model),
         "architecture": model.architecture,
         "params": model.params,
-        "gmacs": model.gmacs,
-        "input": list(model.input.size),
+        "gmacs": row.gmacs,
+        "input": list(row.shape),
         "weights": list(model.weights),
-        "default_weights": weights.tag if weights else None,
-        "license": weights.license if weights else None,
+        "default_weights": default.tag if default else None,
+        "license": row.licence,
         "metrics": dict(weights.metrics) if weights else {},
         "summary": model.summary,
         "distribution": model.distribution,
         "official": model.official,
+        "told_weights": weights.tag if weights else None,
+        "top1": row.top1,
+        "top1_on": row.data or None,
+        "macts": weights.macts if weights else None,
+        "speed": dict(weights.speed) if weights else {},
+        "measured": weights.measured if weights else "",
     }

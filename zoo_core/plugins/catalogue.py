@@ -228,25 +228,6 @@ def _installed() -> Catalogue:
     return Catalogue(load_plugins())
 
 
-def list_models(pattern: str | None = None, *, pretrained: bool | None = None) -> list[str]:
-    """Names of models that match `pattern`, official ones first.
-
-    `pattern`: a name with shell wildcards, a family, or a prefix (`timm`). None: all but those with
-    a prefix, such as `timm/…`. `pretrained`: True for models that have weights, which
-    `info(name).weights` has by tag, False for those that have none, None for both.
-
-    >>> list_models("resnet18*")
-    ['resnet18', 'resnet18d']
-    >>> list_models("lenet*", pretrained=True), list(info("lenet5").weights)
-    (['lenet5'], ['mnist5k', 'fashion_mnist'])
-    """
-    known = catalogue()
-    found = known.models(pattern)
-    if pretrained is not None:
-        found = [model for model in found if bool(model.weights) is pretrained]
-    return [known.bare(model) for model in found]
-
-
 def info(name: str) -> ModelInfo:
     """The facts about a model: parameters, input, weights, licence, paper. Raises UnknownName.
 

@@ -23,6 +23,7 @@ from zoo_core.plugins.manifest_schema import (
     Input,
     Model,
     SoundManifest,
+    Tables,
     Weights,
 )
 from zoo_core.types import InputSpec, ModelInfo, WeightsInfo
@@ -43,34 +44,33 @@ def load_manifest(path: Path) -> Manifest:
     """The same without making the records; all of the file is checked."""
     body = read_bytes(path)
     if path.suffix == ".json":
-        models = _decoded(body)
-        return Manifest(_by_table(path, body) if models is None else models)
+        return Manifest(_decoded(body) or _by_table(path, body))
     return Manifest(_by_table(path, body) if len(body) <= LONG else _long(path, body))
 
 
-def _long(path: Path, body: bytes) -> dict[str, Model]:
+def _long(path: Path, body: bytes) -> Tables:
     """The tables of much TOML, as they are remembered, or else to be remembered."""
     from zoo_core.plugins.manifest_cache import place_of, recalled, remember
 
     place = place_of(path)
     known = recalled(place, body) if place else None
-    models = _decoded(known) if known is not None else None
-    if models is None:
-        models = _by_table(path, body)
+    tables = _decoded(known) if known is not None else None
+    if tables is None:
+        tables = _by_table(path, body)
         if place:
-            remember(place, body, models)
-    return models
+            remember(place, body, tables)
+    return tables
 
 
 class Manifest:
     """The models of one file, checked, by name; `record` makes what zoo knows of one."""
 
-    def __init__(self, models: dict[str, Model]) -> None:
-        self.models = models
+    def __init__(self, tables: Tables) -> None:
+        self.models, self.measured = tables.models, tables.measured
 
     def record(self, name: str, **origin: Any) -> ModelInfo:
         """`origin`: whose model it is, as in the fields of ModelInfo."""
-        return _record(name, self.models[name], origin)
+        return _record(name, self.models[name], self.measured, origin)
 
 
 # --- all at once ---------------------------------------------------------------------------------
@@ -78,19 +78,20 @@ class Manifest:
 # there is any, all is read again table by table, to tell which.
 
 
-def _by_table(path: Path, body: bytes) -> dict[str, Model]:
-    models = converted(path, body)
-    for name, raw in models.items():
+def _by_table(path: Path, body: bytes) -> Tables:
+    tables = converted(path, body)
+    for name, raw in tables.models.items():
         check_model(path, name, raw)
-    return models
+    return tables
 
 
-def _decoded(body: bytes) -> dict[str, Model] | None:
+def _decoded(body: bytes) -> Tables | None:
     """The tables of JSON without a fault; None for any other."""
     try:
-        models = msgspec.json.decode(body, type=SoundManifest).models
+        read = msgspec.json.decode(body, type=SoundManifest)
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return None
+    models = read.models
     weights = [table for model in models.values() for table in model.weights.values()]
     several = any(sum(w.default for w in m.weights.values()) > 1 for m in models.values())
     sound = (
@@ -102,7 +103,7 @@ def _decoded(body: bytes) -> dict[str, Model] | None:
             for name, pattern in (*HASHES.items(), ("install", INSTALL))
         )
     )
-    return {**models} if sound and not several else None
+    return Tables({**models}, read.measured) if sound and not several else None
 
 
 def _all(pattern: re.Pattern[str], texts: Iterable[str]) -> bool:
@@ -116,9 +117,9 @@ def _all(pattern: re.Pattern[str], texts: Iterable[str]) -> bool:
 # --- records -------------------------------------------------------------------------------------
 
 
-def _record(name: str, raw: Model, origin: Mapping[str, Any]) -> ModelInfo:
+def _record(name: str, raw: Model, measured: str, origin: Mapping[str, Any]) -> ModelInfo:
     own = _spec(raw.input) if raw.input else None
-    weights = {tag: _weights_record(tag, w, own) for tag, w in raw.weights.items()}
+    weights = {tag: _weights_record(tag, w, own, measured) for tag, w in raw.weights.items()}
     if own is None:
         first = next((w for w in weights.values() if w.default), None)
         own = first.input if first else InputSpec()
@@ -138,7 +139,7 @@ def _record(name: str, raw: Model, origin: Mapping[str, Any]) -> ModelInfo:
     )
 
 
-def _weights_record(tag: str, raw: Weights, own: InputSpec | None) -> WeightsInfo:
+def _weights_record(tag: str, raw: Weights, own: InputSpec | None, measured: str) -> WeightsInfo:
     named = tuple(raw.labels) if isinstance(raw.labels, list) else None
     return WeightsInfo(
         tag=tag,
@@ -155,6 +156,10 @@ def _weights_record(tag: str, raw: Weights, own: InputSpec | None) -> WeightsInf
         md5=raw.md5,
         sha512=raw.sha512,
         install=raw.install,
+        gmacs=raw.gmacs,
+        macts=raw.macts,
+        speed=raw.speed,
+        measured=measured if raw.metrics or raw.speed else "",
     )
 
 

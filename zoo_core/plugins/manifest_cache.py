@@ -9,14 +9,13 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
 
 from zoo_core.cache import cache_folder
 from zoo_core.files import content, written
-from zoo_core.plugins.manifest_schema import MOST, SCHEMA, Model
+from zoo_core.plugins.manifest_schema import MOST, SCHEMA, Tables
 from zoo_core.version import __version__
 
 
@@ -41,9 +40,9 @@ def recalled(place: Path, body: bytes) -> bytes | None:
     return tables if made_of == _digest(body) else None
 
 
-def remember(place: Path, body: bytes, models: Mapping[str, Model]) -> None:
+def remember(place: Path, body: bytes, read: Tables) -> None:
     """Write the checked tables for `recalled`; a cache that cannot be written costs time only."""
-    tables = msgspec.json.encode({"schema": SCHEMA, "models": models})
+    tables = msgspec.json.encode({"schema": SCHEMA, **msgspec.structs.asdict(read)})
     with contextlib.suppress(OSError):
         place.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
         with written(place) as temporary:

@@ -34,6 +34,7 @@ from zoo_core.plugins.manifest_schema import (
     TAG,
     Input,
     Model,
+    Tables,
     Weights,
 )
 
@@ -49,7 +50,7 @@ def read_bytes(path: Path) -> bytes:
         raise ManifestError(f"{readable_name(path)}: cannot be read: {reason}.") from error
 
 
-def converted(path: Path, body: bytes) -> dict[str, Model]:
+def converted(path: Path, body: bytes) -> Tables:
     """The tables, one by one, so that a fault is told with its table."""
     data = _parse(path, body)
     schema = data.pop("schema", None)
@@ -60,13 +61,15 @@ def converted(path: Path, body: bytes) -> dict[str, Model]:
             f"{path}: schema is {shown[:40]}, this version of zoo reads schema {SCHEMA}.",
             hint=f"Write schema = {SCHEMA} at the top, or upgrade zoo-core.",
         )
-    models = data.pop("models", {})
+    models, measured = data.pop("models", {}), data.pop("measured", "")
     if data:
         key = next(iter(data))
-        raise ManifestError(f"{path}: {_unknown_key(key, ('schema', 'models'))}")
+        raise ManifestError(f"{path}: {_unknown_key(key, ('schema', 'measured', 'models'))}")
+    if not isinstance(measured, str):
+        raise ManifestError(f"{path}: measured must be text: whose the figures are, and of when.")
     if not isinstance(models, dict):
         raise ManifestError(f"{path}: models must be tables, such as [models.resnet50].")
-    return {name: _table(path, name, table) for name, table in models.items()}
+    return Tables({name: _table(path, name, table) for name, table in models.items()}, measured)
 
 
 def _parse(path: Path, body: bytes) -> dict[str, Any]:
@@ -137,6 +140,10 @@ def _check_weights(place: str, tag: str, raw: Weights) -> None:
             hint='Write one that pip takes, with or without an extra, such as "zoo-acme[weights]".',
         )
     _check_numbers(place, "metrics", raw.metrics)
+    for value in (raw.gmacs, raw.macts, *raw.speed.values()):
+        if value is not None and not 0 < value <= LARGEST:
+            rule = "gmacs, macts and what is in speed must be positive, and of 63 bits"
+            raise ManifestError(f"{place}: {rule}.")
     if raw.num_classes is not None and not 0 <= raw.num_classes <= LARGEST:
         raise ManifestError(f"{place}: num_classes must be positive, or 0 for no classifier.")
     if raw.input:

@@ -76,6 +76,9 @@ class Weights(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     md5: str | None = None
     sha512: str | None = None
     install: str | None = None
+    gmacs: float | None = None
+    macts: float | None = None
+    speed: dict[str, float] = {}
 
 
 class Model(msgspec.Struct, forbid_unknown_fields=True, gc=False):
@@ -91,7 +94,15 @@ class Model(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     weights: Mapping[str, Weights] = {}
 
 
+class Tables(msgspec.Struct, gc=False):
+    """What a manifest says beside its schema. `measured`: whose the figures are, and of when."""
+
+    models: dict[str, Model] = {}
+    measured: str = ""
+
+
 Positive = Annotated[int, Meta(gt=0, le=LARGEST)]
+Above0 = Annotated[float, Meta(gt=0, le=LARGEST)]
 Side = Annotated[int, Meta(gt=0, le=LONGEST_SIDE)]
 
 
@@ -110,11 +121,14 @@ class _SoundInput(Input, forbid_unknown_fields=True):
 class _SoundWeights(Weights, forbid_unknown_fields=True):
     num_classes: Annotated[int, Meta(ge=0)] | None = None
     input: _SoundInput | None = None
+    gmacs: Above0 | None = None
+    macts: Above0 | None = None
+    speed: dict[str, Above0] = {}
 
 
 class _SoundModel(Model, forbid_unknown_fields=True):
     params: Positive | None = None
-    gmacs: Annotated[float, Meta(gt=0)] | None = None
+    gmacs: Above0 | None = None
     num_classes: Positive = 1000
     input: _SoundInput | None = None
     weights: Mapping[str, _SoundWeights] = {}
@@ -122,4 +136,5 @@ class _SoundModel(Model, forbid_unknown_fields=True):
 
 class SoundManifest(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     schema: Literal[1]
+    measured: str = ""
     models: dict[str, _SoundModel] = {}

@@ -1,0 +1,188 @@
+"""Models that fit what is asked of size, cost, accuracy, licence and place; in an order."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from zoo_core.browsing.amounts import amount
+from zoo_core.browsing.row import Row, all_models, rows_of
+from zoo_core.errors import UnknownName, ZooError, did_you_mean
+from zoo_core.humanize import natural
+from zoo_core.types import ModelInfo
+
+HIGHEST_FIRST = {"top1"}
+SORTS: dict[str, Callable[[Row], Any]] = {
+    "name": lambda row: natural(row.name),
+    "params": lambda row: row.model.params,
+    "gmacs": lambda row: row.gmacs,
+    "top1": lambda row: row.top1,
+    "input": lambda row: row.side,
+}
+
+SYNONYMS = {
+    **dict.fromkeys(("accuracy", "acc", "acc1", "top-1"), "top1"),
+    **dict.fromkeys(("flops", "macs", "multiply-adds"), "gmacs"),
+    **dict.fromkeys(("parameters", "size"), "params"),
+}
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is asked of models; None and empty: nothing. `licences`: one of these, in any case.
+
+    `installed`: the weights are on this machine, so that no network is needed.
+    """
+
+    max_params: float | None = None
+    max_gmacs: float | None = None
+    min_top1: float | None = None
+    max_input: float | None = None
+    licences: tuple[str, ...] = ()
+    installed: bool = False
+
+    @property
+    def of_weights(self) -> bool:
+        """Whether anything is asked that weights of one model differ in."""
+        more = (self.max_gmacs, self.min_top1, self.max_input)
+        return bool(self.licences) or self.installed or any(value is not None for value in more)
+
+    def fits(self, row: Row) -> bool | None:
+        """Whether a row does; None where only a figure is missing to tell."""
+        held = [
+            _within(row.model.params, most=self.max_params),
+            _within(row.gmacs, most=self.max_gmacs),
+            _within(row.side, most=self.max_input),
+            _within(row.top1, least=self.min_top1),
+            self._may(row.licence) if row.weights else not self.licences,
+        ]
+        if False in held or (self.installed and not _is_here(row)):
+            return False
+        return None if None in held else True
+
+    def _may(self, licence: str | None) -> bool | None:
+        if not self.licences:
+            return True
+        return None if licence is None else licence.lower() in self.licences
+
+
+def wanted(
+    *,
+    max_params: str | float | None = None,
+    max_gmacs: str | float | None = None,
+    min_top1: str | float | None = None,
+    max_input: str | float | None = None,
+    licence: str | Sequence[str] | None = None,
+    installed: bool = False,
+) -> Wanted:
+    """From arguments as people write them. Raises ZooError for a number that is none.
+
+    >>> asked = wanted(max_params="30M", licence="MIT")
+    >>> asked.max_params, asked.licences, asked.max_gmacs
+    (30000000.0, ('mit',), None)
+    """
+    named = [licence] if isinstance(licence, str) else licence or ()
+    return Wanted(
+        max_params=_number("max_params", max_params),
+        max_gmacs=_number("max_gmacs", max_gmacs, unit=1e9),
+        min_top1=_number("min_top1", min_top1),
+        max_input=_number("max_input", max_input),
+        licences=tuple(one.lower() for one in named),
+        installed=installed,
+    )
+
+
+def _number(name: str, value: str | float | None, unit: float = 1) -> float | None:
+    if value is None:
+        return None
+    try:
+        return amount(value, unit)
+    except ZooError as error:
+        raise ZooError(f"{name}: {error.message}") from error
+
+
+def chosen(models: Iterable[ModelInfo], asked: Wanted) -> tuple[list[Row], int]:
+    """A row for each model that fits, and how many lack a figure to tell.
+
+    It is of the default weights; where those do not fit, of the most accurate that do. Raises
+    UnknownName for a licence that no weights have.
+    """
+    _check_licences(asked.licences)
+    rows, untold = [], 0
+    for model in models:
+        offered = rows_of(model) if asked.of_weights else [Row(model, model.default_weights)]
+        fitting = [(asked.fits(row), row) for row in offered]
+        found = next((row for fits, row in fitting if fits), None)
+        if found is not None:
+            rows.append(found)
+        elif any(fits is None for fits, _ in fitting):
+            untold += 1
+    return rows, untold
+
+
+def ordered(rows: Sequence[Row], sort: str | None) -> list[Row]:
+    """Rows by a key of SORTS: the best or smallest first, with `-` in front the other way round.
+
+    What has no such figure comes last; so do, before it, figures on other data than most rows
+    have, which cannot be compared. Raises UnknownName.
+
+    >>> from zoo_core.plugins.catalogue import catalogue
+    >>> rows = [Row(model, model.default_weights) for model in catalogue().models("resnet50*")]
+    >>> [row.name for row in ordered(rows, "-params")]
+    ['resnet50d', 'resnet50']
+    """
+    if sort is None:
+        return list(rows)
+    key = sort_key(sort)
+    value, backwards = SORTS[key], (key in HIGHEST_FIRST) != sort.startswith("-")
+    told = [row for row in rows if value(row) is not None]
+    told.sort(key=value, reverse=backwards)
+    if key == "top1":
+        most = most_measured(told)
+        told.sort(key=lambda row: row.data != most)
+    return told + [row for row in rows if value(row) is None]
+
+
+def sort_key(sort: str) -> str:
+    """The key of SORTS that `sort` names, with or without `-`. Raises UnknownName."""
+    key = sort.removeprefix("-")
+    if key not in SORTS:
+        near = did_you_mean(key, SORTS, SYNONYMS) or f"There are: {', '.join(SORTS)}."
+        raise UnknownName(f'Models are not sorted by "{key[:40]}". {near}')
+    return key
+
+
+def most_measured(rows: Iterable[Row]) -> str:
+    """The data that most rows were measured on, or nothing."""
+    counted = Counter(row.data for row in rows if row.data).most_common(1)
+    return counted[0][0] if counted else ""
+
+
+def _within(
+    value: float | None, *, least: float | None = None, most: float | None = None
+) -> bool | None:
+    """Whether a figure is in bounds; None where there is a bound and no figure."""
+    if least is None and most is None:
+        return True
+    if value is None:
+        return None
+    return (least is None or value >= least) and (most is None or value <= most)
+
+
+def _check_licences(licences: Sequence[str]) -> None:
+    if not licences:
+        return
+    listed = (w.license for model in all_models() for w in model.weights.values())
+    there = {license.lower() for license in listed if license}
+    for licence in licences:
+        if licence not in there:
+            near = did_you_mean(licence, there) or f"There are: {', '.join(sorted(there))}."
+            raise UnknownName(f'No weights have the licence "{licence[:40]}". {near}')
+
+
+def _is_here(row: Row) -> bool:
+    from zoo_core.weights.here import is_here
+
+    return row.weights is not None and is_here(row.weights)
