@@ -18,7 +18,7 @@ from zoo_core.training.report.names import shown_name
 MATRIX = 30  # classes that a confusion matrix has room for
 PAIRS = 30  # confused classes listed where it has not
 PICTURES = 120  # wrong pictures shown in all, pair by pair
-MOST, LEAST = 6, 1  # and of each pair, as far as they go
+MOST, LEAST = 24, 1  # and of each pair, as far as they go
 LONGEST = 96  # pixels of the longer side of such a picture
 CLASSES = 200  # classes listed, those found least first
 

@@ -45,7 +45,7 @@ def reliability(findings: Findings) -> tuple[Chart, Table] | None:
     ]
     header = ("confidence", "pictures", "mean confidence", "right")
     table = Table(header, [one.words() for one in bins], header[1:], "Accuracy by confidence")
-    title = "Accuracy over confidence"
+    title = "Reliability: accuracy over confidence"
     head = f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{title}">'
     inside = "\n".join([*_axes(), *map(_bar, bins)])
     diagonal = f'<path class="step" d="M{ACROSS(0)} {UP(0)}L{ACROSS(1)} {UP(1)}"/>'
