@@ -56,6 +56,19 @@ def some(names: Sequence[str], most: int = 5) -> str:
     return ", ".join(map(readable_name, names[:most])) + (", …" if len(names) > most else "")
 
 
+def clipped(text: object, most: int = 100) -> str:
+    """Text of so many characters at most: of what is longer, the beginning and the end.
+
+    >>> clipped("a long name of a class", 12)
+    'a long …lass'
+    """
+    whole = str(text)
+    if len(whole) <= most:
+        return whole
+    end = most // 3
+    return f"{whole[: most - 1 - end]}…{whole[-end:]}"
+
+
 # Half characters that stand for no byte: JSON may hold them, and no encoding takes them.
 _HALVES = re.compile("[\ud800-\udc7f\udd00-\udfff]")
 

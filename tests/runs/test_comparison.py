@@ -79,7 +79,9 @@ def test_a_real_run(trained: Path, capsys: Capture) -> None:
     assert found.regularizers == ("l2=1e-4",) and found.fault == ""
     assert (found.epochs, found.epochs_done, found.best_epoch) == (2, 2, best["epoch"])
     assert found.val_accuracy == best["val_accuracy"] and found.val_loss == best["val_loss"]
-    assert found.seconds == sum(row["seconds"] for row in history) > 0
+    epochs = sum(row["seconds"] for row in history)
+    assert found.seconds == pytest.approx(epochs + found.seconds_caching, abs=0.002)
+    assert found.seconds_caching > 0
     header, line = said(capsys, str(trained))[0].splitlines()
     assert header.split() == (
         "run model data trains epochs best accuracy loss time regularizers".split()

@@ -10,13 +10,13 @@ import numpy as np
 
 from zoo_core.advice.copies import copies
 from zoo_core.advice.inspection import ISSUES, Inspection
-from zoo_core.advice.look import Look, looks, name_of
+from zoo_core.advice.look import Look, looks
 from zoo_core.advice.mislabelled import Doubts, doubts
 from zoo_core.advice.outliers import FEWEST, odd_sizes, outliers
 from zoo_core.advice.probe import probe
 from zoo_core.cache import fetching_nothing
 from zoo_core.data.opening import open_data
-from zoo_core.data.pictures import Pictures
+from zoo_core.data.pictures import Pictures, name_of
 from zoo_core.data.splitting import stratified
 from zoo_core.errors import DataError, NotCached, NotInstalled, WeightsError, ZooError
 from zoo_core.humanize import some

@@ -12,10 +12,9 @@ from PIL import Image
 from torch import Tensor
 
 from zoo_core.data.as_picture import as_picture
-from zoo_core.data.decoding import Chosen
-from zoo_core.data.pictures import Pictures
+from zoo_core.data.pictures import Pictures, name_of
 from zoo_core.errors import DataError
-from zoo_core.humanize import one_line, readable_name
+from zoo_core.humanize import one_line
 from zoo_core.pages.thumbnails import from_tensor
 from zoo_core.progress import Bar
 
@@ -76,13 +75,3 @@ def tiny(picture: Image.Image) -> np.ndarray:
         picture = picture.convert("RGB")
     small = picture.resize((SIDE, SIDE), Image.Resampling.BILINEAR)
     return np.asarray(small.convert("RGB"))
-
-
-def name_of(pictures: Pictures, index: int) -> str:
-    """What a picture is called: its file, or its place in the data."""
-    read, place = pictures.read, index
-    while isinstance(read, Chosen):
-        place, read = read.indices[place], read.read
-    if hasattr(read, "name_of"):
-        return str(read.name_of(place))
-    return f"{readable_name(pictures.name)} {index}"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from zoo_core.cli.answers import html_option
 from zoo_core.cli.arguments import json_option, model_argument
 from zoo_core.cli.output import echo_lines, note, print_table
 from zoo_core.cli.saving import OutFile, csv_text, json_text, save
@@ -14,7 +15,7 @@ from zoo_core.cli.streams import takes_any_text
 from zoo_core.cli.weights import chosen_model, weights_options
 
 if TYPE_CHECKING:
-    from zoo_core.inference.predict import Prediction
+    from zoo_core.inference.predict import Answers, Prediction
 
 
 @click.command("predict")
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 )
 @json_option
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV, a line for each picture.")
+@html_option
 @click.option(
     "--out", type=OutFile(), metavar="FILE", help="Write to FILE, as JSON unless it ends with .csv."
 )
@@ -48,15 +50,16 @@ def command(
     bits: int | None,
     as_json: bool,
     as_csv: bool,
+    html: Path | None,
     out: Path | None,
 ) -> None:
     """Say what MODEL, a name or a run's folder, sees in PICTURES: files, folders, .npy arrays."""
-    from zoo_core.inference.predict import predict
+    from zoo_core.inference.predict import answers
 
     if as_json and as_csv:
         raise click.UsageError("--json and --csv exclude each other.")
     unreadable = "skip" if skip_unreadable else "stop"
-    predictions = predict(
+    found = answers(
         chosen_model(model, weights, labels, config),
         pictures,
         top=top,
@@ -64,6 +67,11 @@ def command(
         unreadable=unreadable,
         bits=bits,
     )
+    predictions = found.predictions
+    if not predictions:
+        raise click.UsageError("There are no pictures.")
+    if html is not None:
+        _save_page(html, model, found, bits)
     as_csv = as_csv or (out is not None and out.suffix == ".csv" and not as_json)
     ascii_only = out is None and not takes_any_text()
     text = _csv(predictions) if as_csv else json_text(predictions, ascii_only=ascii_only)
@@ -76,6 +84,13 @@ def command(
         several = "labels" in predictions[0]
         rows = [(one["picture"], *_said(one), _ranked(one)) for one in predictions]
         print_table(("picture", *(["above one half"] if several else []), "likeliest"), rows)
+
+
+def _save_page(path: Path, model: str, found: Answers, bits: int | None) -> None:
+    from zoo_core.inference.prediction_page import html
+    from zoo_core.pages.sections import save_page
+
+    note(f"The page is in {save_page(html(str(model), found, bits), path)}.")
 
 
 def _said(one: Prediction) -> list[str]:

@@ -7,13 +7,14 @@ from typing import Any
 
 import click
 
+from zoo_core.cli.answers import html_option
 from zoo_core.cli.output import echo_lines, note, print_json, print_table
 from zoo_core.cli.saving import csv_text
-from zoo_core.humanize import duration
+from zoo_core.runs.cells import cell, results
 from zoo_core.runs.comparison import RunSummary, differences, in_order, is_run, list_runs
 
+MAKE = "Make one: zoo finetune resnet18 --data folder:PICTURES"
 KEYS = ("path", "model", "data", "epochs_done", "val_accuracy", "val_loss", "seconds")
-MOST = 8  # more values than these in one cell say nothing to anybody
 
 
 @click.command("runs")
@@ -26,7 +27,10 @@ MOST = 8  # more values than these in one cell say nothing to anybody
 )
 @click.option("--csv", "as_csv", is_flag=True, help="Print a line of CSV per run.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def command(folders: tuple[Path, ...], key: str | None, as_csv: bool, as_json: bool) -> None:
+@html_option
+def command(
+    folders: tuple[Path, ...], key: str | None, as_csv: bool, as_json: bool, html: Path | None
+) -> None:
     """Compare runs: list those in FOLDER, by default runs/, with what came out.
 
     Two or more runs by name are set side by side, with all that differs in their recipes.
@@ -38,6 +42,8 @@ def command(folders: tuple[Path, ...], key: str | None, as_csv: bool, as_json: b
     runs = list_runs(chosen)
     if key is not None:
         runs = in_order(runs, key)
+    if html is not None:
+        _save_page(html, runs, folders)
     if as_csv:
         _print_csv(runs)
     elif as_json and side_by_side:
@@ -46,12 +52,25 @@ def command(folders: tuple[Path, ...], key: str | None, as_csv: bool, as_json: b
     elif as_json:
         print_json([record(run) for run in runs])
     elif not runs:
-        searched = ", ".join(map(str, folders)) or "runs/"
-        note(f"No runs in {searched}. Make one: zoo finetune resnet18 --data folder:PICTURES")
+        note(f"{_no_runs(folders)} {MAKE}")
     elif side_by_side:
         _print_side_by_side(runs)
     else:
         _print_list(runs)
+
+
+def _no_runs(folders: tuple[Path, ...]) -> str:
+    return f"No runs in {', '.join(map(str, folders)) or 'runs/'}."
+
+
+def _save_page(path: Path, runs: list[RunSummary], folders: tuple[Path, ...]) -> None:
+    from zoo_core.errors import ZooError
+    from zoo_core.pages.sections import save_page
+    from zoo_core.runs.page import html
+
+    if not runs:
+        raise ZooError(f"{_no_runs(folders)} There is nothing to put on a page.", hint=MAKE)
+    note(f"The page is in {save_page(html(runs, path.parent), path)}.")
 
 
 def record(run: RunSummary) -> dict[str, Any]:
@@ -85,32 +104,15 @@ def _note_faults(runs: list[RunSummary]) -> None:
             note(f"{run.path}: {run.fault}")
 
 
-def results(run: RunSummary) -> list[str]:
-    """Epochs done of those planned; the best one, its accuracy and loss; the time."""
-    return [
-        f"{run.epochs_done}/{'?' if run.epochs is None else run.epochs}",
-        "" if run.best_epoch is None else f"{run.best_epoch}",
-        "" if run.val_accuracy is None else f"{run.val_accuracy:.1%}",
-        "" if run.val_loss is None else f"{run.val_loss:.4f}",
-        duration(run.seconds) if run.seconds else "",
-    ]
-
-
 def _print_side_by_side(runs: list[RunSummary]) -> None:
     readable = [run for run in runs if run.recipe]
     names = ["epochs", "best epoch", "val accuracy", "val loss", "time"]
     rows = list(zip(names, *map(results, readable), strict=True))
     differing = differences([run.recipe for run in readable])
-    rows += [(name, *map(_cell, values)) for name, values in differing.items()]
+    rows += [(name, *map(cell, values)) for name, values in differing.items()]
     if readable:
         header = ["", *(str(run.path) for run in readable)]
         print_table(header, [[cell or "-" for cell in row] for row in rows])
     if len(readable) > 1 and not differing:
         note("Their recipes do not differ.")
     _note_faults(runs)
-
-
-def _cell(value: Any) -> str:
-    if isinstance(value, list):
-        return ", ".join(map(str, value)) if len(value) <= MOST else f"{len(value)} values"
-    return "" if value is None else str(value)

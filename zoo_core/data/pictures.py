@@ -22,6 +22,7 @@ from zoo_core.data.decoding import (
     was_replaced,
 )
 from zoo_core.errors import DataError
+from zoo_core.humanize import readable_name
 
 
 class Pictures(Dataset[tuple[Any, Any]]):
@@ -200,6 +201,17 @@ def place_of(pictures: Pictures, index: int) -> int:
     while isinstance(read, Chosen):
         index, read = read.indices[index], read.read
     return index
+
+
+def name_of(pictures: Pictures, index: int) -> str:
+    """What a picture is called: its file, or its place in the data."""
+    read = pictures.read
+    while isinstance(read, Chosen):
+        read = read.read
+    place = place_of(pictures, index)
+    if hasattr(read, "name_of"):
+        return str(read.name_of(place))
+    return f"{readable_name(pictures.name)} {place}"
 
 
 def is_tensor_item(pictures: Pictures) -> bool:

@@ -95,17 +95,32 @@ def confusion(scores: Tensor, targets: Tensor, classes: int) -> Tensor:
 def calibration_error(probabilities: Tensor, targets: Tensor) -> float:
     """The expected calibration error in [0, 1]: how far confidence is from accuracy.
 
-    `probabilities`: (N, C), after softmax. Pictures are put into 15 bins of equal width by the
-    probability of the likeliest class; the gap between mean probability and accuracy is averaged
-    over them, each bin by its share. Guo et al., 2017, https://arxiv.org/abs/1706.04599
+    `probabilities`: (N, C), after softmax. The gap between mean confidence and accuracy in each of
+    the `calibration_bins`, averaged over them, each by its share of the pictures.
 
     >>> calibration_error(torch.tensor([[0.75, 0.25], [0.25, 0.75]]), torch.tensor([0, 0]))
     0.25
     """
+    counts, confidence, right = calibration_bins(probabilities, targets)
+    return (right - confidence).abs().sum().item() / int(counts.sum())
+
+
+def calibration_bins(probabilities: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Pictures in 15 bins of equal width by the probability of the likeliest class.
+
+    `probabilities`: (N, C), after softmax. Of each bin, (15,): how many pictures it has, the sum of
+    these probabilities, and how many are right. Guo et al., 2017, https://arxiv.org/abs/1706.04599
+
+    >>> counts, confidence, right = calibration_bins(torch.tensor([[0.9, 0.1]]), torch.tensor([0]))
+    >>> counts.nonzero().item(), right[13].item()
+    (13, 1.0)
+    """
     confidence, said = probabilities.double().max(1)
     bins = (confidence * BINS).ceil().long().sub(1).clamp(0, BINS - 1)  # each with its upper edge
-    gaps = confidence.new_zeros(BINS).index_add(0, bins, (said == targets).double() - confidence)
-    return gaps.abs().sum().item() / len(targets)
+    sums = confidence.new_zeros(3, BINS)
+    values = torch.stack([torch.ones_like(confidence), confidence, (said == targets).double()])
+    counts, total, right = sums.index_add(1, bins, values)
+    return counts.long(), total, right
 
 
 def average_precision(scores: Tensor, relevant: Tensor) -> float:

@@ -65,6 +65,28 @@ def _mistake(index: int, scores: Tensor, target: Tensor) -> Mistake:
     return Mistake(index, *with_probability)
 
 
+def mistakes_by_pair(
+    scores: Tensor, targets: Tensor, pairs: int, each: int
+) -> dict[tuple[int, int], list[int]]:
+    """By (true class, what it is called): up to `each` of these pictures, the highest loss first.
+
+    `targets`: class numbers (N,). Up to so many `pairs`, those with most pictures first.
+
+    >>> import torch
+    >>> scores = torch.tensor([[9.0, 0.0], [1.0, 0.0], [0.0, 4.0], [0.0, 5.0]])
+    >>> mistakes_by_pair(scores, torch.tensor([0, 1, 0, 0]), 5, 2)
+    {(0, 1): [3, 2], (1, 0): [1]}
+    """
+    said = scores.argmax(1)
+    losses = functional.cross_entropy(scores, targets, reduction="none")
+    found: dict[tuple[int, int], list[int]] = {}
+    for pair in most_confused(scores, targets, pairs):
+        here = ((targets == pair.true) & (said == pair.said)).nonzero().flatten()
+        order = losses[here].argsort(descending=True, stable=True)[:each]
+        found[pair.true, pair.said] = here[order].tolist()
+    return found
+
+
 def most_confused(scores: Tensor, targets: Tensor, most: int) -> list[Confusion]:
     """Up to `most` pairs of classes by how often the first is called the second, often first.
 

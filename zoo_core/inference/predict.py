@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict
 
@@ -43,6 +44,16 @@ class Prediction(TypedDict):
     labels: NotRequired[list[str]]
 
 
+@dataclass(frozen=True)
+class Answers:
+    """What a model says of pictures. `given`: the pictures, as far as they were a list. `faults`:
+    why others could not be read, a line each."""
+
+    predictions: list[Prediction]
+    given: list[Picture]
+    faults: list[str]
+
+
 def predict(
     model: ZooModel | Run | str | Path,
     pictures: Any,
@@ -76,6 +87,23 @@ def predict(
     >>> len(prediction["top"])
     2
     """
+    return answers(
+        model, pictures, top=top, batch_size=batch_size, unreadable=unreadable, bits=bits,
+        progress=progress,
+    ).predictions  # fmt: skip
+
+
+def answers(
+    model: ZooModel | Run | str | Path,
+    pictures: Any,
+    *,
+    top: int,
+    batch_size: int = 32,
+    unreadable: str = "stop",
+    bits: int | None = None,
+    progress: bool = True,
+) -> Answers:
+    """What `predict` gives, with the pictures and with what could not be read."""
     _check(top, batch_size, unreadable)
     if bits is not None and (not isinstance(bits, int) or not 8 <= bits <= 32):
         raise DataError(f"bits must be a whole number from 8 to 32: {bits!r}.")
@@ -87,13 +115,13 @@ def predict(
         chosen = list(chosen)
         notes += _faint(chosen, bits)
     total = len(chosen) if isinstance(chosen, list) else 0
-    answers: list[Prediction] = []
+    predictions: list[Prediction] = []
     faults: list[str] = []
     with Bar("predicting", total=total, shown=progress, unit="pictures") as bar:
         skipped = faults if unreadable == "skip" else None
         with reading(chosen, network, batch_size, skipped, bits) as batches:
             for names, x in batches:
-                answers += _answers(network, names, x, top)
+                predictions += _answers(network, names, x, top)
                 bar.step(count=len(names))
         for note in notes:
             bar.line(note)
@@ -102,9 +130,9 @@ def predict(
             bar.line(f"Skipped {len(faults)} that cannot be read:")
             for fault in faults:
                 bar.line(f"  {fault}")
-    if faults and not answers:
+    if faults and not predictions:
         raise DataError(f"None of the {len(faults)} pictures can be read.", hint=faults[0])
-    return answers
+    return Answers(predictions, chosen if isinstance(chosen, list) else [], faults)
 
 
 def _faint(chosen: list[Picture], bits: int | None) -> list[str]:

@@ -1,7 +1,7 @@
 """Curves over epochs as SVG. Colours, dashes and fonts are those of the page around it.
 
 The page styles these classes: `axis`, `grid` and `best` (lines); `tick` and `step` (words, and a
-line); `curve` and `dot`, each with `c0` to `c5`; `spot`, which tells its value when pointed at.
+line); `curve` and `dot`, each with `c0` to `c7`; `spot`, which tells its value when pointed at.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from zoo_core.humanize import readable_name
 
 WIDTH, HEIGHT = 400, 210
 LEFT, RIGHT, TOP, BOTTOM = 54, 14, 30, 34  # margins; steps are named in the upper one
-COLORS = 6
+COLORS = 8
+SPOTS = 200  # epochs of a curve whose values can be pointed at; of more, as many spread out
 FACTOR = 20  # values that differ by more than this are told apart on a logarithmic scale
 LETTER = 6.5  # the width of a letter in a step's name, about
 
@@ -33,10 +34,14 @@ class Chart:
 
 @dataclass(frozen=True)
 class Marks:
-    """What every chart of a run has marked: the best epoch, and by epoch what began to train."""
+    """What a chart has marked: the best epoch, and by epoch what began to train.
+
+    `each`: where curves are of different runs, the best epoch of each by its name.
+    """
 
     best: int | None = None
     steps: Mapping[float, str] = field(default_factory=dict)
+    each: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -90,9 +95,10 @@ def chart(
         points = list(zip(epochs, values, strict=True))
         style = f"c{number % COLORS}"
         parts.append(_curve(style, points, across, up))
-        parts += _spots(style, name, points, across, up, percent, marks.best)
+        parts += _spots(style, name, points, across, up, percent, marks.each.get(name, marks.best))
     inside = "\n".join(parts)
-    head = f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{_text(title)}">'
+    told = _text(f"{title}, epochs {min(epochs)} to {max(epochs)}")
+    head = f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{told}">'
     return Chart(title, list(drawn), f"{head}\n{inside}\n</svg>")
 
 
@@ -158,9 +164,10 @@ def _spots(
     percent: bool,
     best: int | None,
 ) -> Iterator[str]:
-    """What tells the value at each epoch; seen where it is the best one, or stands alone."""
-    for epoch, value in points:
-        if not math.isfinite(value):
+    """What tells the value at an epoch; seen where it is the best one, or stands alone."""
+    every = math.ceil(len(points) / SPOTS)
+    for number, (epoch, value) in enumerate(points):
+        if not math.isfinite(value) or (number % every and epoch != best):
             continue
         at = f'cx="{across(epoch)}" cy="{up(value)}"'
         if epoch == best or len(points) == 1:

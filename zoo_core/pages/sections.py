@@ -15,11 +15,15 @@ from zoo_core.pages.template import rendered
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of text under a header; the columns named in `right` are aligned to the right."""
+    """Rows of text under a header; the columns named in `right` are aligned to the right.
+
+    `caption`: what it is a table of, for whoever does not see what is above it.
+    """
 
     header: Sequence[str]
     rows: Sequence[Sequence[str]]
     right: Sequence[str] = ()
+    caption: str = ""
 
 
 @dataclass(frozen=True)

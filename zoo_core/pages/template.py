@@ -1,4 +1,7 @@
-"""A page from a template: all text is escaped, and the look is that of all pages."""
+"""A page from a template: all text is escaped, and the look is that of all pages.
+
+A template may extend base.html, and import parts.html, which stand beside this file.
+"""
 
 from __future__ import annotations
 
@@ -10,19 +13,20 @@ from zoo_core.humanize import readable_text
 
 def rendered(template: Path, **values: Any) -> str:
     """The HTML of a template of Jinja, which has `values`, and `look` for its style sheet."""
-    from jinja2 import Environment, StrictUndefined
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
+    here = Path(__file__).parent
     environment = Environment(
+        loader=FileSystemLoader([template.parent, here]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         finalize=_shown,
     )
-    look = Path(__file__).with_name("look.css").read_text(encoding="utf-8")
-    page = environment.from_string(template.read_text(encoding="utf-8"))
-    return page.render(look=Markup(look), **values)  # a file of zoo's own
+    look = Markup((here / "look.css").read_text(encoding="utf-8"))  # a file of zoo's own
+    return environment.get_template(template.name).render(look=look, **values)
 
 
 def _shown(value: Any) -> Any:

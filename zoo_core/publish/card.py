@@ -191,7 +191,7 @@ def _results(recipe: Mapping[str, Any]) -> str:
 def _training(recipe: Mapping[str, Any]) -> str:
     train, data = recipe.get("train", {}), recipe.get("data", {})
     facts = {
-        "data": f"{data.get('spec')} ({data.get('count')} pictures)",
+        "data": f"{data.get('name') or data.get('spec')} ({data.get('count')} pictures)",
         "regularizers": ", ".join(train.get("regularizers") or []) or "none",
         **{key: value for key, value in train.items() if key != "regularizers"},
         "best epoch": recipe.get("result", {}).get("epoch"),

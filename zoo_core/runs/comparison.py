@@ -22,6 +22,7 @@ class RunSummary:
     `trains`: stages as a range (`"fc2:"`: fc2 and what follows), a schedule, or `"all"`.
     `epochs`: as planned, and `epochs_done` of them. `best_epoch`, `val_accuracy` in [0, 1] and
     `val_loss` in nats are those of the weights that were kept; None where there are none.
+    `seconds`: in all, of which `seconds_caching`; of a run that has not ended, those of its epochs.
     `fault`: why the folder is no finished run, or nothing.
     """
 
@@ -36,6 +37,7 @@ class RunSummary:
     val_accuracy: float | None = None
     val_loss: float | None = None
     seconds: float = 0.0
+    seconds_caching: float = 0.0
     fault: str = ""
     recipe: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
@@ -96,22 +98,24 @@ def summary(
 ) -> RunSummary:
     """The summary of a run by its recipe and its rows; what is missing there is missing here."""
     model, data, train = (table(recipe, name) for name in ("model", "data", "train"))
+    cost = table(recipe, "cost")
     best = table(recipe, "result") or _lowest(history)
     planned = planned_epochs(train)
-    done = max((_number(row, "epoch") or 0 for row in history), default=0)  # a solved head: epoch 0
+    done = max((number(row, "epoch") or 0 for row in history), default=0)  # a solved head: epoch 0
     unfinished = f"not finished: {done} of {'?' if planned is None else planned} epochs"
     return RunSummary(
         path,
         model=str(table(recipe, "start").get("model") or model.get("reference") or ""),
-        data=str(data.get("spec") or ""),
+        data=str(data.get("name") or data.get("spec") or ""),
         trains=trained_part(train),
         regularizers=_texts(train.get("regularizers")),
         epochs=planned,
         epochs_done=done,
-        best_epoch=_number(best, "epoch"),
-        val_accuracy=_number(best, "val_accuracy"),
-        val_loss=_number(best, "val_loss"),
-        seconds=sum(_number(row, "seconds") or 0.0 for row in history),
+        best_epoch=number(best, "epoch"),
+        val_accuracy=number(best, "val_accuracy"),
+        val_loss=number(best, "val_loss"),
+        seconds=number(cost, "seconds") or sum(number(row, "seconds") or 0.0 for row in history),
+        seconds_caching=number(cost, "seconds_caching") or 0.0,
         fault="" if "result" in recipe else unfinished,
         recipe=recipe,
     )
@@ -127,7 +131,7 @@ def _texts(value: Any) -> tuple[str, ...]:
     return tuple(map(str, value)) if isinstance(value, list | tuple) else ()
 
 
-def _number(row: Mapping[str, Any], key: str) -> Any:
+def number(row: Mapping[str, Any], key: str) -> Any:
     """A number that a person's own edits may have left out or made text of."""
     value = row.get(key)
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -137,7 +141,7 @@ def _number(row: Mapping[str, Any], key: str) -> Any:
 
 def _lowest(history: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
     """The row with the lowest validation loss, for a run that did not say which was best."""
-    validated = [row for row in history if _number(row, "val_loss") is not None]
+    validated = [row for row in history if number(row, "val_loss") is not None]
     return min(validated, key=lambda row: row["val_loss"], default={})
 
 
@@ -150,7 +154,7 @@ def planned_epochs(train: Mapping[str, Any]) -> int | None:
     schedule = train.get("schedule")
     if isinstance(schedule, list | tuple):
         return sum(epochs for _, epochs in schedule)
-    return _number(train, "epochs")
+    return number(train, "epochs")
 
 
 def trained_part(train: Mapping[str, Any]) -> str:

@@ -32,6 +32,8 @@ from zoo_core.runs.recipe import BEST, METRICS, RECIPE, STATE
 from zoo_core.runs.sealed import Sealed
 from zoo_core.runs.writing import is_empty, kept_whole, remains, unwritten, without_none
 
+LONGEST = 40  # letters of the data's name in that of a folder: of objects it may be any text
+
 
 class RunFolder:
     """Where a run is written, by this process alone until `release`.
@@ -117,7 +119,7 @@ def new_folder(model: str, data: str) -> Path:
     Raises RecipeError.
     """
     last = data.rstrip("/").rpartition("/")[2]
-    word = "".join(c if c.isalnum() else "-" for c in last).strip("-") or "data"
+    word = "".join(c if c.isalnum() else "-" for c in last)[:LONGEST].strip("-") or "data"
     runs = Path("runs")
     try:
         runs.mkdir(exist_ok=True)  # a file of that name is no number that is taken

@@ -60,7 +60,10 @@ class Phase:
         before = len(prefix.stages) if prefix is not None else 0
         rest = list(task.model.chain.values())[before:]
         self.tail = Tail(task.model, rest, task.precision)
+        start = time.perf_counter()
         self.cache = cached(task, prefix, sets, journal.console, self._forecast)
+        took = time.perf_counter() - start
+        state.caching, state.seconds = state.caching + took, state.seconds + took
         has_cache = isinstance(self.cache, dict)
         self.supply = Supply(task, sets, prefix, cached=has_cache, say=journal.say)
         state.caches[number] = self.cache
@@ -132,6 +135,7 @@ class Phase:
 
     def _solve_head(self) -> None:
         """Solve the new head in closed form; it counts as what came before the first epoch."""
+        start = time.perf_counter()
         solved = solve_head(self.task, self.supply)
         how = "by logistic regression" if solved.logistic else "in closed form"
         line = f"Head solved {how}: {solved.left_out.accuracy:.1%} leave-one-out"
@@ -147,6 +151,7 @@ class Phase:
         factor = soften_head(self.task, self.supply) if self.task.settings.total else 1.0
         if factor < 1:
             self.journal.say(f"Training goes on from it with its scores times {factor:.2g}.")
+        self.state.seconds += time.perf_counter() - start
 
     def _begin_to_write(self, optimizer: torch.optim.Optimizer) -> None:
         """The first files; a head that was solved is the best so far, and without epochs all."""

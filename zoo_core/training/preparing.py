@@ -71,7 +71,7 @@ def prepared(
     train_set, val_set = split(opened, request.val, settings.seed, **reading)
     if train_set.multilabel:
         stack.refuse_several_labels()
-    folder = _folder(request, out, resume, processes)
+    folder = _folder(request, opened, out, resume, processes)
     devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
     with _released(folder), torch.random.fork_rng(devices=devices):
         torch.manual_seed(settings.seed)
@@ -174,7 +174,9 @@ def _refuse_used(stack: Stack) -> None:
             )
 
 
-def _folder(request: Request, out: Out, resume: bool, processes: Processes) -> RunFolder | None:
+def _folder(
+    request: Request, opened: Pictures, out: Out, resume: bool, processes: Processes
+) -> RunFolder | None:
     """Where the run is written, the same for all processes."""
     if out is False:
         return None
@@ -186,7 +188,8 @@ def _folder(request: Request, out: Out, resume: bool, processes: Processes) -> R
             return RunFolder(Path(out).expanduser(), resume=resume)
         model = request.model
         name = model.info.name if isinstance(model, ZooModel) else Path(str(model)).name
-        return RunFolder(new_folder(name, shown(request.data)))
+        by_name = isinstance(request.data, str | Path)
+        return RunFolder(new_folder(name, shown(request.data) if by_name else opened.name))
 
     return processes.first(made)
 

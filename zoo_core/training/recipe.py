@@ -138,6 +138,7 @@ def _data(request: Request, task: Task) -> dict[str, Any]:
     targets = repr([(p.classes, len(p) if p.streamed else p.targets) for p in sets])
     return {
         "spec": shown(request.data),
+        "name": None if isinstance(request.data, str | Path) else train_set.name,
         "val": next(words, None) or shown(request.val),
         "count": len(train_set),
         "val_count": len(val_set) if val_set else 0,

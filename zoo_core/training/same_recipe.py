@@ -22,7 +22,7 @@ TABLES = ("train", "start", "data")
 PLACES = ("model", "pretrained")
 
 # What may differ between a run and its resumption: the result does not depend on it.
-FREE = {"cache", "workers", "folder"}
+FREE = {"cache", "workers", "folder", "name"}
 _MOVES = FREE | {"epochs", *PLACES}
 
 

@@ -82,8 +82,9 @@ class TrainingState:
     `start`: all that can move, as it was. `base`: a hash of what the training stands on, and
     `recipe`: one of what it is, "" where nothing is written. `fitting`: in how many pieces a batch
     is computed. `best`, `best_row`: the best weights so far, and their epoch. `history`: a row an
-    epoch. `seconds`: of all epochs, of which `validating`. `caches`: what became of the cache of
-    each phase, by its number.
+    epoch. `seconds`: of all epochs and of what came before them, of which `validating`, and
+    `caching`: deciding on the cache and filling it. `caches`: what became of the cache of each
+    phase, by its number.
     """
 
     start: Snapshot
@@ -97,6 +98,7 @@ class TrainingState:
     tried: Tried = field(default_factory=Tried)
     seconds: float = 0.0
     validating: float = 0.0
+    caching: float = 0.0
     caches: dict[int, dict[str, Any] | str] = field(default_factory=dict)
 
     def is_over(self, epochs: int) -> bool:
@@ -125,7 +127,7 @@ class TrainingState:
             "regularizers": task.stack.state_dict(),
             "random": generators,
             "pieces": self.fitting.pieces,
-            "seconds": [self.seconds, self.validating],
+            "seconds": [self.seconds, self.validating, self.caching],
             "caches": self.caches,
         }
 
@@ -156,7 +158,8 @@ class TrainingState:
         if not 1 <= saved["pieces"] <= task.settings.batch_size:
             raise ValueError(f"a batch in {saved['pieces']} pieces")
         self.fitting.pieces = saved["pieces"]
-        self.seconds, self.validating = saved["seconds"]
+        seconds = [*saved["seconds"], 0.0]  # an older zoo did not count what caching took
+        self.seconds, self.validating, self.caching = seconds[:3]
         self.caches = dict(saved["caches"])
 
 

@@ -1,63 +1,110 @@
-"""Right and wrong by class: the confusion matrix, what is confused most, the worst mistakes."""
+"""Right and wrong by class: the confusion matrix, and what is confused most, with its pictures."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
+from torch import Tensor
+
 from zoo_core.inference.metrics import Metrics, confusion
-from zoo_core.inference.mistakes import most_confused, worst_mistakes
+from zoo_core.inference.mistakes import mistakes_by_pair, most_confused
 from zoo_core.pages.thumbnails import data_uri
 from zoo_core.training.report.findings import Findings
+from zoo_core.training.report.names import shown_name
 
 MATRIX = 30  # classes that a confusion matrix has room for
-PAIRS = 20  # confused classes listed where it has not
-PICTURES = 24  # mistakes shown
+PAIRS = 30  # confused classes listed where it has not
+PICTURES = 120  # wrong pictures shown in all, pair by pair
+MOST, LEAST = 24, 1  # and of each pair, as far as they go
+LONGEST = 96  # pixels of the longer side of such a picture
 CLASSES = 200  # classes listed, those found least first
 
 
-def matrix(findings: Findings) -> list[dict[str, Any]]:
-    """Rows of the confusion matrix, each with the share of the class that every cell has."""
-    scores, targets, names = findings.scores, findings.targets, findings.names
-    if scores is None or targets is None or targets.ndim == 2 or not 0 < len(names) <= MATRIX:
+@dataclass(frozen=True)
+class Cell:
+    """One cell of the matrix. `share`: of the class, its root, for the colour. `link`: to where
+    its pictures are; "" where none are shown."""
+
+    count: int
+    share: float
+    right: bool
+    link: str
+
+
+@dataclass(frozen=True)
+class Pair:
+    """`count` of the `total` pictures of class `true` are called `said`.
+
+    `pictures`: names and data URIs of some. `link`: its place on the page; "" where none are shown.
+    """
+
+    true: str
+    said: str
+    count: int
+    total: int
+    pictures: list[tuple[str, str]]
+    link: str
+
+
+def pairs(findings: Findings) -> list[Pair]:
+    """The pairs of classes that are confused, most often first, with some of their pictures."""
+    found = _of_one_class(findings)
+    if found is None:
         return []
-    rows = confusion(scores, targets, len(names)).tolist()
-    return [
-        {"name": name, "counts": row, "shares": [math.sqrt(n / max(sum(row), 1)) for n in row]}
-        for name, row in zip(names, rows, strict=True)
-    ]
-
-
-def confused(findings: Findings) -> list[dict[str, Any]]:
-    """The classes most often taken for others, where a matrix would be too large."""
-    scores, targets, names = findings.scores, findings.targets, findings.names
-    if scores is None or targets is None or targets.ndim == 2 or len(names) <= MATRIX:
-        return []
-    return [
-        {
-            "true": names[pair.true],
-            "said": names[pair.said],
-            "count": pair.count,
-            "total": pair.total,
-        }
-        for pair in most_confused(scores, targets, PAIRS)
-    ]
-
-
-def mistakes(findings: Findings) -> Iterator[dict[str, Any]]:
-    """The worst mistakes as pictures; what cannot be read is passed over."""
-    scores, targets, pictures = findings.scores, findings.targets, findings.pictures
-    if scores is None or targets is None or pictures is None:
-        return
+    scores, targets = found
     names = findings.names
-    for mistake in worst_mistakes(scores, targets, 2 * PICTURES):
+    confused = most_confused(scores, targets, len(names) ** 2 if len(names) <= MATRIX else PAIRS)
+    each = min(max(PICTURES // max(len(confused), 1), LEAST), MOST)
+    chosen = mistakes_by_pair(scores, targets, min(len(confused), PICTURES), each)
+    result = []
+    for pair in confused:
+        shown = list(_shown(findings, chosen.get((pair.true, pair.said), [])))
+        link = f"pair-{pair.true}-{pair.said}" if shown else ""
+        words = names[pair.true], names[pair.said]
+        result.append(Pair(*words, pair.count, pair.total, shown, link))
+    return result
+
+
+def matrix(findings: Findings, confused: list[Pair]) -> list[tuple[str, list[Cell]]]:
+    """Rows of the confusion matrix, by the name of their class; none where it were too large."""
+    found, size = _of_one_class(findings), len(findings.names)
+    if found is None or not 0 < size <= MATRIX:
+        return []
+    links = {pair.link for pair in confused}
+    rows = confusion(*found, size).tolist()
+    return [
+        (findings.names[true], [_cell(true, said, row, links) for said in range(size)])
+        for true, row in enumerate(rows)
+    ]
+
+
+def _cell(true: int, said: int, row: list[int], links: set[str]) -> Cell:
+    link = f"pair-{true}-{said}"
+    share = math.sqrt(row[said] / max(sum(row), 1))
+    return Cell(row[said], share, true == said, link if link in links else "")
+
+
+def _of_one_class(findings: Findings) -> tuple[Tensor, Tensor] | None:
+    """Scores and targets, where there are some and each picture has one class."""
+    scores, targets = findings.scores, findings.targets
+    if scores is None or targets is None or targets.ndim == 2 or not len(scores):
+        return None
+    return scores, targets
+
+
+def _shown(findings: Findings, indices: list[int]) -> Iterator[tuple[str, str]]:
+    """Names and small pictures; what cannot be read is passed over."""
+    pictures = findings.pictures
+    if pictures is None:
+        return
+    for index in indices:
         try:
-            uri = data_uri(pictures.read(mistake.index))
+            yield shown_name(pictures, index), data_uri(pictures.read(index), LONGEST)
         except Exception:  # whatever a dataset raises, a report is not worth a failed run
             continue
-        true, said = ([(names[i], p) for i, p in own] for own in (mistake.true, mistake.said))
-        yield {"picture": uri, "true": true, "said": said}
 
 
 def classes(metrics: Metrics | None) -> list[dict[str, Any]]:

@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from zoo_core.humanize import byte_size, duration
+from zoo_core.humanize import byte_size, clipped, duration
 from zoo_core.training.report.findings import Findings, Row
 
 
@@ -39,6 +39,7 @@ def _how(params: int, trainable: int) -> str:
 
 COST: dict[str, tuple[str, Callable[[Any], str]]] = {
     "seconds": ("time", duration),
+    "seconds_caching": ("of it for caching", duration),
     "seconds_validation": ("of it for validation", duration),
     "pictures_per_second": ("pictures per second", lambda number: f"{number:,.0f}"),
     "peak_memory": ("memory at most", byte_size),
@@ -55,8 +56,8 @@ def cost_lines(cost: Mapping[str, Any], history: Sequence[Row]) -> Iterator[tupl
     """What the run took, as words and figures."""
     for key, value in cost.items():
         words, how = COST.get(key, (key.replace("_", " "), _facts))
-        if value is not None:
-            yield words, how(value)
+        if value is not None and (value or key != "seconds_caching"):
+            yield clipped(words), clipped(how(value), 400)
     waits = [row["waiting"] for row in history if "waiting" in row]
     if waits:
         yield "waiting for pictures", f"{statistics.mean(waits):.0%} of the time"

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from itertools import groupby
 
+from zoo_core.humanize import clipped
 from zoo_core.pages.charts import Chart, Marks, chart
 from zoo_core.training.report.findings import Row
 
@@ -22,7 +23,7 @@ def charts(history: Sequence[Row], best: int | None) -> list[Chart]:
         ("Loss", {"training": "loss", "validation": "val_loss"}, False),
         ("Accuracy on validation", {"accuracy": "val_accuracy"}, True),
         ("Learning rate", {"rate": "lr"} if len(rates) > 1 else {}, False),
-        ("Penalties", {key.removeprefix("penalty_"): key for key in penalties}, False),
+        ("Penalties", {clipped(key.removeprefix("penalty_")): key for key in penalties}, False),
     ]
     drawn = [
         chart(
@@ -49,7 +50,9 @@ def phases(history: Sequence[Row]) -> list[tuple[int, int, str]]:
     [(1, 1, 'head'), (2, 2, 'fc2:')]
     """
     grouped = [list(g) for _, g in groupby(history, key=lambda row: row.get("phase", 1))]
-    spans = [(own[0]["epoch"], own[-1]["epoch"], str(own[0].get("trains", ""))) for own in grouped]
+    spans = [
+        (own[0]["epoch"], own[-1]["epoch"], clipped(own[0].get("trains", ""))) for own in grouped
+    ]
     return spans if len(spans) > 1 else []
 
 

@@ -29,9 +29,10 @@ class Findings:
     without validation. `targets`: class numbers (N,), or 0 and 1 as floats (N, C) where a picture
     can have several classes. `pictures`: the same N in the same order. `names`: of the C classes.
     `stages`: rows of `stage_rows`. `drift`: by stage, how far its weights moved, |w - w0| / |w0|;
-    0 where frozen, absent where new. `cost`: seconds, seconds_validation, pictures_per_second,
-    peak_memory (bytes), device, cache (facts by name, or why there was none), trained_params and
-    checkpoint_bytes; any may be absent.
+    0 where frozen, absent where new. `cost`: seconds, seconds_caching, seconds_validation,
+    pictures_per_second, peak_memory (bytes), device, cache (facts by name, or why there was none),
+    trained_params and checkpoint_bytes; any may be absent. `model`: with the best weights, to ask
+    where it looked; None: nobody is asked.
     """
 
     scores: Tensor | None = None
@@ -41,6 +42,7 @@ class Findings:
     stages: Sequence[Row] = ()
     drift: Mapping[str, float] = field(default_factory=dict)
     cost: Mapping[str, Any] = field(default_factory=dict)
+    model: ZooModel | None = None
 
 
 def findings_of(
@@ -66,6 +68,7 @@ def findings_of(
         stages=stage_rows(model),
         drift=drift(model, state.start.tensors, new_head=new_head),
         cost=cost,
+        model=model,
     )
 
 
@@ -109,6 +112,7 @@ def cost_of(task: Task, state: TrainingState, path: Path | None) -> dict[str, An
     best = path / BEST if path else None
     return {
         "seconds": round(state.seconds, 3),
+        "seconds_caching": round(state.caching, 3),
         "seconds_validation": round(state.validating, 3),
         "pictures_per_second": max(speeds, default=0.0),
         "peak_memory": max((row.get("memory", 0) for row in history), default=0),

@@ -7,26 +7,30 @@ text.
 
 from __future__ import annotations
 
-import math
 import shlex
-import statistics
-from collections.abc import Iterator
-from itertools import islice
+from dataclasses import replace
 from pathlib import Path
 
 import tomli_w
 
 from zoo_core.files import written
-from zoo_core.humanize import duration
+from zoo_core.humanize import clipped
 from zoo_core.inference.metrics import Metrics, measured
 from zoo_core.model.run import Run
 from zoo_core.pages.template import rendered
-from zoo_core.runs.comparison import RunSummary, summary
+from zoo_core.runs.comparison import summary
+from zoo_core.runs.curves import from_the_start
 from zoo_core.runs.writing import without_none
-from zoo_core.training.report.confusions import PICTURES, classes, confused, matrix, mistakes
+from zoo_core.training.report.confusions import classes, matrix, pairs
 from zoo_core.training.report.costs import cost_lines, stages
 from zoo_core.training.report.curves import charts, phases
 from zoo_core.training.report.findings import Findings
+from zoo_core.training.report.reliability import reliability
+from zoo_core.training.report.tiles import tiles
+from zoo_core.training.report.worst import mistakes
+
+SHORT = 3  # letters of class names that have room side by side, above the matrix
+LONGEST_RECIPE = 200_000  # letters: class names may be any number of any length
 
 
 def write_report(run: Run, findings: Findings, path: Path) -> None:
@@ -38,23 +42,31 @@ def write_report(run: Run, findings: Findings, path: Path) -> None:
 
 def render(run: Run, findings: Findings) -> str:
     """The page about a run as HTML."""
+    findings = replace(findings, names=[clipped(name) for name in findings.names])
     whole = summary(run.path or Path(), run.recipe | {"result": run.best}, run.history)
     metrics = _metrics(findings)
+    confused = pairs(findings)
+    worst, looked = mistakes(findings)
+    history = from_the_start(run.history, run.best)
     return rendered(
         Path(__file__).with_suffix(".html"),
+        title=" on ".join(clipped(name) for name in (whole.model, whole.data) if name),
         run=whole,
         path=str(run.path or ""),
-        tiles=list(_tiles(whole, findings, metrics)),
-        charts=charts(run.history, whole.best_epoch),
+        tiles=list(tiles(whole, findings, metrics)),
+        charts=charts(history, whole.best_epoch),
         phases=phases(run.history),
         metrics=metrics,
-        matrix=matrix(findings),
-        confused=confused(findings),
-        mistakes=list(islice(mistakes(findings), PICTURES)),
+        matrix=matrix(findings, confused),
+        short=all(len(name) <= SHORT for name in findings.names),
+        pairs=confused,
+        mistakes=worst,
+        looked=looked,
+        reliability=reliability(findings),
         classes=classes(metrics),
         stages=stages(findings),
         cost=list(cost_lines(findings.cost, run.history)),
-        recipe=tomli_w.dumps(without_none(run.recipe)),
+        recipe=_recipe(run),
         commands=_commands(run),
     )
 
@@ -65,48 +77,11 @@ def _metrics(findings: Findings) -> Metrics | None:
     return measured(findings.scores, findings.targets, findings.names)
 
 
-def _tiles(
-    run: RunSummary, findings: Findings, metrics: Metrics | None
-) -> Iterator[tuple[str, str, str]]:
-    """Label, value and remark of what matters most."""
-    if metrics is None:
-        yield "accuracy", "–", "There was no validation: these are the last weights."
-    elif "ece" in metrics:
-        count = metrics["count"]
-        low, high = wilson(metrics["accuracy"], count)
-        right = round(metrics["accuracy"] * count)
-        interval = f"95% interval {low:.1%} to {high:.1%}"
-        yield "accuracy", f"{metrics['accuracy']:.1%}", f"{right:,} of {count:,}; {interval}"
-    else:
-        remark = f"{metrics['count']:,} pictures, several classes each"
-        yield "mean average precision", f"{metrics.get('map', 0.0):.3f}", remark
-    loss = "" if run.val_loss is None else f"validation loss {run.val_loss:.4f}"
-    best = "–" if run.best_epoch is None else f"{run.best_epoch}"
-    yield "best epoch", best, f"of {run.epochs_done}; {loss}".rstrip("; ")
-    total = sum(row["params"] for row in findings.stages)
-    trained = sum(row["trainable"] for row in findings.stages)
-    if total:
-        of_all = f"{run.trains}; {trained:,} of {total:,} parameters"
-        yield "trained", f"{100 * trained / total:.3g}%", of_all
-    seconds = findings.cost.get("seconds", run.seconds)
-    yield "time", duration(seconds), f"on {findings.cost.get('device', 'this machine')}"
-
-
-def wilson(share: float, count: int, confidence: float = 0.95) -> tuple[float, float]:
-    """The interval in which the true share lies with this confidence, where `share` of `count` was.
-
-    Wilson's score interval (1927): within [0, 1], and of some width for a share of 1, too.
-    https://doi.org/10.1080/01621459.1927.10502953
-
-    >>> low, high = wilson(0.9, 100)
-    >>> round(low, 3), round(high, 3)
-    (0.826, 0.945)
-    """
-    z = statistics.NormalDist().inv_cdf((1 + confidence) / 2)
-    middle = share + z * z / (2 * count)
-    reach = z * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
-    scale = 1 + z * z / count
-    return max((middle - reach) / scale, 0.0), min((middle + reach) / scale, 1.0)
+def _recipe(run: Run) -> str:
+    text = tomli_w.dumps(without_none(run.recipe))
+    if len(text) <= LONGEST_RECIPE:
+        return text
+    return f"{text[:LONGEST_RECIPE]}\n… The rest is in recipe.toml."
 
 
 def _commands(run: Run) -> list[str]:
