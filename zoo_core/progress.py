@@ -128,7 +128,7 @@ class Bar:
         self._due = perf_counter() + INTERVAL
 
     def _draw_in_cell(self, output: Output) -> None:
-        words = in_words(self._progress.columns, self._progress.tasks[0])
+        words = in_words(_columns(self.unit), self._progress.tasks[0])
         done = min(self._done, self.total)
         output.draw(
             rendered(BAR_IN_A_CELL, words=words, done=done, total=self.total), " ".join(words)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, NotRequired, TypedDict
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,27 +20,12 @@ from zoo_core.inference.matching import (
     refuse_features,
     refuse_wrong_size,
 )
-from zoo_core.inference.reading import reading
+from zoo_core.inference.predictions import SHOWN, Prediction, Predictions
+from zoo_core.inference.reading import name_of, reading
 from zoo_core.model.run import Run
 from zoo_core.model.zoo_model import ZooModel
 from zoo_core.progress import Bar
 from zoo_core.transfer.eval_twin import in_eval_mode
-
-
-class Prediction(TypedDict):
-    """What a model says of one picture.
-
-    `picture`: its path, or its place among all. `label`, `probability`: the first of `top`, whose
-    items are (name, probability). Of a model that was trained for several classes in a picture,
-    each probability is that of a yes of its own, so that they add up to anything; `labels`: all
-    classes of a probability above one half, the likeliest first, and perhaps none.
-    """
-
-    picture: str
-    label: str
-    probability: float
-    top: list[tuple[str, float]]
-    labels: NotRequired[list[str]]
 
 
 def predict(
@@ -104,7 +89,13 @@ def predict(
                 bar.line(f"  {fault}")
     if faults and not answers:
         raise DataError(f"None of the {len(faults)} pictures can be read.", hint=faults[0])
-    return answers
+    return Predictions(answers, _seen(chosen))
+
+
+def _seen(chosen: Iterable[Picture]) -> dict[str, Picture]:
+    """The first pictures, by the names that their predictions have; none of an iterator's."""
+    few = chosen[: 2 * SHOWN] if isinstance(chosen, list) else []
+    return {name_of(picture, index): picture for index, picture in enumerate(few)}
 
 
 def _faint(chosen: list[Picture], bits: int | None) -> list[str]:

@@ -7,6 +7,7 @@ that is drawn anew in its place, which needs no widgets and is kept with the not
 from __future__ import annotations
 
 import contextlib
+import importlib
 import multiprocessing
 import sys
 import warnings
@@ -42,4 +43,4 @@ def no_word_on_widgets() -> None:
     """
     with contextlib.suppress(ImportError), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        import tqdm.auto as _  # noqa: F401
+        importlib.import_module("tqdm.auto")
