@@ -89,7 +89,7 @@ class Advice:
 
     def __repr__(self) -> str:
         what = f"{shortened(self.model, 80)} on {shortened(self.data, 80)}"
-        best = f"{self.best['arm']}, {self.best['accuracy']:.1%} expected"
+        best = f"{shortened(self.best['arm'], 80)}, {self.best['accuracy']:.1%} expected"
         return readable_name(f"<Advice for {what}: {best}>")
 
     @unless_it_fails

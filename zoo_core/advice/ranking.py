@@ -72,8 +72,8 @@ class Ranking:
         return as_text(self.sentences(), self.table())
 
     def __repr__(self) -> str:
-        what = f"{len(self.rows)} models on {shortened(self.data, 80)}"
-        return readable_name(f"<Ranking of {what}: {shortened(self.best, 80)} comes first>")
+        data, best = shortened(self.data, 80), shortened(self.best, 80)
+        return readable_name(f"<Ranking on {data}: {best} comes first of {len(self.rows)}>")
 
     @unless_it_fails
     def _repr_html_(self) -> str:

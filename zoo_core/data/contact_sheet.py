@@ -15,7 +15,8 @@ import torch
 
 from zoo_core.data.as_picture import as_picture
 from zoo_core.data.generators import following, held_generators
-from zoo_core.humanize import one_line, readable_name, shortened
+from zoo_core.errors import ZooError, described
+from zoo_core.humanize import readable_name, shortened
 from zoo_core.pages.fragment import Grid, Meter, Strip, fragment
 from zoo_core.pages.thumbnails import data_uri
 
@@ -23,8 +24,10 @@ CLASSES, EACH = 10, 4  # rows, and pictures in each of them
 LONGEST = 72  # pixels of the longer side
 MOST = 120_000  # letters of all pictures together; noise takes many
 SECONDS = 3.0  # after which no more are read: they may be large, or far away
-FAULTS = 5  # named
-OTHERS = 20  # of the classes without pictures, those that are named
+FAULTS, NOTES = 5, 10  # of each, those that are told
+OTHERS = 20  # of the classes without a row, those that are named
+
+_HEADER = ("class", "pictures", "some of them")
 
 
 @dataclass
@@ -40,6 +43,12 @@ class Sheet:
         """Those of `indices` that can be read and for which there is room, and time."""
         return Strip([uri for uri in map(self._uri, indices) if uri])
 
+    def unreadable(self) -> list[str]:
+        """The first of those that cannot be read, a sentence each."""
+        more = len(self.faults) - FAULTS
+        named = [f"Not readable: {fault}" for fault in self.faults[:FAULTS]]
+        return [*named, f"… and {more} more."] if more > 0 else named
+
     def _uri(self, index: int) -> str:
         if self.left <= 0 or time.monotonic() > self.until:
             return ""
@@ -47,7 +56,8 @@ class Sheet:
         try:
             uri = data_uri(as_picture(self.pictures.read(index), name), LONGEST)
         except Exception as error:  # of a damaged file, or of whoever made the Dataset
-            self.faults.append(f"{name}: {one_line(error) or type(error).__name__}")
+            said = error.message if isinstance(error, ZooError) else described(error)
+            self.faults.append(f"{name}: {shortened(said, 200)}")
             return ""
         self.left -= len(uri)
         return uri if self.left > 0 else ""
@@ -65,11 +75,9 @@ def contact_sheet(pictures: Any) -> str:
     chosen = _chosen(pictures, counts)
     with _undisturbed(pictures.read):
         rows = [_row(sheet, number, counts, own) for number, own in chosen.items()]
-    sentences = [in_words(pictures), *_others(pictures, counts, list(chosen)), *pictures.notes]
-    sentences += [f"Not readable: {fault}" for fault in sheet.faults[:FAULTS]]
-    if len(sheet.faults) > FAULTS:
-        sentences.append(f"… and {len(sheet.faults) - FAULTS} more.")
-    return fragment(sentences[:30], Grid(("class", "pictures", ""), rows), title=pictures.name)
+    others = _others(pictures, counts, list(chosen))
+    sentences = [f"{in_words(pictures)}.", *others, *pictures.notes[:NOTES], *sheet.unreadable()]
+    return fragment(sentences, Grid(_HEADER, rows), title=pictures.name)
 
 
 def in_words(pictures: Any) -> str:

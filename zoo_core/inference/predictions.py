@@ -13,6 +13,9 @@ from zoo_core.pages.thumbnails import data_uri
 
 SHOWN = 12  # pictures
 LONGEST = 72  # pixels of the longer side
+LEAST = 0.0005  # what would be 0.0% is not named
+
+_HEADER = ("picture", "name", "label", "probability", "then")
 
 
 class Prediction(TypedDict):
@@ -60,12 +63,14 @@ class Predictions(list[Prediction]):
         rows = [_row(one, self._pictures) for one in self[:SHOWN]]
         more = len(self) - SHOWN
         sentences = [f"The first {SHOWN} of {len(self):,} predictions:"] if more > 0 else []
-        return fragment(sentences, Grid(("", "picture", "label", "probability", "then"), rows))
+        return fragment(sentences, Grid(_HEADER, rows))
 
 
 def _row(one: Prediction, pictures: Mapping[str, Any]) -> list[str | Meter | Strip]:
     share = one["probability"]
-    then = ", ".join(f"{shortened(name, 40)} {value:.1%}" for name, value in one["top"][1:3])
+    then = ", ".join(
+        f"{shortened(name, 40)} {value:.1%}" for name, value in one["top"][1:3] if value > LEAST
+    )
     said = ", ".join(one["labels"]) or "none" if "labels" in one else one["label"]
     strip = Strip(_small(pictures.get(one["picture"])))
     return [strip, Path(one["picture"]).name, said, Meter(share, said=f"{share:.1%}"), then]
