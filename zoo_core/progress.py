@@ -128,6 +128,8 @@ class Bar:
         self._due = perf_counter() + INTERVAL
 
     def _draw_in_cell(self, output: Output) -> None:
+        if not self.total and not self._done:  # perhaps there is nothing to do
+            return
         words = in_words(_columns(self.unit), self._progress.tasks[0])
         done = min(self._done, self.total)
         output.draw(

@@ -30,9 +30,8 @@ def html(run: Any) -> str:
 
 
 def _title(run: Any) -> str:
-    model, data = (run.recipe.get(key, {}) for key in ("model", "data"))
-    name = without_credentials(model.get("reference") or "a model")
-    spec = data.get("spec")
+    name = without_credentials(run.recipe.get("model", {}).get("reference") or "a model")
+    spec = run.recipe.get("data", {}).get("spec") if run.held_out is None else run.held_out.name
     return f"{name}, trained on {without_credentials(spec)}" if spec else f"{name}, trained"
 
 
