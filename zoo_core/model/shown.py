@@ -40,6 +40,7 @@ def _weights(model: Any) -> str:
     known = without_credentials(origin.weights or model.loaded_from or "trained here")
     licence = loaded.license if isinstance(loaded, Loaded) else None
     told = f"{known} ({licence})" if licence else known
+    told = f"trained by zoo, from {told}" if model._trained_on and origin.weights else told
     return f"{told}; the head is new" if origin.new_head else told
 
 

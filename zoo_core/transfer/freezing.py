@@ -42,7 +42,8 @@ class Freezable(Swapped):
 
     _freezing: Freezing | None = None
     _same_everywhere: ClassVar[tuple[str, ...]] = ("_repr_html_",)
-    __jit_ignored_attributes__: ClassVar = ["_freezing"]  # torch.jit.script has no type for them,
+    # torch.jit.script has no type for these,
+    __jit_ignored_attributes__: ClassVar = ["_freezing", "_same_everywhere"]
     __jit_unused_properties__: ClassVar = ["frozen"]  # and compiles properties that nobody calls
 
     def freeze_until(self, layer: str, *, train_norm: bool = False, example: Any = None) -> Self:
