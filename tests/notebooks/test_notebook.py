@@ -7,8 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hub.server import HubServer
 from support.browser import Looking
 from support.notebook import executed, said, shown_as
+
+import zoo_core as zoo
 
 CELLS = {
     "model": 'import zoo_core as zoo\nmodel = zoo.create("lenet5", pretrained=True)\nmodel',
@@ -57,6 +60,18 @@ def test_a_training_is_one_bar_and_a_line_an_epoch(cells: dict[str, Any]) -> Non
     lines = said(cells["run"], "stdout").splitlines()
     assert [line.split()[1] for line in lines if line.startswith("epoch")] == ["1/3", "2/3", "3/3"]
     assert 'href="run/report.html"' in cells["run"].outputs[-1]["data"]["text/html"]
+
+
+def test_a_download_is_a_bar(tmp_path: Path) -> None:
+    with HubServer(tokens={"hf_write": ("me", "write")}) as hub:
+        model = zoo.create("lenet5", pretrained=True).save_pretrained(tmp_path / "published")
+        hub.seed("me/digits", {path.name: path.read_bytes() for path in model.iterdir()})
+        env = hub.environment(tmp_path / "hf") | {"ZOO_OFFLINE": "", "ZOO_CACHE": str(tmp_path)}
+        code = f"import os; os.environ.update({env!r})\nimport zoo_core as zoo\n"
+        [cell] = executed([f'{code}zoo.create("hf://me/digits");'], tmp_path).cells
+    bars = shown_as(cell, "text/html")
+    assert any("model.safetensors" in bar for bar in bars) and said(cell, "stderr") == ""
+    assert all(re.search(r'<progress value="(\d+)" max="\1"', bar) for bar in bars)
 
 
 def test_nothing_is_said_where_nothing_is_wanted(cells: dict[str, Any]) -> None:
