@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import random
 import re
 import warnings
@@ -19,6 +20,7 @@ from torch import nn
 
 import zoo_core as zoo
 from zoo_core.data.opening import open_data
+from zoo_core.data.streamed import Streamed
 from zoo_core.inference.measured import Measured
 from zoo_core.inference.predictions import Predictions
 
@@ -214,6 +216,10 @@ def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
     html = shown(open_data(f"folder:{tmp_path}", progress=False))
     assert html.count("<img") == 2 and "Not readable: Item 2: " in html and "broken.png" in html
 
+    skipped = open_data(f"folder:{tmp_path}", unreadable="skip", progress=False)
+    html = shown(skipped)
+    assert "2 pictures of 2 classes, 1 left out." in html and "Left out: " in html
+
     def never(index: int) -> Any:
         raise MemoryError
 
@@ -237,6 +243,16 @@ def test_pictures_of_all_kinds() -> None:
     assert "several for a picture" in shown(several)
     assert "0 pictures of 0 classes." in shown(zoo.Pictures("empty", noise, [], None))
     assert "deep" in shown(zoo.Pictures("deep", lambda i: Image.new("I;16", (9, 9)), [0], None))
+
+
+def test_pictures_that_are_slow_or_streamed_are_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("zoo_core.data.contact_sheet.SECONDS", 0.0)
+    html = shown(zoo.Pictures("far away", noise, [0, 1], None))
+    assert "<img" not in html and "Some are not shown: to read them takes long." in html
+    streamed = Streamed("stream", range(5), noise, ["<b>", "c"])  # type: ignore[arg-type]
+    assert "5 pictures, read as a stream" in shown(streamed) and "&lt;b&gt;, c." in shown(streamed)
 
 
 def test_a_random_dataset_goes_on_as_if_nobody_had_looked() -> None:
@@ -266,7 +282,7 @@ def test_figures_are_a_dict_that_is_shown() -> None:
     assert isinstance(figures, dict) and figures == dict(figures)
     html = shown(figures)
     assert html.count("<tr>") == 11 and f"{figures['accuracy']:.1%} right of 797" in html
-    assert str(figures) == str(dict(figures))
+    assert str(figures) == str(dict(figures)) and pickle.loads(pickle.dumps(figures)) == figures
     del figures["table"]  # type: ignore[misc]
     assert figures._repr_html_() is None  # type: ignore[attr-defined]
     assert repr(Measured(a=1)) == "{'a': 1}"
@@ -290,7 +306,7 @@ def test_predictions_are_a_list_that_is_shown(tmp_path: Path) -> None:
     assert "<b>" not in html.replace("<b>The", "")
     paths[0].unlink()
     assert shown(answers).count("<img") == 11
-    assert str(answers) == str(list(answers))
+    assert str(answers) == str(list(answers)) and pickle.loads(pickle.dumps(answers)) == answers
     [one] = zoo.predict("lenet5", iter([Image.new("L", (28, 28))]), progress=False)
     assert shown(Predictions([one])).count("<img") == 0
     assert "none" in shown(Predictions([{**one, "labels": []}]))

@@ -22,7 +22,7 @@ from zoo_core.pages.thumbnails import data_uri
 
 CLASSES, EACH = 10, 4  # rows, and pictures in each of them
 LONGEST = 72  # pixels of the longer side
-MOST = 120_000  # letters of all pictures together; noise takes many
+MOST = 100_000  # letters of all pictures together; noise takes many
 SECONDS = 3.0  # after which no more are read: they may be large, or far away
 FAULTS, NOTES = 5, 10  # of each, those that are told
 OTHERS = 20  # of the classes without a row, those that are named
@@ -32,25 +32,29 @@ _HEADER = ("class", "pictures", "some of them")
 
 @dataclass
 class Sheet:
-    """Pictures as they are read. `faults`: what cannot be, in words."""
+    """Pictures as they are read. `faults`: what cannot be, in words; `late`: time was over."""
 
     pictures: Any
     left: int = MOST
     faults: list[str] = field(default_factory=list)
+    late: bool = False
     until: float = field(default_factory=lambda: time.monotonic() + SECONDS)
 
     def strip(self, indices: list[int]) -> Strip:
         """Those of `indices` that can be read and for which there is room, and time."""
         return Strip([uri for uri in map(self._uri, indices) if uri])
 
-    def unreadable(self) -> list[str]:
-        """The first of those that cannot be read, a sentence each."""
+    def missing(self) -> list[str]:
+        """Why pictures are not there: the first of those that cannot be read, a sentence each."""
         more = len(self.faults) - FAULTS
         named = [f"Not readable: {fault}" for fault in self.faults[:FAULTS]]
-        return [*named, f"… and {more} more."] if more > 0 else named
+        named += [f"… and {more} more."] if more > 0 else []
+        named += [f"Left out: {line}" for line in self.pictures.skipped[:FAULTS]]
+        return named + ["Some are not shown: to read them takes long."] * self.late
 
     def _uri(self, index: int) -> str:
-        if self.left <= 0 or time.monotonic() > self.until:
+        self.late = self.late or time.monotonic() > self.until
+        if self.left <= 0 or self.late:
             return ""
         name = f"Item {index}"
         try:
@@ -76,7 +80,7 @@ def contact_sheet(pictures: Any) -> str:
     with _undisturbed(pictures.read):
         rows = [_row(sheet, number, counts, own) for number, own in chosen.items()]
     others = _others(pictures, counts, list(chosen))
-    sentences = [f"{in_words(pictures)}.", *others, *pictures.notes[:NOTES], *sheet.unreadable()]
+    sentences = [f"{in_words(pictures)}.", *others, *pictures.notes[:NOTES], *sheet.missing()]
     return fragment(sentences, Grid(_HEADER, rows), title=pictures.name)
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import multiprocessing
 import sys
 import warnings
 from typing import Any
@@ -16,8 +15,11 @@ from typing import Any
 
 def in_notebook() -> bool:
     """Whether this is the process of a notebook's kernel, and stderr goes to its frontend."""
-    kernel = type(sys.stderr).__module__.partition(".")[0] == "ipykernel"
-    return kernel and multiprocessing.parent_process() is None
+    if type(sys.stderr).__module__.partition(".")[0] != "ipykernel":
+        return False
+    import multiprocessing  # not for a command that only lists
+
+    return multiprocessing.parent_process() is None
 
 
 class Output:
