@@ -10,6 +10,7 @@ Importing this package imports no torch: each name is loaded when it is first us
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 from zoo_core.version import __version__ as __version__
@@ -103,6 +104,11 @@ else:
         },
         unlisted={"publish.push": "save_pretrained"},  # a method of what create() returns
     )[:2]
+
+if "ipykernel" in sys.modules:
+    from zoo_core.terminal.notebook import no_word_on_widgets
+
+    no_word_on_widgets()
 
 __all__ = [  # written out, since type checkers run nothing: what `import *` brings
     "Advice",

@@ -47,6 +47,18 @@ def one_line(text: object) -> str:
     return " ".join(str(text).split())
 
 
+def shortened(text: str, most: int) -> str:
+    """A text of up to `most` letters: of a longer one the middle is left out.
+
+    >>> shortened("a" * 9 + "/cat.png", 12), shortened("cat.png", 12)
+    ('aaaaaa…t.png', 'cat.png')
+    """
+    if len(text) <= most:
+        return text
+    tail = most // 2 - 1
+    return f"{text[: most - tail - 1]}…{text[len(text) - tail :]}"
+
+
 def some(names: Sequence[str], most: int = 5) -> str:
     """The first of some names, readable, and whether there are more.
 

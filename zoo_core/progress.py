@@ -1,24 +1,28 @@
 """Progress of long work, on stderr.
 
-A bar on a terminal, plain lines elsewhere, nothing when it is not wanted.
+A bar on a terminal and in a notebook, plain lines elsewhere, nothing when it is not wanted.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from time import perf_counter
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
 from zoo_core.humanize import byte_size, readable_name
+from zoo_core.pages.template import rendered
 from zoo_core.terminal.lines import say
+from zoo_core.terminal.notebook import Output, in_notebook
 
 if TYPE_CHECKING:
-    from rich.progress import ProgressColumn
+    from rich.progress import ProgressColumn, Task
 
 INTERVAL = 0.2  # seconds between two drawings: one takes about 2 ms, and eyes want no more
 BAR_WIDTH = 10
+BAR_IN_A_CELL = Path(__file__).parent / "pages" / "bar.html"
 COUNTED = {"bytes": len("999.9/999.9 MB")}  # the widest count, where it is not that of the total
 
 
@@ -45,7 +49,8 @@ class Bar:
         unit: Literal["steps", "pictures", "bytes"] = "steps",
     ) -> None:
         self.title, self.total, self.shown, self.unit = title, total, shown, unit
-        self.live = shown and _on_a_terminal()
+        self._output = Output() if shown and in_notebook() else None
+        self.live = self._output is not None or (shown and _on_a_terminal())
         self._done, self._note, self._due = 0, "", 0.0
         self._fields: dict[str, Any] = {}
 
@@ -57,7 +62,8 @@ class Bar:
             self._progress = Progress(
                 *_columns(self.unit), console=Console(stderr=True), auto_refresh=False
             )
-            self._progress.start()
+            if self._output is None:
+                self._progress.start()
             self._task = self._progress.add_task(
                 readable_name(self.title), total=self.total, details=""
             )
@@ -99,7 +105,7 @@ class Bar:
 
     def line(self, text: str) -> None:
         """A line that stays: above the bar on a terminal, as it is elsewhere."""
-        if self.live:
+        if self.live and self._output is None:
             from rich.text import Text
 
             self._progress.console.print(Text(readable_name(text)))
@@ -115,8 +121,20 @@ class Bar:
             total=self.total,
             details=self._details(len(title)),
         )
-        self._progress.refresh()
+        if self._output is None:
+            self._progress.refresh()
+        else:
+            self._draw_in_cell(self._output)
         self._due = perf_counter() + INTERVAL
+
+    def _draw_in_cell(self, output: Output) -> None:
+        if not self.total and not self._done:  # perhaps there is nothing to do
+            return
+        words = in_words(_columns(self.unit), self._progress.tasks[0])
+        done = min(self._done, self.total)
+        output.draw(
+            rendered(BAR_IN_A_CELL, words=words, done=done, total=self.total), " ".join(words)
+        )
 
     def _details(self, taken: int) -> str:
         """As many of the numbers as the line has room for, the first ones first."""
@@ -145,6 +163,14 @@ def _columns(unit: str) -> list[ProgressColumn]:
         progress.TimeRemainingColumn(compact=True),
         progress.TextColumn("{task.fields[details]}", markup=False),
     ]
+
+
+def in_words(columns: Sequence[ProgressColumn], task: Task) -> list[str]:
+    """What the columns of a bar say, without the bar itself."""
+    from rich.text import Text
+
+    words = [column(task) for column in columns]
+    return [word.plain for word in words if isinstance(word, Text) and word.plain]
 
 
 def field_text(name: str, value: Any) -> str:

@@ -7,6 +7,7 @@ while somebody pushes, and a commit that is here needs no request at all.
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import re
 from pathlib import Path
@@ -21,6 +22,8 @@ from zoo_core.errors import NotCached, SourceError
 from zoo_core.hub.client import api, persistently
 from zoo_core.hub.failures import Damaged, explained
 from zoo_core.humanize import readable_name
+from zoo_core.progress import Bar
+from zoo_core.terminal.notebook import in_notebook
 from zoo_core.types import Fetched
 from zoo_core.weights.config_json import LARGEST
 from zoo_core.weights.published import CONFIG
@@ -35,6 +38,23 @@ class Silent(tqdm):
 
     def __init__(self, *args: Any, **given: Any) -> None:
         super().__init__(*args, **(given | {"disable": True}))
+
+
+class InCell:
+    """The client's bar as one of zoo's: in a notebook its own would be in red, or nowhere."""
+
+    def __init__(self, name: str, *, total: float | None = None, **_: Any) -> None:
+        self._bar = Bar(name, total=int(total or 0), unit="bytes")
+
+    def __enter__(self) -> InCell:
+        self._bar.__enter__()
+        return self
+
+    def __exit__(self, *fault: Any) -> None:
+        self._bar.__exit__(*fault)
+
+    def update(self, n: float | None = 1) -> None:
+        self._bar.step(count=int(n or 0))
 
 
 def fetch(
@@ -93,7 +113,9 @@ def _cached(place: Place, name: str, commit: str) -> Path | None:
 
 def _download(place: Place, name: str, commit: str, progress: bool) -> Path:
     etag = _facts(place, name, commit)
-    bar = None if progress else Silent
+    bar: Any = None if progress else Silent
+    if progress and in_notebook():
+        bar = functools.partial(InCell, name)
     path = Path(api().hf_hub_download(place.repository, name, revision=commit, tqdm_class=bar))
     if not _SHA256.fullmatch(etag) and etag not in _sha1s(path):
         path.resolve().unlink()

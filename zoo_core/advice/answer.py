@@ -8,14 +8,15 @@ from typing import Any
 
 from zoo_core.advice.questions import as_text
 from zoo_core.advice.recipe import write_recipe
-from zoo_core.humanize import byte_size, duration
-from zoo_core.pages.sections import Section, Table, Tile, fragment, page, save_page
+from zoo_core.humanize import byte_size, duration, readable_name, shortened
+from zoo_core.pages.fragment import fragment, unless_it_fails
+from zoo_core.pages.sections import Section, Table, Tile, page, save_page
 
 _HEADER = ("way", "accuracy", "95%", "log-loss", "epochs", "time")
 _PROBES = ("stage", "accuracy", "95%", "log-loss", "random weights")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Advice:
     """What to do with a network for some pictures, and what that rests on.
 
@@ -86,8 +87,14 @@ class Advice:
         """The command that does it, as a line."""
         return [f"Next: {self.command}"] if self.command else []
 
+    def __repr__(self) -> str:
+        what = f"{shortened(self.model, 80)} on {shortened(self.data, 80)}"
+        best = f"{shortened(self.best['arm'], 80)}, {self.best['accuracy']:.1%} expected"
+        return readable_name(f"<Advice for {what}: {best}>")
+
+    @unless_it_fails
     def _repr_html_(self) -> str:
-        return fragment(self.sentences(), self.table())
+        return fragment([*self.sentences(), *self.next()], self.table())
 
     def html(self) -> str:
         """One page, complete in itself."""

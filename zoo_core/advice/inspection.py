@@ -9,7 +9,9 @@ from typing import Any
 
 from zoo_core.advice.questions import as_text
 from zoo_core.data.pictures import Pictures
-from zoo_core.pages.sections import Card, Section, Table, Tile, fragment, page, save_page
+from zoo_core.humanize import readable_name, shortened
+from zoo_core.pages.fragment import fragment, unless_it_fails
+from zoo_core.pages.sections import Card, Section, Table, Tile, page, save_page
 from zoo_core.pages.thumbnails import data_uri
 
 ISSUES = {
@@ -32,7 +34,7 @@ LISTED = 20  # rows of a printed table
 COLUMNS = ("part", "index", "picture", "issue", "label", "likely", "margin", "why")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Inspection:
     """What to look at, worst first in each kind of issue.
 
@@ -80,8 +82,15 @@ class Inspection:
         more = len(self.rows) - LISTED
         return f"{text}\n… and {more:,} more: .rows has all, .save() a page." if more > 0 else text
 
+    def __repr__(self) -> str:
+        what = f"{self.count:,} pictures of {shortened(self.data, 80)}"
+        return readable_name(f"<Inspection of {what}: {len(self.rows):,} things to look at>")
+
+    @unless_it_fails
     def _repr_html_(self) -> str:
-        return fragment(self.sentences(), self.table(LISTED))
+        more = len(self.rows) - LISTED
+        rest = [f"… and {more:,} more: .rows has all, .save() a page."] if more > 0 else []
+        return fragment([*self.sentences(), *rest], self.table(LISTED))
 
     def html(self) -> str:
         """One page with small pictures, complete in itself."""

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from zoo_core.advice.questions import as_text
-from zoo_core.humanize import byte_size, some
-from zoo_core.pages.sections import Section, Table, fragment, page, save_page
+from zoo_core.humanize import byte_size, readable_name, shortened, some
+from zoo_core.pages.fragment import fragment, unless_it_fails
+from zoo_core.pages.sections import Section, Table, page, save_page
 
 _HEADER = (
     "rank",
@@ -26,7 +27,7 @@ _HEADER = (
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Ranking:
     """Models, best first, by what a head on their features, frozen, would do on some pictures.
 
@@ -70,6 +71,11 @@ class Ranking:
     def __str__(self) -> str:
         return as_text(self.sentences(), self.table())
 
+    def __repr__(self) -> str:
+        data, best = shortened(self.data, 80), shortened(self.best, 80)
+        return readable_name(f"<Ranking on {data}: {best} comes first of {len(self.rows)}>")
+
+    @unless_it_fails
     def _repr_html_(self) -> str:
         return fragment(self.sentences(), self.table())
 

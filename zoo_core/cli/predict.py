@@ -15,7 +15,8 @@ from zoo_core.cli.streams import takes_any_text
 from zoo_core.cli.weights import chosen_model, weights_options
 
 if TYPE_CHECKING:
-    from zoo_core.inference.predict import Answers, Prediction
+    from zoo_core.inference.predict import Answers
+    from zoo_core.inference.predictions import Prediction
 
 
 @click.command("predict")

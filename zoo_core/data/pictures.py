@@ -14,6 +14,7 @@ from torch.utils.data import Dataset
 from zoo_core.data.as_picture import as_picture
 from zoo_core.data.class_ids import MOST, are_ids, ids_error
 from zoo_core.data.class_names import in_order
+from zoo_core.data.contact_sheet import contact_sheet, in_words
 from zoo_core.data.decoding import (
     Chosen,
     has_digests,
@@ -22,7 +23,8 @@ from zoo_core.data.decoding import (
     was_replaced,
 )
 from zoo_core.errors import DataError
-from zoo_core.humanize import readable_name
+from zoo_core.humanize import readable_name, shortened
+from zoo_core.pages.fragment import unless_it_fails
 
 
 class Pictures(Dataset[tuple[Any, Any]]):
@@ -80,6 +82,13 @@ class Pictures(Dataset[tuple[Any, Any]]):
         if self.multilabel:
             target = torch.zeros(self.num_classes).index_fill(0, torch.tensor(target).long(), 1.0)
         return self.read(index), target
+
+    def __repr__(self) -> str:
+        return readable_name(f"<Pictures {shortened(self.name, 80)}: {in_words(self)}>")
+
+    @unless_it_fails
+    def _repr_html_(self) -> str:
+        return contact_sheet(self)
 
     def class_counts(self) -> list[int]:
         """How many pictures each class has, of all classes."""

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from zoo_core.errors import ZooError
 from zoo_core.files import written
-from zoo_core.humanize import readable_name
+from zoo_core.humanize import readable_name, shortened
+from zoo_core.pages.fragment import Grid, Strip, fragment, unless_it_fails
 from zoo_core.pages.sections import Card, Section, page, save_page
 from zoo_core.pages.thumbnails import data_uri
 
@@ -21,7 +22,7 @@ OPAQUE = 0.65  # of the colour, where the heat is greatest
 LEAST = 224  # pixels of the longer side of an overlay
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Explanation:
     """Where a network looked in a picture, for a class.
 
@@ -83,9 +84,17 @@ class Explanation:
         seen, shown = (data_uri(each, LEAST) for each in (self.picture, self.overlay()))
         return [Card(seen, []), Card(shown, lines)]
 
+    def __repr__(self) -> str:
+        return readable_name(f"<Explanation of {shortened(self.name, 80)}: {self._said()}>")
+
+    def _said(self) -> str:
+        return f"{shortened(self.label, 80)} {self.probability:.1%}, by what enters {self.stage}"
+
+    @unless_it_fails
     def _repr_html_(self) -> str:
-        pictures = "".join(f'<img alt="" src="{card.picture}">' for card in self.cards())
-        return f"<div>{pictures}</div>"
+        seen, shown = (Strip([card.picture]) for card in self.cards())
+        grid = Grid(("what it saw", "where it looked"), [[seen, shown]])
+        return fragment([f"{self._said()}.", *self.notes], grid)
 
 
 def html(explanations: list[Explanation]) -> str:

@@ -6,7 +6,7 @@ import contextlib
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +25,7 @@ from zoo_core.inference.matching import (
     refuse_wrong_size,
     say_unlike,
 )
+from zoo_core.inference.measured import Measured
 from zoo_core.inference.metrics import Metrics, measured
 from zoo_core.model.run import Run
 from zoo_core.model.zoo_model import ZooModel
@@ -84,7 +85,8 @@ def evaluate(
             )
     names = network.labels or [str(i) for i in range(network.num_outputs)]
     figures = measured(scores, _as_wide(targets, len(names)), names)
-    return figures if seen is None else {**figures, "trained_on": seen}
+    told = {} if seen is None else {"trained_on": seen}
+    return cast(Metrics, Measured({**figures, **told}))
 
 
 def _as_wide(targets: Tensor, classes: int) -> Tensor:

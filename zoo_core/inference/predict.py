@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NotRequired, TypedDict
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -21,27 +21,12 @@ from zoo_core.inference.matching import (
     refuse_features,
     refuse_wrong_size,
 )
-from zoo_core.inference.reading import reading
+from zoo_core.inference.predictions import SHOWN, Prediction, Predictions
+from zoo_core.inference.reading import name_of, reading
 from zoo_core.model.run import Run
 from zoo_core.model.zoo_model import ZooModel
 from zoo_core.progress import Bar
 from zoo_core.transfer.eval_twin import in_eval_mode
-
-
-class Prediction(TypedDict):
-    """What a model says of one picture.
-
-    `picture`: its path, or its place among all. `label`, `probability`: the first of `top`, whose
-    items are (name, probability). Of a model that was trained for several classes in a picture,
-    each probability is that of a yes of its own, so that they add up to anything; `labels`: all
-    classes of a probability above one half, the likeliest first, and perhaps none.
-    """
-
-    picture: str
-    label: str
-    probability: float
-    top: list[tuple[str, float]]
-    labels: NotRequired[list[str]]
 
 
 @dataclass(frozen=True)
@@ -49,7 +34,7 @@ class Answers:
     """What a model says of pictures. `given`: the pictures, as far as they were a list. `faults`:
     why others could not be read, a line each."""
 
-    predictions: list[Prediction]
+    predictions: Predictions
     given: list[Picture]
     faults: list[str]
 
@@ -132,7 +117,13 @@ def answers(
                 bar.line(f"  {fault}")
     if faults and not predictions:
         raise DataError(f"None of the {len(faults)} pictures can be read.", hint=faults[0])
-    return Answers(predictions, chosen if isinstance(chosen, list) else [], faults)
+    given = chosen if isinstance(chosen, list) else []
+    return Answers(Predictions(predictions, _seen(given)), given, faults)
+
+
+def _seen(given: list[Picture]) -> dict[str, Picture]:
+    """The first pictures, by the names that their predictions have."""
+    return {name_of(picture, index): picture for index, picture in enumerate(given[: 2 * SHOWN])}
 
 
 def _faint(chosen: list[Picture], bits: int | None) -> list[str]:

@@ -8,7 +8,8 @@ from pathlib import Path
 from zoo_core.data.decoding import read_picture
 from zoo_core.humanize import clipped, printable
 from zoo_core.inference.inputs import Picture
-from zoo_core.inference.predict import Answers, Prediction
+from zoo_core.inference.predict import Answers
+from zoo_core.inference.predictions import Prediction
 from zoo_core.pages.sections import Card, Section, Table, page
 from zoo_core.pages.thumbnails import data_uri
 

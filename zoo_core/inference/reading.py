@@ -67,12 +67,16 @@ def _transformed(
     """The pictures in order, with `ahead` of them under way at once."""
     waiting: deque[tuple[str, Future[Tensor | DataError]]] = deque()
     for index, picture in enumerate(pictures):
-        name = printable(picture) if isinstance(picture, Path) else str(index)
-        waiting.append((name, pool.submit(_read, picture, transform, bits)))
+        waiting.append((name_of(picture, index), pool.submit(_read, picture, transform, bits)))
         if len(waiting) > ahead:
             yield _result(*waiting.popleft())
     while waiting:
         yield _result(*waiting.popleft())
+
+
+def name_of(picture: Picture, index: int) -> str:
+    """The path of a file, or the place of another picture among all."""
+    return printable(picture) if isinstance(picture, Path) else str(index)
 
 
 def _result(name: str, reading: Future[Tensor | DataError]) -> Ready:

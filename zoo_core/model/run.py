@@ -7,8 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from zoo_core.data.pictures import Pictures
-from zoo_core.humanize import readable_name
+from zoo_core.humanize import readable_name, shortened
+from zoo_core.model.run_shown import html
 from zoo_core.model.zoo_model import ZooModel
+from zoo_core.pages.fragment import unless_it_fails
+
+LONGEST = 80  # letters of a name, or of a path
 
 
 @dataclass
@@ -34,4 +38,9 @@ class Run:
     def __repr__(self) -> str:
         reference, epoch = self.recipe["model"]["reference"], self.best.get("epoch", 0)
         accuracy = "" if self.accuracy is None else f", {self.accuracy:.1%} on validation"
-        return readable_name(f"Run({reference}, epoch {epoch}{accuracy}, {self.path})")
+        name, path = shortened(str(reference), LONGEST), shortened(str(self.path), LONGEST)
+        return readable_name(f"Run({name}, epoch {epoch}{accuracy}, {path})")
+
+    @unless_it_fails
+    def _repr_html_(self) -> str:
+        return html(self)

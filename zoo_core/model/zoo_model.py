@@ -24,8 +24,10 @@ from zoo_core.model.head import put_head
 from zoo_core.model.hub_habits import reference_of, renamed, without_habits
 from zoo_core.model.kept import Kept
 from zoo_core.model.pretrained_cfg import told
+from zoo_core.model.shown import html, in_a_line
 from zoo_core.model.summary import render_rows, stage_rows
 from zoo_core.model.watch import num_outputs, refuse_other_head, watch_first, watch_head
+from zoo_core.pages.fragment import unless_it_fails
 from zoo_core.transfer.swap import swap_class
 from zoo_core.types import InputSpec, ModelInfo, Pushed, Stage
 from zoo_core.weights.pretrained import brings_weights
@@ -56,6 +58,7 @@ class ZooModel(Facts):
     _same_everywhere: ClassVar[tuple[str, ...]] = (
         *("from_pretrained", "push_to_hub", "save_pretrained"),
         *("pretrained_cfg", "default_cfg"),
+        *Facts._same_everywhere,
     )
     __jit_ignored_attributes__: ClassVar = [  # no types of TorchScript, and no part of forward()
         *("loaded_from", "pretrained_cfg", "default_cfg", "_trained_on", "_same_everywhere"),
@@ -215,6 +218,20 @@ class ZooModel(Facts):
         total           61,706  850
         """
         return render_rows(stage_rows(self))
+
+    def __repr__(self) -> str:
+        """One line, for a prompt: methods return the model. `print(model)` shows its modules."""
+        try:
+            return in_a_line(self)
+        except Exception:  # of a model that is not whole, as in the middle of a copy
+            return super().__repr__()
+
+    def __str__(self) -> str:
+        return super().__repr__()
+
+    @unless_it_fails
+    def _repr_html_(self) -> str:
+        return html(self)
 
 
 class KeptModel(Kept, ZooModel):

@@ -84,17 +84,6 @@ def page(
     )
 
 
-def fragment(sentences: Iterable[str], table: Table) -> str:
-    """The same for a cell of a notebook: sentences and a table without a style sheet.
-
-    >>> fragment([], Table(["a"], [["<b>"]]))
-    '<table><thead><tr><th>a</th></tr></thead><tbody><tr><td>&lt;b&gt;</td></tr></tbody></table>'
-    """
-    return rendered(
-        Path(__file__).with_name("fragment.html"), sentences=list(sentences), table=table
-    ).strip()
-
-
 def save_page(html: str, path: str | Path) -> Path:
     """Write a page to a file, whole or not at all. Raises ZooError where it cannot be."""
     place = Path(path).expanduser()

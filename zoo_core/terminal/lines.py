@@ -1,4 +1,4 @@
-"""Lines for people on stderr, and messages of loggers: names in them are shown, never obeyed."""
+"""Lines for people, and messages of loggers: names in them are shown, never obeyed."""
 
 from __future__ import annotations
 
@@ -8,13 +8,18 @@ import sys
 from pathlib import Path
 
 from zoo_core.humanize import readable_name
+from zoo_core.terminal.notebook import in_notebook
 
 
 def say(text: object) -> None:
-    """One line on stderr, whatever stands in it; where that is closed or full, work goes on."""
-    if sys.stderr is not None:
+    """One line on stderr, whatever stands in it; where that is closed or full, work goes on.
+
+    In a notebook on stdout: what is on stderr looks like an error there.
+    """
+    stream = sys.stdout if in_notebook() else sys.stderr
+    if stream is not None:
         with contextlib.suppress(OSError, ValueError):
-            print(readable_name(text), file=sys.stderr, flush=True)
+            print(readable_name(text), file=stream, flush=True)
 
 
 def logger(name: str) -> logging.Logger:

@@ -16,9 +16,11 @@ from torch.nn.parameter import is_lazy
 
 from zoo_core.chain import before, chain_of, owner
 from zoo_core.errors import FreezeError, UnknownName, did_you_mean
+from zoo_core.pages.fragment import fragment, unless_it_fails
 from zoo_core.transfer.feeding import Feeding, declared, tied, traced
 from zoo_core.transfer.modes import can_learn
 from zoo_core.transfer.param_groups import param_groups
+from zoo_core.transfer.parts import as_grid, how_much_trains, parts_of
 from zoo_core.transfer.swap import Swapped, swap_class
 
 
@@ -39,7 +41,9 @@ class Freezable(Swapped):
     """What zoo adds to any module: freezing that survives `train()`, and groups by depth."""
 
     _freezing: Freezing | None = None
-    __jit_ignored_attributes__: ClassVar = ["_freezing"]  # torch.jit.script has no type for them,
+    _same_everywhere: ClassVar[tuple[str, ...]] = ("_repr_html_",)
+    # torch.jit.script has no type for these,
+    __jit_ignored_attributes__: ClassVar = ["_freezing", "_same_everywhere"]
     __jit_unused_properties__: ClassVar = ["frozen"]  # and compiles properties that nobody calls
 
     def freeze_until(self, layer: str, *, train_norm: bool = False, example: Any = None) -> Self:
@@ -96,6 +100,12 @@ class Freezable(Swapped):
         tensors of fewer than two dimensions.
         """
         return param_groups(self, lr, decay, weight_decay, no_decay)
+
+    @unless_it_fails
+    def _repr_html_(self) -> str:
+        parts = parts_of(self)
+        return fragment([f"{how_much_trains(parts)}."], as_grid(parts, "part"),
+                        title=type(self).__name__)  # fmt: skip
 
 
 FreezableT = TypeVar("FreezableT", bound=Freezable)
