@@ -12,7 +12,17 @@ import torch
 from PIL import Image
 
 import zoo_core as zoo
-from zoo_core.advice.arms import ALL, ALONE, SCRATCH, Arm, Trial, arms_of, chosen, tried
+from zoo_core.advice.arms import (
+    ALL,
+    ALONE,
+    SCRATCH,
+    Arm,
+    Trial,
+    arms_of,
+    chosen,
+    earlier,
+    tried,
+)
 from zoo_core.advice.beginning import Beginning, beginning
 from zoo_core.advice.budget import Budget
 from zoo_core.advice.evidence import Evidence, Judged, beyond_chance, gathered
@@ -76,6 +86,21 @@ def test_beyond_chance_is_one_standard_error_of_the_difference() -> None:
 
 
 # --- ways ----------------------------------------------------------------------------------------
+
+
+def test_a_boundary_is_the_last_that_is_as_good_as_any_before_it() -> None:
+    best, near, far = [0.5, 0.7] * 20, [0.7, 0.52] * 20, [1.1, 1.3] * 20
+    guess = torch.full((40,), 1.4)
+
+    def found(**losses: list[float]) -> str | None:
+        stages = [judged(own, stage) for stage, own in losses.items()]
+        return earlier(Evidence(stages, stages, guess, {}))
+
+    assert found(conv2=best, fc1=near, fc2=far, head=far) == "fc1"
+    assert found(conv2=best, fc1=far, fc2=near, head=far) == "fc2"
+    assert found(conv2=far, fc1=near, head=near) is None  # the same features
+    assert found(conv2=far, fc1=far, head=best) is None
+    assert found(head=best) is None
 
 
 def test_the_ways_of_a_network(evidence: Evidence) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +12,7 @@ import torch
 from torch import Tensor
 
 from zoo_core.advice.beginning import Beginning
+from zoo_core.advice.budget import Budget
 from zoo_core.advice.evidence import HEAD, Evidence, beyond_chance, judged_on
 from zoo_core.data.loader import loader
 from zoo_core.data.pictures import Pictures
@@ -88,13 +88,21 @@ def kept_until(start: Beginning, stage: str) -> Arm:
 
 
 def earlier(evidence: Evidence) -> str | None:
-    """The best boundary before the head, where it is as good as the network's own features."""
+    """The last boundary before the head that is as good as any before it, within one standard
+    error, where the network's own features are not better than what enters there.
+
+    The least loss of many boundaries is one by chance, where pictures are few, and what is late in
+    a network is better on average.
+    """
     before = [judged for judged in evidence.stages if judged.stage != HEAD]
     if not before:
         return None
     best, head = min(before, key=lambda judged: judged.loss), evidence.head
-    worse = head is not None and beyond_chance(head.losses, best.losses)
-    return None if worse else best.stage
+    latest = next(one for one in reversed(before) if not beyond_chance(best.losses, one.losses))
+    if head is None:
+        return latest.stage
+    same = torch.equal(head.losses, latest.losses)  # only pooling lies between
+    return None if same or beyond_chance(head.losses, latest.losses) else latest.stage
 
 
 def arguments(arm: Arm, epochs: int, count: int, seed: int) -> dict[str, Any]:
@@ -116,10 +124,10 @@ def batch_size(count: int) -> int:
 
 def tried(arm: Arm, train: Pictures, val: Pictures, epochs: int, seed: int) -> Trial:
     """Train an arm, and see how it does on pictures that were held out."""
-    start = time.perf_counter()
+    start = Budget.clock()
     how = arguments(arm, epochs, len(train), seed)
     run = finetune(arm.model, train, val=val, out=False, progress=False, **how)
-    seconds = time.perf_counter() - start
+    seconds = Budget.clock() - start
     held_out = run.held_out
     assert held_out is not None
     samples = Samples(held_out, run.model.transform(), random=False, seed=0)
