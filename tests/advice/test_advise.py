@@ -24,7 +24,7 @@ from zoo_core.advice.arms import (
     tried,
 )
 from zoo_core.advice.beginning import Beginning, beginning
-from zoo_core.advice.budget import Budget
+from zoo_core.advice.budget import Budget, seconds_of
 from zoo_core.advice.evidence import Evidence, Judged, beyond_chance, gathered
 from zoo_core.advice.halving import Halving
 from zoo_core.advice.recipe import command_for
@@ -74,6 +74,10 @@ def test_similarity_by_which_features_are_best() -> None:
     kinds = [one.similarity for one in (far, medium, near, few)]
     assert kinds == ["far", "medium", "near", "unknown"]
     assert not Evidence([judged(high)], [judged(high)], guess, {}).tells
+
+
+def test_a_budget_is_any_number_of_seconds() -> None:
+    assert seconds_of(5.2299999999999995) == 5.2299999999999995 and seconds_of("90s") == 90
 
 
 def test_beyond_chance_is_one_standard_error_of_the_difference() -> None:
@@ -210,8 +214,9 @@ def test_bad_input(digits: zoo.Pictures, tmp_path: Path) -> None:
         zoo.advise(5, digits, **QUIET)  # type: ignore[arg-type]
     with pytest.raises(zoo.UnknownName):
         zoo.advise("alexnet99", digits, **QUIET)
-    with pytest.raises(zoo.RecipeError, match="budget"):
-        zoo.advise("lenet5", digits, budget="soon", **QUIET)
+    for budget in ("soon", "", "-1", "5 x", True, 0, -1, math.inf, math.nan, 10**400):
+        with pytest.raises(zoo.RecipeError, match="budget"):
+            zoo.advise("lenet5", digits, budget=budget, **QUIET)
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "broken.png").write_bytes(b"\x89PNG no picture")

@@ -14,13 +14,16 @@ _UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 def seconds_of(budget: str | float) -> float:
     """A budget in seconds. Raises RecipeError for what is no time.
 
-    >>> seconds_of("5m"), seconds_of("90"), seconds_of("1.5 h"), seconds_of(20)
-    (300.0, 90.0, 5400.0, 20.0)
+    >>> seconds_of("5m"), seconds_of("90"), seconds_of("1.5 h"), seconds_of(20 / 3)
+    (300.0, 90.0, 5400.0, 6.666666666666667)
     """
-    found = re.fullmatch(r"\s*(\d{1,9}(?:\.\d{1,9})?)\s*([a-z]*)\s*", str(budget).lower())
-    unit = _UNITS.get(found[2]) if found and not isinstance(budget, bool) else None
-    seconds = float(found[1]) * unit if found and unit else 0.0
-    if not 0 < seconds < math.inf:
+    seconds = 0.0
+    if isinstance(budget, str):
+        found = re.fullmatch(r"\s*(\d{1,9}(?:\.\d{1,9})?)\s*([a-z]*)\s*", budget.lower())
+        seconds = float(found[1]) * _UNITS.get(found[2], 0.0) if found else 0.0
+    elif isinstance(budget, int | float) and not isinstance(budget, bool):
+        seconds = float(min(budget, 1e12))
+    if not 0 < seconds < 1e12:
         raise RecipeError(
             f"budget is a time such as 90s, 5m or 1h, not {str(budget)[:50]!r}.",
             hint="A number alone means seconds.",
