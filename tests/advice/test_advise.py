@@ -28,6 +28,7 @@ from zoo_core.advice.budget import Budget, seconds_of
 from zoo_core.advice.evidence import Evidence, Judged, beyond_chance, gathered
 from zoo_core.advice.halving import Halving
 from zoo_core.advice.recipe import command_for
+from zoo_core.advice.timing import Speed
 from zoo_core.cli import main
 from zoo_core.data.opening import open_data
 from zoo_core.data.splitting import fifth_held_out
@@ -136,7 +137,7 @@ def test_the_better_half_is_trained_for_longer(digits: zoo.Pictures, evidence: E
     arms = arms_of(Beginning("lenet5"), zoo.create("lenet5"), evidence)
     train, val = fifth_held_out(digits, 0)
     told: list[str] = []
-    halving = Halving(train, val, 0, Budget(1000), 0.001, told.append)
+    halving = Halving(train, val, 0, Budget(1000), Speed(0.0005, 0.0005, 10**6), told.append)
     halving.run(arms)
     stepped = [trial for trial in halving.trials.values() if not trial.arm.solved]
     assert sorted(trial.epochs for trial in stepped) == [3, 3, 9, 27]
@@ -153,7 +154,7 @@ def test_without_time_nothing_is_tried_and_all_is_named(
 ) -> None:
     arms = arms_of(Beginning("lenet5"), zoo.create("lenet5"), evidence)
     train, val = fifth_held_out(digits, 0)
-    halving = Halving(train, val, 0, Budget(1e-6), 0.001, print)
+    halving = Halving(train, val, 0, Budget(1e-6), Speed(0.0005, 0.0005, 10**6), print)
     halving.run(arms)
     assert not halving.trials
     assert {line.partition(":")[0] for line in halving.left} == {arm.name for arm in arms}

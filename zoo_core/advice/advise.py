@@ -25,7 +25,7 @@ from zoo_core.advice.questions import told_apart
 from zoo_core.advice.recipe import command_for, recipe_for
 from zoo_core.advice.sample import sampled
 from zoo_core.advice.scores import interval
-from zoo_core.advice.timing import seconds_of_picture, seconds_to_solve
+from zoo_core.advice.timing import seconds_to_solve, speed_of
 from zoo_core.advice.words import why
 from zoo_core.data.opening import open_data
 from zoo_core.data.pictures import Pictures
@@ -37,8 +37,8 @@ from zoo_core.terminal.lines import say
 from zoo_core.training.preparing import split
 
 MOST = 4000  # pictures that are looked at
-EPOCH = 11.0  # forward passes, about, of one epoch of all ways
-WAYS, CONSTANT = 6, 0.2  # how many there are, and seconds that a training takes, however short
+WORK = (1.5, 2.2, 3.0, 3.0)  # forward passes, about, of an epoch of each way that takes steps
+WAYS, CONSTANT = 6, 0.1  # how many there are, and seconds that a training takes, however short
 EVIDENCE, SHORTEST = 0.25, 0.5  # of what is left, for evidence, and for the shortest trainings
 FEWEST = 20  # pictures that tell anything about a training
 ENOUGH = 200  # that are looked at whatever the time, where there are many classes
@@ -114,7 +114,7 @@ class _Question:
     ) -> None:
         self.network, self.start, self.data, self.pictures = network, start, data, pictures
         self.val, self.clock, self.seed, self.progress = val, clock, seed, progress
-        self.picture = sum(seconds_of_picture(network, pictures))
+        self.speed = speed_of(network, pictures)
         self.classes, found = pictures.num_classes, poolings_of(network).values()
         self.widths = [how.width for how in found if isinstance(how, Pooling)]
         self.notes: list[str] = []
@@ -153,12 +153,13 @@ class _Question:
     def _evidence(self, count: int) -> float:
         """Seconds to look at so many pictures, and to solve heads: with random weights, too."""
         solving = sum(seconds_to_solve(count, wide, self.classes) for wide in self.widths)
-        return 2 * (count * self.picture + solving)
+        return 2 * (self.speed.looking(count) + solving)
 
     def _shortest(self, count: int) -> float:
         """Seconds of the shortest trainings of all ways; each begins with a solved head."""
         solving = seconds_to_solve(count, self.widths[-1], self.classes) if self.widths else 0.0
-        steps = EPOCH * first_epochs(count) * count * self.picture
+        val, epochs = count // 5, first_epochs(count)
+        steps = sum(self.speed.training(count - val, val, epochs, work) for work in WORK)
         return steps + WAYS * (solving + CONSTANT)
 
     def _tried(self, arms: list[Arm]) -> Tried:
@@ -178,7 +179,7 @@ class _Question:
         if len(val) < HELD_OUT:
             return self._nothing_tried(f"{len(val)} pictures are too few to validate with.")
         tell = say if self.progress else _nothing
-        halving = Halving(train, val, self.seed, self.clock, self.picture, tell)
+        halving = Halving(train, val, self.seed, self.clock, self.speed, tell)
         halving.run(arms)
         return Tried(
             halving.final(arms), halving.dropped(arms), halving.left, len(sample), len(train)

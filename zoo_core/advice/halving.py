@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from zoo_core.advice.arms import Arm, Trial, batch_size, is_finite, tried
 from zoo_core.advice.budget import Budget
+from zoo_core.advice.timing import Speed
 from zoo_core.data.pictures import Pictures
 from zoo_core.errors import RecipeError
 from zoo_core.humanize import duration
@@ -31,15 +32,15 @@ def first_epochs(count: int) -> int:
 class Halving:
     """`trials`: the longest of each arm, by its name; `left`: lines about what was left out.
 
-    `picture`: seconds for a picture's forward pass, `pace`: of trainings so far, as a multiple of
-    what that foretold; `constant`: what any training takes, however short.
+    `speed`: of the network; `pace`: of trainings so far, as a multiple of what that foretold;
+    `constant`: what any training takes, however short.
     """
 
     train: Pictures
     val: Pictures
     seed: int
     budget: Budget
-    picture: float
+    speed: Speed
     say: Callable[[str], None]
     trials: dict[str, Trial] = field(default_factory=dict)
     left: list[str] = field(default_factory=list)
@@ -74,8 +75,10 @@ class Halving:
         before = self.trials.get(arm.name)
         if before is not None and before.epochs:
             return self.constant + max(before.seconds - self.constant, 0) * epochs / before.epochs
-        passes = epochs * (arm.work * len(self.train) + len(self.val)) + len(self.val)
-        return self.constant + self.pace * self.picture * max(passes, len(self.train))
+        return self.constant + self.pace * self._plain(epochs, arm.work)
+
+    def _plain(self, epochs: int, work: float) -> float:
+        return self.speed.training(len(self.train), len(self.val), epochs, work)
 
     def _try(self, arm: Arm, epochs: int) -> bool:
         expected, room = self.foretold(arm, epochs), SPARE * self.budget.seconds - self.budget.spent
@@ -101,8 +104,7 @@ class Halving:
     def _learn(self, arm: Arm, trial: Trial) -> None:
         """From how long a training took, for those to come."""
         if arm.solved:
-            passes = self.picture * (len(self.train) + len(self.val))
-            self.constant = max(trial.seconds - passes, 0.0)
+            self.constant = max(trial.seconds - self._plain(0, arm.work), 0.0)
             return
-        passes = trial.epochs * (arm.work * len(self.train) + len(self.val))
-        self.pace = max(trial.seconds - self.constant, 0.0) / max(self.picture * passes, 1e-9)
+        plain = max(self._plain(trial.epochs, arm.work), 1e-9)
+        self.pace = max(trial.seconds - self.constant, 0.0) / plain
