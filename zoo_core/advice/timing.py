@@ -18,7 +18,7 @@ from zoo_core.transfer.eval_twin import in_eval_mode
 FEW, MANY = 8, 64  # pictures of a batch whose time is taken: many where they take no time
 QUICK = 0.05  # seconds of a few, below which what a call costs counts more than its pictures
 # seconds of each step of solving a head, about, as measured on one core of 2026
-RIDGE, LOGISTIC = 2e-9, 8e-9
+RIDGE, LOGISTIC = 5e-10, 2e-9
 
 
 @dataclass(frozen=True)
