@@ -26,6 +26,7 @@ from zoo_core.weights.hashes import remembered_digest, tensor_digest
 from zoo_core.weights.local import found, weights_in
 from zoo_core.weights.lock import pin_of
 from zoo_core.weights.published import CONFIG, LEGACY, Base, Saved
+from zoo_core.weights.signatures import SIGNATURE
 from zoo_core.weights.sources import absolute, names_file, obtain, split_reference
 from zoo_core.weights.tensors import read_tensors
 from zoo_core.weights.timm_layout import config_of
@@ -38,9 +39,13 @@ DEEPEST = 8  # deltas on deltas; a longer chain is a loop, or should be pushed w
 
 @dataclass(frozen=True, kw_only=True)
 class PublishedCheckpoint(Checkpoint):
-    """The weights of a published model: whole, or a delta on its base."""
+    """The weights of a published model: whole, or a delta on its base.
+
+    `signed`: the files that its signature is over, and itself, where one was demanded.
+    """
 
     saved: Saved
+    signed: tuple[str, ...] = ()
 
     @property
     def dtype(self) -> str:
@@ -105,6 +110,7 @@ def of_repository(reference: str, depth: int = 0) -> PublishedCheckpoint:
         multilabel=saved.multilabel,
         license=saved.license,
         saved=saved,
+        signed=() if signed is None else (*signed.files, SIGNATURE),
         base=base,
         local=absolute(reference) if split_reference(reference)[0] == "file" else None,
     )
