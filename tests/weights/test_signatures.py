@@ -19,7 +19,7 @@ from support.fetching import lenet, own_places, safetensors
 from support.signing_keys import CHANGES, certified, keys, private, public
 
 import zoo_core as zoo
-from zoo_core.weights import signatures, tensors
+from zoo_core.weights import openssf, tensors
 
 __all__ = ["keys", "own_places"]
 pytestmark = pytest.mark.usefixtures("own_places")
@@ -105,6 +105,26 @@ def test_a_payload_that_was_changed(signed: Path, keys: Path, sealed: None) -> N
     told["dsseEnvelope"]["payload"] = base64.b64encode(json.dumps(payload).encode()).decode()
     place.write_text(json.dumps(told))
     with pytest.raises(zoo.WeightsError, match="or was changed"):
+        zoo.create(signed)
+
+
+def test_names_that_two_readers_may_read_otherwise(signed: Path, sealed: None) -> None:
+    place = signed / "model.sig"
+    told = json.loads(place.read_text())
+    for text in (
+        json.dumps(told | {"verification_material": told["verificationMaterial"]}),
+        place.read_text()[:-1] + ',"dsseEnvelope":{}}',
+    ):
+        place.write_text(text)
+        with pytest.raises(zoo.WeightsError, match="twice, or in another spelling"):
+            zoo.create(signed)
+
+
+def test_a_library_that_asks_for_no_file(signed: Path, sealed: None, monkeypatch) -> None:
+    from model_signing import verifying
+
+    monkeypatch.setattr(verifying.Config, "verify", lambda *_: None)
+    with pytest.raises(zoo.WeightsError, match="is not signed with"):
         zoo.create(signed)
 
 
@@ -254,7 +274,7 @@ def test_a_file_of_weights_on_the_hub(hub: HubServer, keys: Path, monkeypatch) -
 
 
 def test_names_that_lead_outside_are_not_fetched() -> None:
-    files = signatures._Files(lambda names: pytest.fail("asked"))
+    files = openssf._Files(lambda names: pytest.fail("asked"))
     for name in ("../secret", "/etc/passwd"):
         with pytest.raises(ValueError, match="outside"):
             files.hash(Path(), files_to_hash=[Path(name)])

@@ -27,8 +27,8 @@ from zoo_core.runs.recipe import BEST, RECIPE, read_recipe
 from zoo_core.transfer.wrappers import unwrapped
 from zoo_core.types import Pushed, Upload, WeightSource
 from zoo_core.weights.demanded import vouched_for
+from zoo_core.weights.openssf import SIGNATURE
 from zoo_core.weights.published import CONFIG, FILES
-from zoo_core.weights.signatures import SIGNATURE
 from zoo_core.weights.sources import split_reference
 
 CARD = "README.md"

@@ -10,7 +10,8 @@ from typing import Any
 from zoo_core.cache import is_offline
 from zoo_core.errors import PublishError, WeightsError, first_line
 from zoo_core.files import text, written
-from zoo_core.weights.signatures import SIGNATURE, UNSIGNED, library
+from zoo_core.weights.openssf import SIGNATURE, library
+from zoo_core.weights.signatures import UNSIGNED
 from zoo_core.weights.trusted_keys import IS_PRIVATE, LARGEST
 
 SIGSTORE = "sigstore"  # in the place of a key: whoever signs in there, over the network

@@ -16,7 +16,8 @@ from zoo_core.errors import WeightsError
 from zoo_core.plugins.catalogue import catalogue
 from zoo_core.types import WeightsInfo
 from zoo_core.weights.hashes import sha256_of
-from zoo_core.weights.signatures import Signed, check_file, check_folder, check_repository
+from zoo_core.weights.openssf import Signed
+from zoo_core.weights.signatures import check_file, check_folder, check_repository
 from zoo_core.weights.sources import absolute, split_reference
 from zoo_core.weights.trusted_keys import TrustedKey, keys_at
 

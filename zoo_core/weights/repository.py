@@ -25,8 +25,8 @@ from zoo_core.weights.demanded import demanded_of, vouched_for
 from zoo_core.weights.hashes import remembered_digest, tensor_digest
 from zoo_core.weights.local import found, weights_in
 from zoo_core.weights.lock import pin_of
+from zoo_core.weights.openssf import SIGNATURE
 from zoo_core.weights.published import CONFIG, LEGACY, Base, Saved
-from zoo_core.weights.signatures import SIGNATURE
 from zoo_core.weights.sources import absolute, names_file, obtain, split_reference
 from zoo_core.weights.tensors import read_tensors
 from zoo_core.weights.timm_layout import config_of
