@@ -20,6 +20,7 @@ from benchmarks import (
     memory,
     publishing,
     regularizing,
+    signing,
     streaming,
     threads,
 )
@@ -33,7 +34,7 @@ what slows the machine for a while cancels out; of trainings with a frozen part,
 differ much, the quickest counts. The ratios are what matters: machines differ, and are noisy."""
 ALL = (
     listing, browsing, creating, memory, commands, forward, threads, freezing, publishing,
-    regularizing, finetuning, caching, streaming,
+    signing, regularizing, finetuning, caching, streaming,
 )  # fmt: skip
 
 

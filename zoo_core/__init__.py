@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from zoo_core.plugins.catalogue import info
     from zoo_core.publish.push import push
     from zoo_core.publish.push import save_pretrained as save_pretrained
+    from zoo_core.publish.sign import sign
     from zoo_core.regularize.by_name import regularizers
     from zoo_core.regularize.regularizer import Regularizer, Verdict
     from zoo_core.regularize.stack import Stack
@@ -66,6 +67,7 @@ if TYPE_CHECKING:
         Stage,
         WeightSource,
     )
+    from zoo_core.weights.signatures import verify
 else:
     from zoo_core.lazy import handed_on
 
@@ -95,12 +97,14 @@ else:
             "model.zoo_model": "ZooModel pretrained_part",
             "plugins.catalogue": "info",
             "publish.push": "push",
+            "publish.sign": "sign",
             "regularize.by_name": "regularizers",
             "regularize.regularizer": "Regularizer Verdict",
             "regularize.stack": "Stack",
             "training.finetune": "finetune",
             "transfer.freezing": "freeze_until",
             "types": "Architecture Fetched ModelInfo Option RegularizerSpec Stage WeightSource",
+            "weights.signatures": "verify",
         },
         unlisted={"publish.push": "save_pretrained"},  # a method of what create() returns
     )[:2]
@@ -158,4 +162,6 @@ __all__ = [  # written out, since type checkers run nothing: what `import *` bri
     "push",
     "rank",
     "regularizers",
+    "sign",
+    "verify",
 ]

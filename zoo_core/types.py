@@ -194,8 +194,9 @@ class Fetch(Protocol):
 class Upload:
     """What a push commits at once: files by their path in the repository, and the card.
 
-    `card` makes the new card from the one that is there, or from None. `obsolete`: files that an
-    earlier push may have left and this one replaces.
+    `card` makes the new card from the one that is there, or from None. Call it before the files are
+    read: a signature among them is over the card, too. `obsolete`: files that an earlier push may
+    have left and this one replaces.
     """
 
     files: Mapping[str, Path]

@@ -20,6 +20,7 @@ from zoo_core.files import name_or_path
 @click.option("--license", metavar="ID", help="For weights that were trained from scratch.")
 @click.option("-m", "--message", help="The commit's message.")
 @click.option("--revision", metavar="BRANCH", help="A branch other than the main one.")
+@click.option("--sign", metavar="KEY", help="Sign all files: a private EC key, or sigstore.")
 @click.option("--dry-run", is_flag=True, help="Show what would be pushed, and push nothing.")
 @json_option
 def command(
@@ -31,6 +32,7 @@ def command(
     license: str | None,
     message: str | None,
     revision: str | None,
+    sign: str | None,
     dry_run: bool,
     as_json: bool,
 ) -> None:
@@ -50,6 +52,7 @@ def command(
         license=license,
         message=message,
         revision=revision,
+        sign=sign,
     )
     if as_json:
         print_json(done)

@@ -19,11 +19,15 @@ from zoo_core.model.run import Run
 from zoo_core.model.zoo_model import ZooModel
 from zoo_core.plugins.catalogue import catalogue
 from zoo_core.publish.delta import Delta
-from zoo_core.publish.staging import stage
+from zoo_core.publish.sign import SIGSTORE, signer
+from zoo_core.publish.sign import sign as signed_folder
+from zoo_core.publish.staging import Staged, stage
 from zoo_core.publish.swap import replaced_folder
 from zoo_core.runs.recipe import BEST, RECIPE, read_recipe
 from zoo_core.transfer.wrappers import unwrapped
 from zoo_core.types import Pushed, Upload, WeightSource
+from zoo_core.weights.demanded import vouched_for
+from zoo_core.weights.openssf import SIGNATURE
 from zoo_core.weights.published import CONFIG, FILES
 from zoo_core.weights.sources import split_reference
 
@@ -42,6 +46,7 @@ def push(
     message: str | None = None,
     token: str | bool | None = None,
     revision: str | None = None,
+    sign: str | Path | None = None,
 ) -> Pushed:
     """Publish a model, a run or a run's folder as `OWNER/NAME`, in one commit with a tag.
 
@@ -52,6 +57,7 @@ def push(
     change nothing. `license`: for weights that were trained from scratch; tuned ones keep that of
     their base. `token`: whose push it is, where it is not who is signed in. `revision`: the branch,
     which is made where it is not there; only what goes to the main one is tagged.
+    `sign`: the key that signs all files of the push, as in `zoo.sign`.
 
     Raises PublishError where it must not or cannot happen; nothing is then half pushed.
 
@@ -63,9 +69,12 @@ def push(
             "zoo is offline: ZOO_OFFLINE or HF_HUB_OFFLINE is set.",
             hint="A push asks what is there, also a dry one; save_pretrained(folder) needs nobody.",
         )
+    if sign is not None and str(sign) != SIGSTORE:
+        signer(sign)  # said before the work begins
     subject, recipe = _subject(model)
     source, name = _destination(repository)
     asked = _taken(source, token=token, revision=revision)
+    key = None if dry_run and str(sign) == SIGSTORE else sign  # its log is for ever
     with tempfile.TemporaryDirectory(prefix="zoo-push-") as folder:
         try:
             staged = stage(subject, Path(folder), delta=delta, recipe=recipe, license=license)
@@ -75,10 +84,12 @@ def push(
                 hint="Free some space, or set TMPDIR to a folder with more.",
             ) from error
         upload = Upload(
-            files=staged.files,
-            card=lambda old: staged.card(old, _reference(source, name, revision)),
+            files={**staged.files, **({SIGNATURE: staged.folder / SIGNATURE} if key else {})},
+            card=lambda old: _card(staged, old, _reference(source, name, revision), key),
             message=message or f"{subject.info.name}, {staged.saved.format}, by zoo",
-            obsolete=tuple({*FILES.values(), RECIPE} - set(staged.files)),
+            obsolete=tuple(
+                {*FILES.values(), RECIPE, SIGNATURE} - {*staged.files, SIGNATURE if sign else ""}
+            ),
         )
         assert source.push is not None
         how = {"private": private, "create_pr": create_pr, "dry_run": dry_run}
@@ -112,7 +123,9 @@ def save_pretrained(
     plain, recipe = _subject(model)
     if recipe is not None and (path / BEST).exists():
         raise PublishError(f"{path} is a run, which stays as it is.", hint="Name another folder.")
-    files = {*FILES.values(), CONFIG, CARD} | (set() if (path / BEST).exists() else {RECIPE})
+    files = {*FILES.values(), CONFIG, CARD, SIGNATURE} | (
+        set() if (path / BEST).exists() else {RECIPE}
+    )
     try:
         with replaced_folder(path, files) as draft:
             staged = stage(plain, draft, delta=delta, recipe=recipe, license=None, home=path)
@@ -120,6 +133,15 @@ def save_pretrained(
     except OSError as error:
         raise PublishError(f"{path} cannot be written: {error.strerror or error}.") from error
     return path
+
+
+def _card(staged: Staged, old: str | None, reference: str, key: str | Path | None) -> str:
+    """The card; with it the push is whole, and is signed."""
+    card = staged.card(old, reference)
+    if key is not None:
+        (staged.folder / CARD).write_text(card, encoding="utf-8", newline="")
+        signed_folder(staged.folder, key)
+    return card
 
 
 # --- what to push, and where ---------------------------------------------------------------------
@@ -134,7 +156,8 @@ def _subject(model: Run | nn.Module | str | Path) -> tuple[ZooModel, dict[str, A
         return _plain(model), None
     path = Path(model).expanduser()
     recipe = read_recipe(path) if (path / RECIPE).exists() else None
-    return create(path), _shareable(recipe) if recipe else None
+    with vouched_for():  # by whoever publishes it
+        return create(path), _shareable(recipe) if recipe else None
 
 
 def _plain(model: Any) -> ZooModel:

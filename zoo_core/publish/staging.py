@@ -33,6 +33,7 @@ from zoo_core.runs.recipe import RECIPE
 from zoo_core.runs.writing import without_none
 from zoo_core.transfer.eval_twin import in_eval_mode
 from zoo_core.transfer.wrappers import uncompiled
+from zoo_core.weights.demanded import vouched_for
 from zoo_core.weights.hashes import read_sha256
 from zoo_core.weights.published import CONFIG, MULTILABEL, SCHEMA, Base, Saved, saved_input
 from zoo_core.weights.sources import split_reference
@@ -195,7 +196,8 @@ def _check_round_trip(model: ZooModel, state: Mapping[str, Tensor], folder: Path
     from zoo_core.model.create import create
 
     try:
-        again = create(folder)
+        with vouched_for():  # what was just written
+            again = create(folder)
     except WeightsError as error:
         raise PublishError(f"What was staged does not load again: {error.message}") from error
     theirs = again.state_dict()

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from zoo_core.types import Architecture, InputSpec, WeightsInfo
 from zoo_core.weights.addresses import public
+from zoo_core.weights.demanded import with_signed_sha256
 from zoo_core.weights.labels import label_names
 from zoo_core.weights.sources import absolute, local_file, split_reference
 from zoo_core.weights.tensors import read_tensors, without_wrappers
@@ -90,7 +91,11 @@ class Checkpoint:
 
 
 def of_weights(weights: WeightsInfo) -> Checkpoint:
-    """The checkpoint of a manifest's weights, or of a reference to a file: fetched and verified."""
+    """The checkpoint of a manifest's weights, or of a reference to a file: fetched and verified.
+
+    Raises as `obtain`, and WeightsError without a good signature where one is demanded.
+    """
+    weights = with_signed_sha256(weights)
     fetched = local_file(weights)
     own_file = weights.sha256 is None and split_reference(weights.source)[0] == "file"
     names = label_names(weights.labels, None)

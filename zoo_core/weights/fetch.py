@@ -24,6 +24,7 @@ from zoo_core.weights.lock import NAME, Pin, add_pins
 from zoo_core.weights.published import CONFIG
 from zoo_core.weights.repository import legacy, of_repository, published_files
 from zoo_core.weights.sources import (
+    ENDINGS,
     MODEL_FILE,
     local_file,
     names_file,
@@ -119,7 +120,8 @@ def _files(name: str) -> Iterator[LocalFile]:
 def _published(name: str) -> Iterator[LocalFile]:
     checkpoint = of_repository(name)
     pickled = checkpoint.path.parent.name == "converted"
-    for filename in (CONFIG,) if pickled else published_files(checkpoint.saved):
+    needed = (CONFIG,) if pickled else published_files(checkpoint.saved)
+    for filename in dict.fromkeys((*needed, *checkpoint.signed)):
         yield from _local(name, name, filename, obtain(checkpoint.reference, filename))
     if pickled:
         yield from _files(legacy(name))
@@ -145,7 +147,7 @@ def _weights(name: str) -> WeightsInfo:
 
 
 def _is_weights(file: LocalFile) -> bool:
-    return file.filename != CONFIG
+    return file.filename.lower().endswith(ENDINGS)
 
 
 def _copy(file: LocalFile, to: Path) -> None:

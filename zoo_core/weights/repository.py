@@ -21,9 +21,11 @@ from zoo_core.plugins.known import how_to_get
 from zoo_core.types import Architecture, Fetched, ModelInfo, WeightsInfo
 from zoo_core.weights.checkpoint import Checkpoint, of_weights
 from zoo_core.weights.config_json import LARGEST, read_config
+from zoo_core.weights.demanded import demanded_of, vouched_for
 from zoo_core.weights.hashes import remembered_digest, tensor_digest
 from zoo_core.weights.local import found, weights_in
 from zoo_core.weights.lock import pin_of
+from zoo_core.weights.openssf import SIGNATURE
 from zoo_core.weights.published import CONFIG, LEGACY, Base, Saved
 from zoo_core.weights.sources import absolute, names_file, obtain, split_reference
 from zoo_core.weights.tensors import read_tensors
@@ -37,9 +39,13 @@ DEEPEST = 8  # deltas on deltas; a longer chain is a loop, or should be pushed w
 
 @dataclass(frozen=True, kw_only=True)
 class PublishedCheckpoint(Checkpoint):
-    """The weights of a published model: whole, or a delta on its base."""
+    """The weights of a published model: whole, or a delta on its base.
+
+    `signed`: the files that its signature is over, and itself, where one was demanded.
+    """
 
     saved: Saved
+    signed: tuple[str, ...] = ()
 
     @property
     def dtype(self) -> str:
@@ -76,15 +82,24 @@ class PublishedCheckpoint(Checkpoint):
 def of_repository(reference: str, depth: int = 0) -> PublishedCheckpoint:
     """The checkpoint of a published model: `hf://owner/repository[@revision]`, or `file:FOLDER`.
 
-    Raises WeightsError for a config.json that is none, and as `obtain` for each file.
+    Raises WeightsError for a config.json that is none, or without a good signature where one is
+    demanded; and as `obtain` for each file.
     """
     _refuse_large(reference)
     config = obtain(reference, CONFIG)
     saved = read_config(config.path, reference)
     pinned = config.pinned or reference
     pin = pin_of(reference)
-    tensors = _tensors(pinned, saved, pin.sha256 if pin else saved.sha256)
-    base = _base(saved.base, reference, depth) if saved.format == "delta" and saved.base else None
+    sha256 = pin.sha256 if pin else saved.sha256
+    signed = demanded_of(pinned)
+    if signed is not None:
+        signed.check_holds(CONFIG)
+        sha256 = signed.check_holds(saved.file)
+    tensors = _tensors(pinned, saved, sha256)
+    base = None
+    if saved.format == "delta" and saved.base:
+        with vouched_for():  # this names its sha256
+            base = _base(saved.base, reference, depth)
     return PublishedCheckpoint(
         reference=pinned,
         path=tensors.path,
@@ -95,6 +110,7 @@ def of_repository(reference: str, depth: int = 0) -> PublishedCheckpoint:
         multilabel=saved.multilabel,
         license=saved.license,
         saved=saved,
+        signed=() if signed is None else (*signed.files, SIGNATURE),
         base=base,
         local=absolute(reference) if split_reference(reference)[0] == "file" else None,
     )

@@ -18,6 +18,7 @@ from zoo_core.terminal.lines import logger
 from zoo_core.types import Architecture, ModelInfo
 from zoo_core.weights.channels import channels_in, with_channels
 from zoo_core.weights.checkpoint import Checkpoint
+from zoo_core.weights.demanded import demanded_of, vouched_for
 from zoo_core.weights.hashes import sha256_of
 from zoo_core.weights.local import found
 from zoo_core.weights.part import read_as
@@ -136,6 +137,7 @@ def of_run(folder: Path, depth: int = 0) -> RunCheckpoint:
 
     Raises RecipeError, WeightsError, and PluginError where the plugin of its model is not here.
     """
+    demanded_of(f"file:{folder}")
     recipe = read_recipe(folder)
     if not (folder / BEST).exists():
         raise WeightsError(
@@ -147,6 +149,8 @@ def of_run(folder: Path, depth: int = 0) -> RunCheckpoint:
     except UnknownName as error:
         raise without_plugin(recipe["model"], folder, error) from error
     check_options(facts, model, folder)
+    with vouched_for(facts.base is not None or facts.sha256 is not None):
+        base = _base(model, facts, folder, depth)
     checkpoint = RunCheckpoint(
         reference=f"file:{folder.absolute()}",
         path=folder / BEST,
@@ -156,7 +160,7 @@ def of_run(folder: Path, depth: int = 0) -> RunCheckpoint:
         classes=facts.num_classes,
         labels=facts.labels or None,
         multilabel=facts.multilabel,
-        base=_base(model, facts, folder, depth),
+        base=base,
         model=model,
         arguments=facts.config,
         seals=_seals(recipe, folder),
