@@ -14,7 +14,7 @@ from support.in_process import run
 from torch import Tensor, nn
 
 import zoo_core as zoo
-from zoo_core.explaining.explain import NEW_HEAD, NOISE
+from zoo_core.explaining.explain import NEW_HEAD, NOISE, NOWHERE
 
 
 @pytest.fixture(scope="module")
@@ -90,6 +90,32 @@ def test_tokens_and_channels_last(name: str, size: Any, stage: str, picture: Any
     found = zoo.explain(zoo.create(name), picture)
     assert (tuple(found.map.shape), found.stage) == (size, stage)
     assert float(found.map.max()) == 1 and found.notes == [NOISE]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "timm/convit_tiny",
+        "timm/xcit_nano_12_p16_224",
+        "timm/pit_ti_224",  # whose class token is all that there is
+    ],
+)
+def test_networks_of_which_only_a_class_token_comes_out_are_refused(
+    name: str, picture: Any
+) -> None:
+    with pytest.raises(zoo.ZooError, match="nowhere to look"):
+        zoo.explain(zoo.create(name), picture)
+
+
+def test_places_behind_the_last_word_of_a_class_token(picture: Any) -> None:
+    with pytest.raises(zoo.ZooError, match="hears nothing") as caught:
+        zoo.explain(zoo.create("timm/test_vit"), picture, stage="pool")
+    assert "block6" in str(caught.value)
+
+
+def test_a_head_of_zeros_is_not_refused(picture: Any) -> None:
+    found = zoo.explain(zoo.create("timm/mixer_s32_224"), picture)
+    assert found.notes == [NOISE, NOWHERE] and not found.map.any()
 
 
 def test_another_boundary(picture: Any) -> None:

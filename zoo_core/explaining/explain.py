@@ -14,7 +14,7 @@ from zoo_core.chain import run_stages
 from zoo_core.errors import DataError, did_you_mean
 from zoo_core.explaining.explanation import Explanation
 from zoo_core.explaining.grad_cam import at_places, heat, slopes
-from zoo_core.explaining.places import boundaries, grid_of, stages_around
+from zoo_core.explaining.places import boundaries, grid_of, stages_around, unheard
 from zoo_core.inference.inputs import inputs
 from zoo_core.inference.matching import (
     as_model,
@@ -112,20 +112,22 @@ def _looked(
     """The map, at the last boundary whose places move the score: tokens need not, where a class
     token has drawn all that it takes from them before."""
     last: tuple[Tensor, str, Tensor, int] | None = None
+    spoken_for = False  # by a class token or the like, which alone reaches the head
     for name, how in places:
         first, after = stages_around(network, name)
         with torch.no_grad():
             entering = run_stages(network, first, x)
         slope, scores, chosen = slopes(network, after, entering, index)
-        grid = grid_of(entering, how, x)
-        if grid is None or (grid == (1, 1) and len(places) > 1):
+        grid, is_map = grid_of(entering, how, x), len(how.axes) == 2
+        if grid is None or (grid == (1, 1) and (not is_map or len(places) > 1)):
             continue
-        found = heat(entering, slope, how, grid)
-        last = last or (found.cpu(), name, scores.cpu(), chosen)
-        if len(how.axes) == 2 or bool(at_places(slope, how).any()):
-            return found.cpu(), name, scores.cpu(), chosen
-    if last is None:
-        raise DataError("What is between the stages has no rows and columns that can be told.")
+        found = heat(entering, slope, how, grid).cpu(), name, scores.cpu(), chosen
+        if is_map or bool(at_places(slope, how).any()):
+            return found
+        last = last or found
+        spoken_for = spoken_for or bool(slope.any())
+    if last is None or spoken_for:
+        raise unheard(network, [name for name, _ in places])
     return last
 
 
