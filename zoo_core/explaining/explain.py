@@ -30,8 +30,8 @@ from zoo_core.model.zoo_model import ZooModel
 from zoo_core.transfer.eval_twin import in_eval_mode
 from zoo_core.types import InputSpec
 
-NOISE = "Nobody trained this network, so that what it looks at is noise."
-NEW_HEAD = "Its head is new and not trained, so that what it looks at is noise."
+NOISE = "zoo knows of no training of this network: without one, what it looks at is noise."
+NEW_HEAD = "zoo knows of no training of its new head: without one, what it looks at is noise."
 NOWHERE = "No place speaks for this class more than against it."
 
 
