@@ -118,6 +118,22 @@ def test_a_head_of_zeros_is_not_refused(picture: Any) -> None:
     assert found.notes == [NOISE, NOWHERE] and not found.map.any()
 
 
+@pytest.mark.parametrize("tensor", [False, True])
+def test_in_inference_mode(tensor: bool, picture: Any) -> None:
+    model = zoo.create("lenet5", pretrained=True)
+    grey = picture.convert("L")
+    outside = zoo.explain(model, grey)
+    with torch.inference_mode():
+        given = model.transform()(grey) if tensor else grey
+        inside = [zoo.explain(known, given) for known in (model, "lenet5")]
+        assert torch.is_inference_mode_enabled()
+        made_there = zoo.create("lenet5")
+    assert all(torch.equal(one.map, outside.map) for one in inside)
+    with pytest.raises(zoo.ZooError, match="inference_mode") as caught:
+        zoo.explain(made_there, grey)
+    assert "outside" in caught.value.hint
+
+
 def test_another_boundary(picture: Any) -> None:
     found = zoo.explain(zoo.create("resnet18"), picture, stage="layer4")
     assert found.stage == "layer4" and found.map.shape == (14, 14)

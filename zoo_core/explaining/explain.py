@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from zoo_core.chain import run_stages
-from zoo_core.errors import DataError, did_you_mean
+from zoo_core.errors import DataError, ZooError, did_you_mean
 from zoo_core.explaining.explanation import Explanation
 from zoo_core.explaining.grad_cam import at_places, heat, slopes
 from zoo_core.explaining.places import boundaries, grid_of, stages_around, unheard
@@ -51,7 +51,8 @@ def explain(
     answer as in eval mode.
 
     Raises DataError for a picture that cannot be read and for an unknown class, UnknownName for an
-    unknown stage, ZooError for a network without places between its stages.
+    unknown stage, ZooError for a network without places between its stages, or for a model that was
+    made in inference mode.
 
     Selvaraju et al., 2017, https://arxiv.org/abs/1610.02391.
 
@@ -72,13 +73,26 @@ def explanations(
     model: Any, pictures: Any, *, label: str | int | None = None, stage: str | None = None
 ) -> Iterator[Explanation]:
     """The same for each of some pictures, in order, as they come."""
-    network = in_eval_mode(as_model(model))
-    refuse_features(network)
-    index = None if label is None else _number(network, label)
-    places = list(boundaries(network, stage))
+    with torch.inference_mode(False):
+        network = in_eval_mode(as_model(model))
+        _refuse(network)
+        index = None if label is None else _number(network, label)
+        places = list(boundaries(network, stage))
     with reading(pictures, network, 1) as batches:
         for names, x in batches:
-            yield _explained(network, names[0], x, index, places)
+            with torch.inference_mode(False):  # not around the yield: the caller's mode is theirs
+                found = _explained(network, names[0], x.clone(), index, places)
+            yield found
+
+
+def _refuse(network: ZooModel) -> None:
+    """Raise a ZooError for a model without classes, and for one that has no slopes."""
+    refuse_features(network)
+    if any(tensor.is_inference() for tensor in (*network.parameters(), *network.buffers())):
+        raise ZooError(
+            "The model was made in torch.inference_mode(), so that no slope goes through it.",
+            hint="Create it outside of that; explain may be called inside.",
+        )
 
 
 def _explained(
