@@ -175,6 +175,48 @@ def test_pictures_of_it(picture: Any, tmp_path: Path) -> None:
         found.save(tmp_path / "nowhere" / "a.png")
 
 
+@pytest.mark.parametrize(
+    ("ending", "encoding"),
+    [("png", "PNG"), ("JPG", "JPEG"), ("gif", "GIF"), ("webp", "WEBP"), ("tif", "TIFF")],
+)
+def test_a_file_is_what_its_ending_says(
+    ending: str, encoding: str, picture: Any, tmp_path: Path
+) -> None:
+    found = zoo.explain("lenet5", picture.convert("L"))
+    with Image.open(found.save(tmp_path / f"a.{ending}")) as saved:
+        assert (saved.format, saved.size) == (encoding, (224, 224))
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a", "a.xbm", "a.hdf"])
+def test_other_endings_are_refused(name: str, picture: Any, tmp_path: Path) -> None:
+    with pytest.raises(zoo.ZooError, match=r"\.png|cannot be written"):
+        zoo.explain("lenet5", picture.convert("L")).save(tmp_path / name)
+    assert not list(tmp_path.iterdir())
+
+
+def test_explanations_can_be_compared_and_kept_in_a_set(picture: Any) -> None:
+    one, other = (zoo.explain("lenet5", picture.convert("L")) for _ in range(2))
+    assert one == one and one != other and len({one, other}) == 2
+
+
+def test_a_class_by_one_of_its_names(picture: Any) -> None:
+    model = zoo.create("lenet5", num_classes=4, labels=["tabby, Tabby cat", "tray", "a, x", "b, x"])
+    grey = picture.convert("L")
+    for label in ("tabby", "TABBY CAT", "tabby, tabby cat"):
+        assert zoo.explain(model, grey, label=label).index == 0
+    for label, told in (
+        ("x", 'several classes "x". Closest: "a, x", "b, x".'),
+        ("tab", 'Closest: "tabby, Tabby cat".'),
+        ("4", "Its classes are 0 to 3."),
+        ("-1", "Its classes are 0 to 3."),
+    ):
+        with pytest.raises(zoo.DataError) as caught:
+            zoo.explain(model, grey, label=label)
+        assert told in str(caught.value)
+    with pytest.raises(zoo.DataError, match="0 to 9"):
+        zoo.explain("lenet5", grey, label=10)
+
+
 def test_noise_is_called_noise(picture: Any) -> None:
     assert zoo.explain(zoo.create("resnet18"), picture).notes == [NOISE]
     headless = zoo.create("efficientnet_lite0", pretrained=True, num_classes=3)

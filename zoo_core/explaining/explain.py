@@ -11,7 +11,8 @@ from PIL import Image
 from torch import Tensor
 
 from zoo_core.chain import run_stages
-from zoo_core.errors import DataError, ZooError, did_you_mean
+from zoo_core.errors import DataError, ZooError
+from zoo_core.explaining.classes import number_of
 from zoo_core.explaining.explanation import Explanation
 from zoo_core.explaining.grad_cam import at_places, heat, slopes
 from zoo_core.explaining.places import boundaries, grid_of, stages_around, unheard
@@ -44,11 +45,11 @@ def explain(
 ) -> Explanation:
     """Show where in a picture a network looks for a class: Grad-CAM, at a map of its chain.
 
-    `model`, `picture`: as of `zoo.predict`, one picture. `label`: a class by name or number; None:
-    the likeliest. `stage`: what enters it is looked at; None: the last map, or where there is none
-    the last tokens that have a say. The time is that of a forward pass and of a backward pass
-    through what comes after. The model is not changed: frozen, half-precision and training ones
-    answer as in eval mode.
+    `model`, `picture`: as of `zoo.predict`, one picture. `label`: a class by name or number, or by
+    one of the names between its commas, in any case; None: the likeliest. `stage`: what enters it
+    is looked at; None: the last map, or where there is none the last tokens that have a say. The
+    time is that of a forward pass and of a backward pass through what comes after. The model is not
+    changed: frozen, half-precision and training ones answer as in eval mode.
 
     Raises DataError for a picture that cannot be read and for an unknown class, UnknownName for an
     unknown stage, ZooError for a network without places between its stages, or for a model that was
@@ -76,7 +77,7 @@ def explanations(
     with torch.inference_mode(False):
         network = in_eval_mode(as_model(model))
         _refuse(network)
-        index = None if label is None else _number(network, label)
+        index = None if label is None else number_of(network, label)
         places = list(boundaries(network, stage))
     with reading(pictures, network, 1) as batches:
         for names, x in batches:
@@ -143,19 +144,6 @@ def _looked(
     if last is None or spoken_for:
         raise unheard(network, [name for name, _ in places])
     return last
-
-
-def _number(network: ZooModel, label: str | int) -> int:
-    """The number of a class by its name, or by itself."""
-    names = network.labels or ()
-    if label in names:
-        return names.index(str(label))
-    number = int(label) if str(label).isdecimal() and len(str(label)) < 10 else -1
-    if not 0 <= number < network.num_outputs:
-        close = did_you_mean(str(label), names) if names else ""
-        raise DataError(f'The model knows no class "{label}".', hint=close or (
-            f"Its classes are 0 to {network.num_outputs - 1}."))  # fmt: skip
-    return number
 
 
 def _seen(x: Tensor, spec: InputSpec) -> Image.Image:

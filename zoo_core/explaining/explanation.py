@@ -22,7 +22,7 @@ OPAQUE = 0.65  # of the colour, where the heat is greatest
 LEAST = 224  # pixels of the longer side of an overlay
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class Explanation:
     """Where a network looked in a picture, for a class.
 
@@ -60,22 +60,20 @@ class Explanation:
         )
 
     def save(self, path: str | Path) -> Path:
-        """Write the overlay as a PNG or JPEG, or, for a name with .html, a page of both pictures.
+        """Write the overlay in the format of the name's ending, as .png, .jpg or .webp.
 
-        Raises ZooError where it cannot be written.
+        For .html, a page of both pictures. Raises ZooError where it cannot be written.
         """
         place = Path(path).expanduser()
         if place.suffix.lower() in (".html", ".htm"):
             return save_page(html([self]), place)
+        encoding = _format_of(place)
         try:
             with written(place) as temporary, temporary.open("wb") as file:
-                self.overlay().save(
-                    file, "JPEG" if place.suffix.lower() in (".jpg", ".jpeg") else "PNG"
-                )
-        except OSError as error:
-            raise ZooError(
-                f"{readable_name(place)} cannot be written: {error.strerror or error}."
-            ) from error
+                self.overlay().save(file, encoding)
+        except (OSError, ValueError) as error:  # or the format takes no colours
+            reason = getattr(error, "strerror", None) or error
+            raise ZooError(f"{readable_name(place)} cannot be written: {reason}.") from error
         return place
 
     def cards(self) -> list[Card]:
@@ -95,6 +93,18 @@ class Explanation:
         seen, shown = (Strip([card.picture]) for card in self.cards())
         grid = Grid(("what it saw", "where it looked"), [[seen, shown]])
         return fragment([f"{self._said()}.", *self.notes], grid)
+
+
+def _format_of(place: Path) -> str:
+    """Pillow's name of the format of a picture. Raises ZooError for another ending."""
+    found = Image.registered_extensions().get(place.suffix.lower())
+    if found not in Image.SAVE:
+        said = f'ends with "{place.suffix}", which is no' if place.suffix else "has no ending of a"
+        raise ZooError(
+            f"{readable_name(place)} {said} picture that can be written.",
+            hint="Choose a name with .png, .jpg or .html.",
+        )
+    return found
 
 
 def html(explanations: list[Explanation]) -> str:
