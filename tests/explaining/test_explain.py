@@ -14,7 +14,9 @@ from support.in_process import run
 from torch import Tensor, nn
 
 import zoo_core as zoo
+from zoo_core.explaining import explanation
 from zoo_core.explaining.explain import NEW_HEAD, NOISE, NOWHERE
+from zoo_core.explaining.explanation import html
 
 
 @pytest.fixture(scope="module")
@@ -262,3 +264,31 @@ def test_on_the_command_line(picture: Any, tmp_path: Path, monkeypatch: Any) -> 
     (tmp_path / "empty").mkdir()
     done = run("explain", "lenet5", "empty", "--out", "three")
     assert done.returncode and not Path("three").exists() and "Traceback" not in done.stderr
+
+
+def test_many_pictures_of_which_one_is_broken(
+    picture: Any, tmp_path: Path, monkeypatch: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(explanation, "SHOWN", 2)
+    for name in ("a/x.png", "b/x.png", "d/x.png"):
+        Path(name).parent.mkdir()
+        picture.save(name)
+    Path("b/y.png").write_bytes(b"no picture")
+    done = run("explain", "lenet5", "a", "b", "d", "--out", "one")
+    assert done.returncode and "y.png" in done.stderr
+    assert [path.name for path in sorted(Path("one").iterdir())] == ["001-x.png", "002-x.png"]
+    done = run("explain", "lenet5", "a", "b", "d", "--out", "two", "--skip-unreadable")
+    assert done.returncode == 0 and "Skipped 1 that cannot be read" in done.stderr
+    assert "The first 2 of 3 are in" in done.stderr and Path("two/003-x.png").is_file()
+    page = Path("two/index.html").read_text()
+    assert "The first 2 of 3 pictures are shown." in page and page.count("<img") == 4
+    assert "a/x.png" in page and "b/x.png" in page and "1 more could not be read" in page
+    done = run("explain", "lenet5", "b/y.png", "--out", "three", "--skip-unreadable")
+    assert done.returncode and "None of the 1 pictures" in done.stderr
+
+
+def test_a_page_of_many_is_small(picture: Any) -> None:
+    one = zoo.explain("efficientnet_lite0", picture)
+    page = html([one] * 300)  # of noise, which is the largest that there is
+    assert len(page) < 5_000_000 and "The first 200 of 300 pictures are shown." in page

@@ -71,15 +71,23 @@ def explain(
 
 
 def explanations(
-    model: Any, pictures: Any, *, label: str | int | None = None, stage: str | None = None
+    model: Any,
+    pictures: Any,
+    *,
+    label: str | int | None = None,
+    stage: str | None = None,
+    faults: list[str] | None = None,
 ) -> Iterator[Explanation]:
-    """The same for each of some pictures, in order, as they come."""
+    """The same for each of some pictures, in order, as they come.
+
+    What cannot be read is added to `faults` and left out; without `faults` it is raised.
+    """
     with torch.inference_mode(False):
         network = in_eval_mode(as_model(model))
         _refuse(network)
         index = None if label is None else number_of(network, label)
         places = list(boundaries(network, stage))
-    with reading(pictures, network, 1) as batches:
+    with reading(pictures, network, 1, faults) as batches:
         for names, x in batches:
             with torch.inference_mode(False):  # not around the yield: the caller's mode is theirs
                 found = _explained(network, names[0], x.clone(), index, places)

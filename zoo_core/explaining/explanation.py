@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from zoo_core.errors import ZooError
 from zoo_core.files import written
-from zoo_core.humanize import readable_name, shortened
+from zoo_core.humanize import clipped, readable_name, shortened
 from zoo_core.pages.fragment import Grid, Strip, fragment, unless_it_fails
 from zoo_core.pages.sections import Card, Section, page, save_page
 from zoo_core.pages.thumbnails import data_uri
@@ -20,6 +21,8 @@ from zoo_core.pages.thumbnails import data_uri
 COLOURS = ((20, 20, 90), (0, 120, 140), (90, 190, 100), (250, 220, 60), (230, 60, 30))
 OPAQUE = 0.65  # of the colour, where the heat is greatest
 LEAST = 224  # pixels of the longer side of an overlay
+SHOWN = 200  # explanations on a page
+SMALL = 128  # pixels of the longer side of each, where there are several
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -76,10 +79,10 @@ class Explanation:
             raise ZooError(f"{readable_name(place)} cannot be written: {reason}.") from error
         return place
 
-    def cards(self) -> list[Card]:
-        """The picture and its overlay, with what they are."""
-        lines = [self.label, f"{self.probability:.1%}", Path(self.name).name]
-        seen, shown = (data_uri(each, LEAST) for each in (self.picture, self.overlay()))
+    def cards(self, longest: int = LEAST) -> list[Card]:
+        """The picture and its overlay, of so many pixels at most, with what they are."""
+        lines = [clipped(self.label), f"{self.probability:.1%}", clipped(self.name, 300)]
+        seen, shown = (data_uri(each, longest) for each in (self.picture, self.overlay()))
         return [Card(seen, []), Card(shown, lines)]
 
     def __repr__(self) -> str:
@@ -107,13 +110,21 @@ def _format_of(place: Path) -> str:
     return found
 
 
-def html(explanations: list[Explanation]) -> str:
-    """One page of explanations, complete in itself."""
-    stages = dict.fromkeys(one.stage for one in explanations)
-    told = (
+def html(explanations: Sequence[Explanation], count: int = 0, unreadable: int = 0) -> str:
+    """One page of the first explanations, complete in itself.
+
+    `count`: how many there are, where more than are given. `unreadable`: how many pictures there were besides.
+    """
+    shown, count = explanations[:SHOWN], max(count, len(explanations))
+    stages = dict.fromkeys(one.stage for one in shown)
+    told = [
         f"Grad-CAM at what enters {', '.join(stages)}: yellow and red spoke for the class, blue "
         "did not. It shows where, not why, at the size of that map."
-    )
-    notes = dict.fromkeys(note for one in explanations for note in one.notes)
-    section = Section("Pictures", cards=[one.cards() for one in explanations])
-    return page("Where the network looked", [told, *notes], [section])
+    ]
+    if unreadable:
+        told.append(f"{unreadable:,} more could not be read.")
+    notes = dict.fromkeys(note for one in shown for note in one.notes)
+    text = f"The first {len(shown)} of {count:,} pictures are shown." if count > SHOWN else ""
+    longest = LEAST if len(shown) == 1 else SMALL
+    section = Section("Pictures", text, cards=[one.cards(longest) for one in shown])
+    return page("Where the network looked", [*told, *notes], [section])
