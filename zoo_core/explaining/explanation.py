@@ -113,7 +113,8 @@ def _format_of(place: Path) -> str:
 def html(explanations: Sequence[Explanation], count: int = 0, unreadable: int = 0) -> str:
     """One page of the first explanations, complete in itself.
 
-    `count`: how many there are, where more than are given. `unreadable`: how many pictures there were besides.
+    `count`: how many there are, where more than are given. `unreadable`: how many
+    pictures there were besides.
     """
     shown, count = explanations[:SHOWN], max(count, len(explanations))
     stages = dict.fromkeys(one.stage for one in shown)
