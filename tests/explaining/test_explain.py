@@ -14,7 +14,9 @@ from support.in_process import run
 from torch import Tensor, nn
 
 import zoo_core as zoo
-from zoo_core.explaining.explain import NEW_HEAD, NOISE
+from zoo_core.explaining import explanation
+from zoo_core.explaining.explain import NEW_HEAD, NOISE, NOWHERE
+from zoo_core.explaining.explanation import html
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +94,48 @@ def test_tokens_and_channels_last(name: str, size: Any, stage: str, picture: Any
     assert float(found.map.max()) == 1 and found.notes == [NOISE]
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "timm/convit_tiny",
+        "timm/xcit_nano_12_p16_224",
+        "timm/pit_ti_224",  # whose class token is all that there is
+    ],
+)
+def test_networks_of_which_only_a_class_token_comes_out_are_refused(
+    name: str, picture: Any
+) -> None:
+    with pytest.raises(zoo.ZooError, match="nowhere to look"):
+        zoo.explain(zoo.create(name), picture)
+
+
+def test_places_behind_the_last_word_of_a_class_token(picture: Any) -> None:
+    with pytest.raises(zoo.ZooError, match="hears nothing") as caught:
+        zoo.explain(zoo.create("timm/test_vit"), picture, stage="pool")
+    assert "block6" in str(caught.value)
+
+
+def test_a_head_of_zeros_is_not_refused(picture: Any) -> None:
+    found = zoo.explain(zoo.create("timm/mixer_s32_224"), picture)
+    assert found.notes == [NOISE, NOWHERE] and not found.map.any()
+
+
+@pytest.mark.parametrize("tensor", [False, True])
+def test_in_inference_mode(tensor: bool, picture: Any) -> None:
+    model = zoo.create("lenet5", pretrained=True)
+    grey = picture.convert("L")
+    outside = zoo.explain(model, grey)
+    with torch.inference_mode():
+        given = model.transform()(grey) if tensor else grey
+        inside = [zoo.explain(known, given) for known in (model, "lenet5")]
+        assert torch.is_inference_mode_enabled()
+        made_there = zoo.create("lenet5")
+    assert all(torch.equal(one.map, outside.map) for one in inside)
+    with pytest.raises(zoo.ZooError, match="inference_mode") as caught:
+        zoo.explain(made_there, grey)
+    assert "outside" in caught.value.hint
+
+
 def test_another_boundary(picture: Any) -> None:
     found = zoo.explain(zoo.create("resnet18"), picture, stage="layer4")
     assert found.stage == "layer4" and found.map.shape == (14, 14)
@@ -133,10 +177,53 @@ def test_pictures_of_it(picture: Any, tmp_path: Path) -> None:
         found.save(tmp_path / "nowhere" / "a.png")
 
 
+@pytest.mark.parametrize(
+    ("ending", "encoding"),
+    [("png", "PNG"), ("JPG", "JPEG"), ("gif", "GIF"), ("webp", "WEBP"), ("tif", "TIFF")],
+)
+def test_a_file_is_what_its_ending_says(
+    ending: str, encoding: str, picture: Any, tmp_path: Path
+) -> None:
+    found = zoo.explain("lenet5", picture.convert("L"))
+    with Image.open(found.save(tmp_path / f"a.{ending}")) as saved:
+        assert (saved.format, saved.size) == (encoding, (224, 224))
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a", "a.xbm", "a.hdf"])
+def test_other_endings_are_refused(name: str, picture: Any, tmp_path: Path) -> None:
+    with pytest.raises(zoo.ZooError, match=r"\.png|cannot be written"):
+        zoo.explain("lenet5", picture.convert("L")).save(tmp_path / name)
+    assert not list(tmp_path.iterdir())
+
+
+def test_explanations_can_be_compared_and_kept_in_a_set(picture: Any) -> None:
+    one, other = (zoo.explain("lenet5", picture.convert("L")) for _ in range(2))
+    assert one == one and one != other and len({one, other}) == 2
+
+
+def test_a_class_by_one_of_its_names(picture: Any) -> None:
+    model = zoo.create("lenet5", num_classes=4, labels=["tabby, Tabby cat", "tray", "a, x", "b, x"])
+    grey = picture.convert("L")
+    for label in ("tabby", "TABBY CAT", "tabby, tabby cat"):
+        assert zoo.explain(model, grey, label=label).index == 0
+    for label, told in (
+        ("x", 'several classes "x". Closest: "a, x", "b, x".'),
+        ("tab", 'Closest: "tabby, Tabby cat".'),
+        ("4", "Its classes are 0 to 3."),
+        ("-1", "Its classes are 0 to 3."),
+    ):
+        with pytest.raises(zoo.DataError) as caught:
+            zoo.explain(model, grey, label=label)
+        assert told in str(caught.value)
+    with pytest.raises(zoo.DataError, match="0 to 9"):
+        zoo.explain("lenet5", grey, label=10)
+
+
 def test_noise_is_called_noise(picture: Any) -> None:
     assert zoo.explain(zoo.create("resnet18"), picture).notes == [NOISE]
     headless = zoo.create("efficientnet_lite0", pretrained=True, num_classes=3)
     assert zoo.explain(headless, picture).notes == [NEW_HEAD]
+    assert all("zoo knows of no training" in note for note in (NOISE, NEW_HEAD))  # others may
 
 
 def test_what_cannot_be_explained(picture: Any, tmp_path: Path) -> None:
@@ -177,3 +264,31 @@ def test_on_the_command_line(picture: Any, tmp_path: Path, monkeypatch: Any) -> 
     (tmp_path / "empty").mkdir()
     done = run("explain", "lenet5", "empty", "--out", "three")
     assert done.returncode and not Path("three").exists() and "Traceback" not in done.stderr
+
+
+def test_many_pictures_of_which_one_is_broken(
+    picture: Any, tmp_path: Path, monkeypatch: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(explanation, "SHOWN", 2)
+    for name in ("a/x.png", "b/x.png", "d/x.png"):
+        Path(name).parent.mkdir()
+        picture.save(name)
+    Path("b/y.png").write_bytes(b"no picture")
+    done = run("explain", "lenet5", "a", "b", "d", "--out", "one")
+    assert done.returncode and "y.png" in done.stderr
+    assert [path.name for path in sorted(Path("one").iterdir())] == ["001-x.png", "002-x.png"]
+    done = run("explain", "lenet5", "a", "b", "d", "--out", "two", "--skip-unreadable")
+    assert done.returncode == 0 and "Skipped 1 that cannot be read" in done.stderr
+    assert "The first 2 of 3 are in" in done.stderr and Path("two/003-x.png").is_file()
+    page = Path("two/index.html").read_text()
+    assert "The first 2 of 3 pictures are shown." in page and page.count("<img") == 4
+    assert "a/x.png" in page and "b/x.png" in page and "1 more could not be read" in page
+    done = run("explain", "lenet5", "b/y.png", "--out", "three", "--skip-unreadable")
+    assert done.returncode and "None of the 1 pictures" in done.stderr
+
+
+def test_a_page_of_many_is_small(picture: Any) -> None:
+    one = zoo.explain("efficientnet_lite0", picture)
+    page = html([one] * 300)  # of noise, which is the largest that there is
+    assert len(page) < 5_000_000 and "The first 200 of 300 pictures are shown." in page

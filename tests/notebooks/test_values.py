@@ -96,7 +96,7 @@ def test_looking_at_a_model_changes_nothing() -> None:
     weights = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     with torch.random.fork_rng():
         state = torch.get_rng_state()
-        assert "random, nobody trained them" in shown(model)
+        assert "zoo knows of no training" in shown(model)
         assert torch.equal(state, torch.get_rng_state())
     assert modes == [module.training for module in model.modules()]
     assert flags == {name: p.requires_grad for name, p in model.named_parameters()}

@@ -11,10 +11,11 @@ from PIL import Image
 from torch import Tensor
 
 from zoo_core.chain import run_stages
-from zoo_core.errors import DataError, did_you_mean
+from zoo_core.errors import DataError, ZooError
+from zoo_core.explaining.classes import number_of
 from zoo_core.explaining.explanation import Explanation
 from zoo_core.explaining.grad_cam import at_places, heat, slopes
-from zoo_core.explaining.places import boundaries, grid_of, stages_around
+from zoo_core.explaining.places import boundaries, grid_of, stages_around, unheard
 from zoo_core.inference.inputs import inputs
 from zoo_core.inference.matching import (
     as_model,
@@ -30,8 +31,8 @@ from zoo_core.model.zoo_model import ZooModel
 from zoo_core.transfer.eval_twin import in_eval_mode
 from zoo_core.types import InputSpec
 
-NOISE = "Nobody trained this network, so that what it looks at is noise."
-NEW_HEAD = "Its head is new and not trained, so that what it looks at is noise."
+NOISE = "zoo knows of no training of this network: without one, what it looks at is noise."
+NEW_HEAD = "zoo knows of no training of its new head: without one, what it looks at is noise."
 NOWHERE = "No place speaks for this class more than against it."
 
 
@@ -44,14 +45,15 @@ def explain(
 ) -> Explanation:
     """Show where in a picture a network looks for a class: Grad-CAM, at a map of its chain.
 
-    `model`, `picture`: as of `zoo.predict`, one picture. `label`: a class by name or number; None:
-    the likeliest. `stage`: what enters it is looked at; None: the last map, or where there is none
-    the last tokens that have a say. The time is that of a forward pass and of a backward pass
-    through what comes after. The model is not changed: frozen, half-precision and training ones
-    answer as in eval mode.
+    `model`, `picture`: as of `zoo.predict`, one picture. `label`: a class by name or number, or by
+    one of the names between its commas, in any case; None: the likeliest. `stage`: what enters it
+    is looked at; None: the last map, or where there is none the last tokens that have a say. The
+    time is that of a forward pass and of a backward pass through what comes after. The model is not
+    changed: frozen, half-precision and training ones answer as in eval mode.
 
     Raises DataError for a picture that cannot be read and for an unknown class, UnknownName for an
-    unknown stage, ZooError for a network without places between its stages.
+    unknown stage, ZooError for a network without places between its stages, or for a model that was
+    made in inference mode.
 
     Selvaraju et al., 2017, https://arxiv.org/abs/1610.02391.
 
@@ -69,16 +71,37 @@ def explain(
 
 
 def explanations(
-    model: Any, pictures: Any, *, label: str | int | None = None, stage: str | None = None
+    model: Any,
+    pictures: Any,
+    *,
+    label: str | int | None = None,
+    stage: str | None = None,
+    faults: list[str] | None = None,
 ) -> Iterator[Explanation]:
-    """The same for each of some pictures, in order, as they come."""
-    network = in_eval_mode(as_model(model))
-    refuse_features(network)
-    index = None if label is None else _number(network, label)
-    places = list(boundaries(network, stage))
-    with reading(pictures, network, 1) as batches:
+    """The same for each of some pictures, in order, as they come.
+
+    What cannot be read is added to `faults` and left out; without `faults` it is raised.
+    """
+    with torch.inference_mode(False):
+        network = in_eval_mode(as_model(model))
+        _refuse(network)
+        index = None if label is None else number_of(network, label)
+        places = list(boundaries(network, stage))
+    with reading(pictures, network, 1, faults) as batches:
         for names, x in batches:
-            yield _explained(network, names[0], x, index, places)
+            with torch.inference_mode(False):  # not around the yield: the caller's mode is theirs
+                found = _explained(network, names[0], x.clone(), index, places)
+            yield found
+
+
+def _refuse(network: ZooModel) -> None:
+    """Raise a ZooError for a model without classes, and for one that has no slopes."""
+    refuse_features(network)
+    if any(tensor.is_inference() for tensor in (*network.parameters(), *network.buffers())):
+        raise ZooError(
+            "The model was made in torch.inference_mode(), so that no slope goes through it.",
+            hint="Create it outside of that; explain may be called inside.",
+        )
 
 
 def _explained(
@@ -112,34 +135,23 @@ def _looked(
     """The map, at the last boundary whose places move the score: tokens need not, where a class
     token has drawn all that it takes from them before."""
     last: tuple[Tensor, str, Tensor, int] | None = None
+    spoken_for = False  # by a class token or the like, which alone reaches the head
     for name, how in places:
         first, after = stages_around(network, name)
         with torch.no_grad():
             entering = run_stages(network, first, x)
         slope, scores, chosen = slopes(network, after, entering, index)
-        grid = grid_of(entering, how, x)
-        if grid is None or (grid == (1, 1) and len(places) > 1):
+        grid, is_map = grid_of(entering, how, x), len(how.axes) == 2
+        if grid is None or (grid == (1, 1) and (not is_map or len(places) > 1)):
             continue
-        found = heat(entering, slope, how, grid)
-        last = last or (found.cpu(), name, scores.cpu(), chosen)
-        if len(how.axes) == 2 or bool(at_places(slope, how).any()):
-            return found.cpu(), name, scores.cpu(), chosen
-    if last is None:
-        raise DataError("What is between the stages has no rows and columns that can be told.")
+        found = heat(entering, slope, how, grid).cpu(), name, scores.cpu(), chosen
+        if is_map or bool(at_places(slope, how).any()):
+            return found
+        last = last or found
+        spoken_for = spoken_for or bool(slope.any())
+    if last is None or spoken_for:
+        raise unheard(network, [name for name, _ in places])
     return last
-
-
-def _number(network: ZooModel, label: str | int) -> int:
-    """The number of a class by its name, or by itself."""
-    names = network.labels or ()
-    if label in names:
-        return names.index(str(label))
-    number = int(label) if str(label).isdecimal() and len(str(label)) < 10 else -1
-    if not 0 <= number < network.num_outputs:
-        close = did_you_mean(str(label), names) if names else ""
-        raise DataError(f'The model knows no class "{label}".', hint=close or (
-            f"Its classes are 0 to {network.num_outputs - 1}."))  # fmt: skip
-    return number
 
 
 def _seen(x: Tensor, spec: InputSpec) -> Image.Image:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from zoo_core.errors import ZooError
 from zoo_core.files import written
-from zoo_core.humanize import readable_name, shortened
+from zoo_core.humanize import clipped, readable_name, shortened
 from zoo_core.pages.fragment import Grid, Strip, fragment, unless_it_fails
 from zoo_core.pages.sections import Card, Section, page, save_page
 from zoo_core.pages.thumbnails import data_uri
@@ -20,9 +21,11 @@ from zoo_core.pages.thumbnails import data_uri
 COLOURS = ((20, 20, 90), (0, 120, 140), (90, 190, 100), (250, 220, 60), (230, 60, 30))
 OPAQUE = 0.65  # of the colour, where the heat is greatest
 LEAST = 224  # pixels of the longer side of an overlay
+SHOWN = 200  # explanations on a page
+SMALL = 128  # pixels of the longer side of each, where there are several
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class Explanation:
     """Where a network looked in a picture, for a class.
 
@@ -60,28 +63,26 @@ class Explanation:
         )
 
     def save(self, path: str | Path) -> Path:
-        """Write the overlay as a PNG or JPEG, or, for a name with .html, a page of both pictures.
+        """Write the overlay in the format of the name's ending, as .png, .jpg or .webp.
 
-        Raises ZooError where it cannot be written.
+        For .html, a page of both pictures. Raises ZooError where it cannot be written.
         """
         place = Path(path).expanduser()
         if place.suffix.lower() in (".html", ".htm"):
             return save_page(html([self]), place)
+        encoding = _format_of(place)
         try:
             with written(place) as temporary, temporary.open("wb") as file:
-                self.overlay().save(
-                    file, "JPEG" if place.suffix.lower() in (".jpg", ".jpeg") else "PNG"
-                )
-        except OSError as error:
-            raise ZooError(
-                f"{readable_name(place)} cannot be written: {error.strerror or error}."
-            ) from error
+                self.overlay().save(file, encoding)
+        except (OSError, ValueError) as error:  # or the format takes no colours
+            reason = getattr(error, "strerror", None) or error
+            raise ZooError(f"{readable_name(place)} cannot be written: {reason}.") from error
         return place
 
-    def cards(self) -> list[Card]:
-        """The picture and its overlay, with what they are."""
-        lines = [self.label, f"{self.probability:.1%}", Path(self.name).name]
-        seen, shown = (data_uri(each, LEAST) for each in (self.picture, self.overlay()))
+    def cards(self, longest: int = LEAST) -> list[Card]:
+        """The picture and its overlay, of so many pixels at most, with what they are."""
+        lines = [clipped(self.label), f"{self.probability:.1%}", clipped(self.name, 300)]
+        seen, shown = (data_uri(each, longest) for each in (self.picture, self.overlay()))
         return [Card(seen, []), Card(shown, lines)]
 
     def __repr__(self) -> str:
@@ -97,13 +98,34 @@ class Explanation:
         return fragment([f"{self._said()}.", *self.notes], grid)
 
 
-def html(explanations: list[Explanation]) -> str:
-    """One page of explanations, complete in itself."""
-    stages = dict.fromkeys(one.stage for one in explanations)
-    told = (
+def _format_of(place: Path) -> str:
+    """Pillow's name of the format of a picture. Raises ZooError for another ending."""
+    found = Image.registered_extensions().get(place.suffix.lower())
+    if found not in Image.SAVE:
+        said = f'ends with "{place.suffix}", which is no' if place.suffix else "has no ending of a"
+        raise ZooError(
+            f"{readable_name(place)} {said} picture that can be written.",
+            hint="Choose a name with .png, .jpg or .html.",
+        )
+    return found
+
+
+def html(explanations: Sequence[Explanation], count: int = 0, unreadable: int = 0) -> str:
+    """One page of the first explanations, complete in itself.
+
+    `count`: how many there are, where more than are given. `unreadable`: how many
+    pictures there were besides.
+    """
+    shown, count = explanations[:SHOWN], max(count, len(explanations))
+    stages = dict.fromkeys(one.stage for one in shown)
+    told = [
         f"Grad-CAM at what enters {', '.join(stages)}: yellow and red spoke for the class, blue "
         "did not. It shows where, not why, at the size of that map."
-    )
-    notes = dict.fromkeys(note for one in explanations for note in one.notes)
-    section = Section("Pictures", cards=[one.cards() for one in explanations])
-    return page("Where the network looked", [told, *notes], [section])
+    ]
+    if unreadable:
+        told.append(f"{unreadable:,} more could not be read.")
+    notes = dict.fromkeys(note for one in shown for note in one.notes)
+    text = f"The first {len(shown)} of {count:,} pictures are shown." if count > SHOWN else ""
+    longest = LEAST if len(shown) == 1 else SMALL
+    section = Section("Pictures", text, cards=[one.cards(longest) for one in shown])
+    return page("Where the network looked", [*told, *notes], [section])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from torch import Tensor
 
@@ -24,10 +24,7 @@ def boundaries(model: ZooModel, stage: str | None) -> Iterator[tuple[str, Poolin
     usable = {name: how for name, how in found.items() if isinstance(how, Pooling) and how.axes}
     if stage is None:
         if not usable:
-            raise ZooError(
-                f"{model.info.name} has no map between its stages, so there is nowhere to look.",
-                hint='"zoo stages NAME" shows what is between them.',
-            )
+            raise nowhere(model)
         yield from reversed(usable.items())
         return
     if stage not in model.chain:
@@ -38,6 +35,25 @@ def boundaries(model: ZooModel, stage: str | None) -> Iterator[tuple[str, Poolin
             hint=f"Those of {some(list(usable))} have." if usable else "",
         )
     yield stage, usable[stage]
+
+
+def nowhere(model: ZooModel) -> ZooError:
+    """The error for a network that keeps no places that its head hears of."""
+    return ZooError(
+        f"{model.info.name} has no map between its stages, so there is nowhere to look.",
+        hint='"zoo stages NAME" shows what is between them.',
+    )
+
+
+def unheard(model: ZooModel, looked_at: Sequence[str]) -> ZooError:
+    """The error for places that the head does not hear of; boundaries before them may do."""
+    others = [name for name, _ in boundaries(model, None) if name not in looked_at]
+    if not others:
+        return nowhere(model)
+    return ZooError(
+        f'The head hears nothing of the places of what enters "{looked_at[-1]}".',
+        hint=f"Ask for what comes before: {some(others)}.",
+    )
 
 
 def _why(model: ZooModel, found: Mapping[str, Pooling | str], stage: str) -> str:

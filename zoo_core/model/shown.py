@@ -36,7 +36,7 @@ def _sentences(model: Any, trains: str) -> Iterator[str]:
 def _weights(model: Any) -> str:
     origin, loaded = model.origin, vars(model).get(LOADED)
     if not origin.trained:
-        return "random, nobody trained them"
+        return "random, unless you trained them: zoo knows of no training"
     known = without_credentials(origin.weights or model.loaded_from or "trained here")
     licence = loaded.license if isinstance(loaded, Loaded) else None
     told = f"{known} ({licence})" if licence else known
