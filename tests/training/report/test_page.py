@@ -290,6 +290,13 @@ def test_a_gap_where_there_is_no_value() -> None:
     assert path is not None and path[1].count("M") == 2
 
 
+def test_a_curve_looks_the_same_where_another_is_missing() -> None:
+    found = chart("Loss", {"one": [math.nan], "two": [1.0], "three": [2.0]}, [1])
+    assert found is not None
+    assert (found.names, found.styles) == (["two", "three"], ["c1", "c2"])
+    assert re.findall(r'class="curve (c\d)"', found.svg) == found.styles
+
+
 def test_no_chart_of_nothing() -> None:
     assert chart("Loss", {"loss": [math.nan]}, [1]) is None
     assert chart("Loss", {}, [1]) is None
