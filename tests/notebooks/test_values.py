@@ -170,6 +170,16 @@ def test_a_run_has_curves_and_where_it_is_kept(
     assert f'href="{address}"' in shown(a_run(path=tmp_path / folder))
 
 
+def test_a_run_tells_what_is_so(tmp_path: Path) -> None:
+    run = a_run(path=tmp_path / "gone")
+    run.recipe["cost"] = {"seconds": 75.0}
+    assert "1 min 15 s." in shown(run) and "Kept in" not in shown(run)
+    assert "gone is gone." in shown(run)
+    run.history.clear()
+    assert "best epoch 3, 1 min" in shown(run)
+    assert repr(zoo.Run(run.model, {})) == "Run(a model, epoch 0, None)"
+
+
 def test_runs_of_all_kinds() -> None:
     assert "<figure>" not in shown(a_run(1)) and "In memory only" in shown(a_run(0))
     assert shown(a_run(20_000)).count('class="spot"') < 330

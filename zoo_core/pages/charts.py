@@ -79,8 +79,8 @@ def chart(
     """One curve per name over epochs, or None where no value is finite.
 
     `series`: as many values as `epochs`, by name; one that is not finite leaves a gap. `percent`:
-    values are in [0, 1]. A curve looks as its place in `series` says, so that it looks the same in
-    charts of other values, where others may be missing. The scale is logarithmic where positive values differ 20-fold.
+    values are in [0, 1]. A curve looks as its place in `series` says: the same in other charts,
+    where others may be missing. The scale is logarithmic where positive values differ 20-fold.
 
     >>> drawn = chart("Loss", {"training": [2.0, 1.0], "validation": [2.1, float("nan")]}, [1, 2])
     >>> drawn.names, drawn.svg[:4]
