@@ -138,7 +138,7 @@ def test_the_page_of_a_real_run(digits: tuple[Run, Findings], tmp_path: Path) ->
     assert (
         f"best epoch {run.best['epoch']} of 3; validation loss {run.best['val_loss']:.4f}" in text
     )
-    assert "17.8% fc2:; 11,014 of 61,706 parameters" in text
+    assert "17.8% fc2 to head; 11,014 of 61,706 parameters" in text
     assert "fc1 120 48,120 frozen 0%" in text and "fc2 84 10,164 trained 4.21%" in text
     assert "head 10 850 trained new" in text
     assert "memory at most 432 MB" in text and "time 1 min 15 s" in text
