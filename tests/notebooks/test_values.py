@@ -215,7 +215,8 @@ def test_a_contact_sheet_reads_a_few_pictures_only() -> None:
 
 def test_a_sheet_of_noise_is_bounded() -> None:
     many = zoo.Pictures("noise", noise, [i % 10 for i in range(100)], None)
-    assert 10 < shown(many).count("<img") <= 40
+    html = shown(many)
+    assert html.count("<img") == 40 and len(html) < 120_000
 
 
 def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
@@ -252,6 +253,8 @@ def test_pictures_of_all_kinds() -> None:
     several = zoo.Pictures("several", noise, [(0, 1), (), (1,)], ["a", "b"], multilabel=True)
     assert "several for a picture" in shown(several)
     assert "0 pictures of 0 classes." in shown(zoo.Pictures("empty", noise, [], None))
+    empty = shown(zoo.Pictures("empty", noise, [], ["cat", "dog"]))
+    assert "Classes: cat, dog." in empty and "Further" not in empty
     assert "deep" in shown(zoo.Pictures("deep", lambda i: Image.new("I;16", (9, 9)), [0], None))
 
 
@@ -317,6 +320,10 @@ def test_predictions_are_a_list_that_is_shown(tmp_path: Path) -> None:
     paths[0].unlink()
     assert shown(answers).count("<img") == 11
     assert str(answers) == str(list(answers)) and pickle.loads(pickle.dumps(answers)) == answers
+    few = answers[1:6]
+    assert isinstance(few, Predictions) and shown(few).count("<img") == 5
+    none = zoo.predict("lenet5", [], progress=False)
+    assert repr(none) == "<0 predictions>" and "No predictions." in shown(none)
     [one] = zoo.predict("lenet5", iter([Image.new("L", (28, 28))]), progress=False)
     assert shown(Predictions([one])).count("<img") == 0
     assert "none" in shown(Predictions([{**one, "labels": []}]))
