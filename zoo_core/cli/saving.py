@@ -13,8 +13,6 @@ import click
 
 from zoo_core.humanize import readable_json, readable_name
 
-_PREDICTIONS = re.compile(rb"\s*(\[\s*[{\]]|picture,)")  # how JSON and CSV of them begin
-
 
 class OutFile(click.ParamType):
     """A file that can be written: said before the work begins, not after it."""
@@ -34,8 +32,14 @@ class OutFile(click.ParamType):
         return path
 
 
-class AnswersFile(OutFile):
-    """A file of predictions to write: a new or empty one, or earlier predictions."""
+class EarlierFile(OutFile):
+    """A file to write that is new or empty, or begins as the earlier one of its kind.
+
+    `begins`: a regular expression. `what`: such a file holds.
+    """
+
+    def __init__(self, begins: bytes, what: str) -> None:
+        self.begins, self.what = begins, what
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
         path = super().convert(value, param, ctx)
@@ -46,8 +50,8 @@ class AnswersFile(OutFile):
             return path
         except OSError as error:
             self.fail(f"{path} cannot be written: {error.strerror}.", param, ctx)
-        if start.strip() and not _PREDICTIONS.match(start):
-            self.fail(f"{path} is there, and holds no predictions.", param, ctx)
+        if start.strip() and not re.match(self.begins, start):
+            self.fail(f"{path} is there, and holds no {self.what}.", param, ctx)
         return path
 
 
