@@ -319,6 +319,12 @@ def test_the_command(tmp_path: Path) -> None:
     assert "<script" not in page and "&lt;b&gt;.png" in page and "data:image/" in page
     assert "There twice" in page
     assert "<b>.png" in run(*words[:4]).stdout
+    assert run(*words).returncode == 0  # its own files are replaced
+    mine = tmp_path / "mine.csv"
+    mine.write_text("file,class\n")
+    done = run("inspect", f"csv:{mine}", "--csv", mine)
+    assert done.returncode == 2 and "is there, and holds no findings." in done.stderr
+    assert mine.read_text() == "file,class\n"
 
 
 def test_rows_are_plain(tmp_path: Path) -> None:

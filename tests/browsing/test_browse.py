@@ -357,7 +357,7 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("out", "code", "said"),
     [
-        ("mine.txt", 1, "mine.txt is there, and is no page of zoo browse.\nWrite to another:"),
+        ("mine.txt", 1, "mine.txt is there, and is no page of zoo.\nWrite to another:"),
         ("folder", 2, "folder is a folder."),
         ("none/a.html", 2, "there is no folder none to write into."),
         ("x" * 300 + ".html", 1, "File name too long"),

@@ -253,3 +253,32 @@ def test_the_command_refuses_what_makes_no_sense(folder, tmp_path):
     for words in (["--json", "--csv"], ["--top", "0"], ["--out", str(tmp_path / "no" / "x.csv")]):
         done = run("predict", "lenet5", folder, *words)
         assert (done.returncode, done.stdout) == (2, "")
+
+
+def test_out_replaces_nothing_but_predictions(folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    recipe = Path("recipe.toml")
+    recipe.write_text("[model]\nname = 1\n")
+    for place in (folder / "c.PNG", recipe):
+        before = place.read_bytes()
+        done = run("predict", "lenet5", folder, "--out", place)
+        assert (done.returncode, done.stdout, place.read_bytes()) == (2, "", before)
+        assert "is there, and holds no predictions." in done.stderr
+    Path("empty.csv").touch()
+    for name in ("empty.csv", "empty.csv", "new.json", "new.json"):
+        assert run("predict", "lenet5", folder, "--out", name).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "options"),
+    [
+        (["predict", "lenet5", "none.png", "--out", "a.html"], "--html and --out"),
+        (["advise", "lenet5", "digits", "--out", "a.html"], "--html and --out"),
+        (["inspect", "digits", "--csv", "a.html"], "--html and --csv"),
+    ],
+)
+def test_a_page_and_a_file_are_two(tmp_path, monkeypatch, words, options):
+    monkeypatch.chdir(tmp_path)
+    done = run(*words, "--html", f"../{tmp_path.name}/a.html")
+    assert (done.returncode, done.stdout) == (2, "") and f"{options} are one file" in done.stderr
+    assert not any(tmp_path.iterdir())

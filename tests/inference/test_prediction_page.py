@@ -14,6 +14,8 @@ from support.browser import Looking
 from support.in_process import run
 
 import zoo_core as zoo
+from zoo_core.training.report.findings import Findings
+from zoo_core.training.report.page import render
 
 EVIL = "<script>document.title = 'evil'<"  # a file's name has no slash
 
@@ -117,3 +119,18 @@ def test_where_no_file_can_be_it_says_so_first(pictures: Path) -> None:
         done = run("predict", "lenet5", str(pictures / "a.png"), "--html", place)
         assert done.returncode == 2 and "--html" in done.stderr and not done.stdout
     assert sorted(path.suffix for path in pictures.iterdir()) == [".jpg"] + [".png"] * 4
+
+
+def test_only_a_page_is_replaced(pictures: Path, tmp_path: Path) -> None:
+    picture, recipe = pictures / "a.png", tmp_path / "recipe.toml"
+    recipe.write_text("[model]")
+    report = tmp_path / "report.html"
+    report.write_text(render(zoo.Run(zoo.create("lenet5"), {}), Findings()))
+    for place in (picture, recipe, report):
+        before = place.read_bytes()
+        done = run("predict", "lenet5", str(picture), "--html", str(place))
+        assert (done.returncode, done.stdout, place.read_bytes()) == (2, "", before)
+        assert "is there, and is no page of zoo." in done.stderr
+    page = tmp_path / "page.html"
+    for _ in range(2):
+        assert run("predict", "lenet5", str(picture), "--html", str(page)).returncode == 0

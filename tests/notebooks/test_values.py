@@ -170,6 +170,16 @@ def test_a_run_has_curves_and_where_it_is_kept(
     assert f'href="{address}"' in shown(a_run(path=tmp_path / folder))
 
 
+def test_a_run_tells_what_is_so(tmp_path: Path) -> None:
+    run = a_run(path=tmp_path / "gone")
+    run.recipe["cost"] = {"seconds": 75.0}
+    assert "1 min 15 s." in shown(run) and "Kept in" not in shown(run)
+    assert "gone is gone." in shown(run)
+    run.history.clear()
+    assert "best epoch 3, 1 min" in shown(run)
+    assert repr(zoo.Run(run.model, {})) == "Run(a model, epoch 0, None)"
+
+
 def test_runs_of_all_kinds() -> None:
     assert "<figure>" not in shown(a_run(1)) and "In memory only" in shown(a_run(0))
     assert shown(a_run(20_000)).count('class="spot"') < 330
@@ -205,7 +215,8 @@ def test_a_contact_sheet_reads_a_few_pictures_only() -> None:
 
 def test_a_sheet_of_noise_is_bounded() -> None:
     many = zoo.Pictures("noise", noise, [i % 10 for i in range(100)], None)
-    assert 10 < shown(many).count("<img") <= 40
+    html = shown(many)
+    assert html.count("<img") == 40 and len(html) < 120_000
 
 
 def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
@@ -242,6 +253,8 @@ def test_pictures_of_all_kinds() -> None:
     several = zoo.Pictures("several", noise, [(0, 1), (), (1,)], ["a", "b"], multilabel=True)
     assert "several for a picture" in shown(several)
     assert "0 pictures of 0 classes." in shown(zoo.Pictures("empty", noise, [], None))
+    empty = shown(zoo.Pictures("empty", noise, [], ["cat", "dog"]))
+    assert "Classes: cat, dog." in empty and "Further" not in empty
     assert "deep" in shown(zoo.Pictures("deep", lambda i: Image.new("I;16", (9, 9)), [0], None))
 
 
@@ -307,6 +320,10 @@ def test_predictions_are_a_list_that_is_shown(tmp_path: Path) -> None:
     paths[0].unlink()
     assert shown(answers).count("<img") == 11
     assert str(answers) == str(list(answers)) and pickle.loads(pickle.dumps(answers)) == answers
+    few = answers[1:6]
+    assert isinstance(few, Predictions) and shown(few).count("<img") == 5
+    none = zoo.predict("lenet5", [], progress=False)
+    assert repr(none) == "<0 predictions>" and "No predictions." in shown(none)
     [one] = zoo.predict("lenet5", iter([Image.new("L", (28, 28))]), progress=False)
     assert shown(Predictions([one])).count("<img") == 0
     assert "none" in shown(Predictions([{**one, "labels": []}]))

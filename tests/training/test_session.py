@@ -181,6 +181,15 @@ def test_a_run_has_a_report(tmp_path):
     assert cost["checkpoint_bytes"] == (tmp_path / "run" / "best.safetensors").stat().st_size
 
 
+def test_a_report_has_no_figures_that_nobody_measured(tmp_path):
+    given = {"epochs": 0, "head": "ridge", "val": False, "out": tmp_path / "run"}
+    run = zoo.finetune("lenet5", DIGITS, freeze_until="head", progress=False, **given)
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert "memory at most" not in page and "pictures per second" not in page
+    assert "for validation" not in page and "peak_memory" not in run.recipe["cost"]
+    assert "head; 850 of 61,706 parameters" in page
+
+
 def test_several_labels_a_picture_from_a_table(tmp_path):
     colours = {"red": (220, 0, 0), "green": (0, 220, 0), "blue": (0, 0, 220)}
     rows = []

@@ -10,9 +10,8 @@ from typing import Any
 
 from zoo_core.browsing.records import as_script, data_of
 from zoo_core.browsing.row import Row, all_models, rows_of
-from zoo_core.errors import UnknownName, ZooError
-from zoo_core.files import NoRegularFile, content
-from zoo_core.humanize import readable_name
+from zoo_core.errors import UnknownName
+from zoo_core.pages.place import check_place
 from zoo_core.pages.sections import save_page
 from zoo_core.pages.template import rendered
 from zoo_core.plugins.catalogue import catalogue
@@ -21,15 +20,13 @@ from zoo_core.version import __version__
 OUT = Path("zoo-models.html")
 HERE = Path(__file__).parent
 SCRIPTS = ("models.js", "wanted.js", "table.js", "plot.js", "page.js")  # in the order of the page
-MARK = '<meta name="generator" content="zoo browse">'  # by which a page of ours is known
-MOST = 100_000_000  # bytes of a file that might be one
 
 
 def browse(out: str | Path = OUT, pattern: str | None = None) -> Path:
     """Write a page of all models, or of those that match `pattern`, and return its path.
 
     Every trained set is a row: its accuracy and cost, with whose figures they are, its licence, and
-    the commands that use it. A page that browse() wrote before is replaced. Raises UnknownName
+    the commands that use it. An earlier page of zoo is replaced. Raises UnknownName
     where no model matches, and ZooError for a place that cannot be written, or where another file
     is.
 
@@ -44,27 +41,6 @@ def browse(out: str | Path = OUT, pattern: str | None = None) -> Path:
         near = catalogue().similar(pattern or "")
         raise UnknownName(f'No model matches "{pattern}". {near}'.strip(), hint='Run "zoo list".')
     return save_page(html(rows, installed=_installed(rows)), place)
-
-
-def check_place(place: Path) -> None:
-    """Raise ZooError where a page may not be written: over a file that browse() did not write."""
-    name = readable_name(place)
-    if place.is_dir():
-        raise ZooError(f"{name} is a folder: give the page a name, such as {name}/{OUT}.")
-    if not place.parent.is_dir():
-        raise ZooError(f"There is no folder {readable_name(place.parent)} to write into.")
-    try:
-        ours = MARK.encode() in content(place, most=MOST)[:2_000]
-    except FileNotFoundError:
-        return
-    except NoRegularFile:
-        ours = False
-    except OSError as error:
-        raise ZooError(f"{name} cannot be written: {error.strerror}.") from error
-    if not ours:
-        raise ZooError(
-            f"{name} is there, and is no page of zoo browse.", hint="Write to another: --out FILE."
-        )
 
 
 def html(rows: Sequence[Row], installed: Sequence[str] = ()) -> str:
@@ -84,7 +60,6 @@ def html(rows: Sequence[Row], installed: Sequence[str] = ()) -> str:
         script=Markup(f"\n{script}"),
         digest=_digest(f"\n{script}"),
         data=Markup(as_script(data)),
-        mark=Markup(MARK),
         version=__version__,
         **_counts(rows),
     )

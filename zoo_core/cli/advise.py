@@ -11,7 +11,7 @@ import click
 from zoo_core.cli.answers import html_option, shown
 from zoo_core.cli.arguments import config_option, json_option, model_argument
 from zoo_core.cli.output import note
-from zoo_core.cli.saving import OutFile
+from zoo_core.cli.saving import OutFile, check_apart
 from zoo_core.cli.weights import made
 from zoo_core.files import name_or_path
 
@@ -48,6 +48,7 @@ def command(
     """
     from zoo_core.advice.advise import advise
 
+    check_apart(html=html, out=out)
     named = name_or_path(model)
     start = made(named, None, None, config) if config else named
     advice = advise(start, data, val=val, budget=budget, seed=seed)

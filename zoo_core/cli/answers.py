@@ -9,9 +9,24 @@ import click
 
 from zoo_core.cli.output import echo, note, print_json, print_table
 from zoo_core.cli.saving import OutFile
+from zoo_core.errors import ZooError
+from zoo_core.pages.place import check_place
+
+
+class PageFile(OutFile):
+    """A page to write: a new file, or an earlier page of zoo."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        path = super().convert(value, param, ctx)
+        try:
+            check_place(path, "--html")
+        except ZooError as error:
+            self.fail(error.message, param, ctx)
+        return path
+
 
 html_option = click.option(
-    "--html", type=OutFile(), metavar="FILE", help="Write the answer to FILE, as a page."
+    "--html", type=PageFile(), metavar="FILE", help="Write the answer to FILE, as a page."
 )
 
 

@@ -11,7 +11,7 @@ from zoo_core.cli.answers import html_option
 from zoo_core.cli.arguments import json_option
 from zoo_core.cli.names import MODEL
 from zoo_core.cli.output import echo, note, print_json, print_table
-from zoo_core.cli.saving import OutFile, csv_text, save
+from zoo_core.cli.saving import EarlierFile, check_apart, csv_text, save
 from zoo_core.files import name_or_path
 
 if TYPE_CHECKING:
@@ -25,7 +25,11 @@ if TYPE_CHECKING:
 @json_option
 @html_option
 @click.option(
-    "--csv", "table", type=OutFile(), metavar="FILE", help="Write what to look at to FILE, as CSV."
+    "--csv",
+    "table",
+    type=EarlierFile(b"part,index,picture,", "findings"),
+    metavar="FILE",
+    help="Write what to look at to FILE, as CSV.",
 )
 def command(
     data: str,
@@ -44,6 +48,7 @@ def command(
     from zoo_core.advice.inspect import inspect
     from zoo_core.advice.inspection import COLUMNS
 
+    check_apart(html=html, csv=table)
     found = inspect(data, name_or_path(model) if model else None, val=val)
     if table is not None:
         rows = [[row[column] for column in COLUMNS] for row in found.rows]

@@ -10,13 +10,15 @@ import click
 from zoo_core.cli.answers import html_option
 from zoo_core.cli.arguments import json_option, model_argument
 from zoo_core.cli.output import echo_lines, note, print_table
-from zoo_core.cli.saving import OutFile, csv_text, json_text, save
+from zoo_core.cli.saving import EarlierFile, check_apart, csv_text, json_text, save
 from zoo_core.cli.streams import takes_any_text
 from zoo_core.cli.weights import chosen_model, weights_options
 
 if TYPE_CHECKING:
     from zoo_core.inference.predict import Answers
     from zoo_core.inference.predictions import Prediction
+
+PREDICTIONS = rb"\s*(\[\s*[{\]]|picture,label,probability)"  # how JSON and CSV of them begin
 
 
 @click.command("predict")
@@ -37,7 +39,10 @@ if TYPE_CHECKING:
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV, a line for each picture.")
 @html_option
 @click.option(
-    "--out", type=OutFile(), metavar="FILE", help="Write to FILE, as JSON unless it ends with .csv."
+    "--out",
+    type=EarlierFile(PREDICTIONS, "predictions"),
+    metavar="FILE",
+    help="Write to FILE, as JSON unless it ends with .csv.",
 )
 def command(
     model: str,
@@ -59,6 +64,7 @@ def command(
 
     if as_json and as_csv:
         raise click.UsageError("--json and --csv exclude each other.")
+    check_apart(html=html, out=out)
     unreadable = "skip" if skip_unreadable else "stop"
     found = answers(
         chosen_model(model, weights, labels, config),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,38 @@ class OutFile(click.ParamType):
         if not path.parent.is_dir():
             self.fail(f"there is no folder {path.parent} to write into.", param, ctx)
         return path
+
+
+class EarlierFile(OutFile):
+    """A file to write that is new or empty, or begins as the earlier one of its kind.
+
+    `begins`: a regular expression. `what`: such a file holds.
+    """
+
+    def __init__(self, begins: bytes, what: str) -> None:
+        self.begins, self.what = begins, what
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        path = super().convert(value, param, ctx)
+        try:
+            with path.open("rb") as file:
+                start = file.read(200)
+        except FileNotFoundError:
+            return path
+        except OSError as error:
+            self.fail(f"{path} cannot be written: {error.strerror}.", param, ctx)
+        if start.strip() and not re.match(self.begins, start):
+            self.fail(f"{path} is there, and holds no {self.what}.", param, ctx)
+        return path
+
+
+def check_apart(**files: Path | None) -> None:
+    """Raise UsageError where two options, by their names, are to write one file."""
+    places: dict[Path, str] = {}
+    for option, file in files.items():
+        other = places.setdefault(file.resolve(), option) if file is not None else option
+        if other != option:
+            raise click.UsageError(f"--{other} and --{option} are one file, {file}.")
 
 
 def csv_text(header: Sequence[str], rows: Iterable[Iterable[Any]]) -> str:

@@ -21,8 +21,8 @@ from zoo_core.pages.fragment import Grid, Meter, Strip, fragment
 from zoo_core.pages.thumbnails import data_uri
 
 CLASSES, EACH = 10, 4  # rows, and pictures in each of them
-LONGEST = 72  # pixels of the longer side
-MOST = 100_000  # letters of all pictures together; noise takes many
+SIZES = ((72, 64), (48, 0), (32, 0))  # pixels of the longer side; up to how many nothing is lost
+MOST = 100_000  # letters of all pictures together; noise takes many, and is shown smaller
 SECONDS = 3.0  # after which no more are read: they may be large, or far away
 FAULTS, NOTES = 5, 10  # of each, those that are told
 OTHERS = 20  # of the classes without a row, those that are named
@@ -32,16 +32,20 @@ _HEADER = ("class", "pictures", "some of them")
 
 @dataclass
 class Sheet:
-    """Pictures as they are read. `faults`: what cannot be, in words; `late`: time was over."""
+    """Pictures as they are read: so many are `to_come`, and share the letters that are `left`.
+
+    `faults`: what cannot be read, in words; `late`: time was over.
+    """
 
     pictures: Any
+    to_come: int
     left: int = MOST
     faults: list[str] = field(default_factory=list)
     late: bool = False
     until: float = field(default_factory=lambda: time.monotonic() + SECONDS)
 
     def strip(self, indices: list[int]) -> Strip:
-        """Those of `indices` that can be read and for which there is room, and time."""
+        """Those of `indices` that can be read, and for which there is time."""
         return Strip([uri for uri in map(self._uri, indices) if uri])
 
     def missing(self) -> list[str]:
@@ -54,17 +58,26 @@ class Sheet:
 
     def _uri(self, index: int) -> str:
         self.late = self.late or time.monotonic() > self.until
-        if self.left <= 0 or self.late:
+        if self.late:
             return ""
         name = f"Item {index}"
         try:
-            uri = data_uri(as_picture(self.pictures.read(index), name), LONGEST)
+            uri = self._within_share(as_picture(self.pictures.read(index), name))
         except Exception as error:  # of a damaged file, or of whoever made the Dataset
             said = error.message if isinstance(error, ZooError) else described(error)
             self.faults.append(f"{name}: {shortened(said, 200)}")
-            return ""
-        self.left -= len(uri)
-        return uri if self.left > 0 else ""
+            uri = ""
+        self.left, self.to_come = self.left - len(uri), self.to_come - 1
+        return uri
+
+    def _within_share(self, picture: Any) -> str:
+        """The largest that takes no more than its share of letters; else the smallest."""
+        uris = (data_uri(picture, longest, exact) for longest, exact in SIZES)
+        share, uri = self.left / self.to_come, ""
+        for uri in uris:
+            if len(uri) <= share:
+                break
+        return uri
 
 
 def contact_sheet(pictures: Any) -> str:
@@ -75,8 +88,9 @@ def contact_sheet(pictures: Any) -> str:
     if pictures.streamed:
         sentence = f"{len(pictures):,} pictures, read as a stream when they are trained on."
         return fragment([sentence, _named(pictures)], title=pictures.name)
-    sheet, counts = Sheet(pictures), pictures.class_counts()
+    counts = pictures.class_counts()
     chosen = _chosen(pictures, counts)
+    sheet = Sheet(pictures, to_come=sum(map(len, chosen.values())))
     with _undisturbed(pictures.read):
         rows = [_row(sheet, number, counts, own) for number, own in chosen.items()]
     others = _others(pictures, counts, list(chosen))
@@ -138,6 +152,9 @@ def _named(pictures: Any) -> str:
 
 def _others(pictures: Any, counts: list[int], shown: list[int]) -> Iterator[str]:
     """The classes that have no row, and how many pictures they have."""
+    if not shown:
+        yield from [_named(pictures)] if pictures.num_classes else []
+        return
     rest = [number for number in range(pictures.num_classes) if number not in set(shown)]
     named = [f"{_class_name(pictures, number)} {counts[number]:,}" for number in rest[:OTHERS]]
     if named:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, NotRequired, TypedDict
+from typing import Any, NotRequired, SupportsIndex, TypedDict, overload
 
 from zoo_core.data.decoding import read_picture
 from zoo_core.humanize import readable_name, shortened
@@ -49,7 +49,18 @@ class Predictions(list[Prediction]):
     def __reduce__(self) -> Any:
         return type(self), (list(self),)  # a copy is of what was said
 
+    @overload
+    def __getitem__(self, place: SupportsIndex, /) -> Prediction: ...
+    @overload
+    def __getitem__(self, place: slice, /) -> Predictions: ...
+    def __getitem__(self, place: SupportsIndex | slice, /) -> Prediction | Predictions:
+        if isinstance(place, slice):
+            return Predictions(super().__getitem__(place), self._pictures)
+        return super().__getitem__(place)
+
     def __repr__(self) -> str:
+        if not self:
+            return "<0 predictions>"
         few = [f"{shortened(one['label'], 40)} {one['probability']:.1%}" for one in self[:3]]
         more = ", …" if len(self) > 3 else ""
         said = readable_name(", ".join(few))
@@ -63,6 +74,7 @@ class Predictions(list[Prediction]):
         rows = [_row(one, self._pictures) for one in self[:SHOWN]]
         more = len(self) - SHOWN
         sentences = [f"The first {SHOWN} of {len(self):,} predictions:"] if more > 0 else []
+        sentences += [] if self else ["No predictions."]
         return fragment(sentences, Grid(_HEADER, rows))
 
 

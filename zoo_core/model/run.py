@@ -36,7 +36,8 @@ class Run:
         return self.best.get("val_accuracy")
 
     def __repr__(self) -> str:
-        reference, epoch = self.recipe["model"]["reference"], self.best.get("epoch", 0)
+        reference = self.recipe.get("model", {}).get("reference", "a model")
+        epoch = self.best.get("epoch", 0)
         accuracy = "" if self.accuracy is None else f", {self.accuracy:.1%} on validation"
         name, path = shortened(str(reference), LONGEST), shortened(str(self.path), LONGEST)
         return readable_name(f"Run({name}, epoch {epoch}{accuracy}, {path})")

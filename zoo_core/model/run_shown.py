@@ -36,15 +36,32 @@ def _title(run: Any) -> str:
 
 
 def _sentences(run: Any) -> Iterator[str]:
-    best, epochs = run.best, max((row.get("epoch", 0) for row in run.history), default=0)
+    best = run.best
     came_out = [] if run.accuracy is None else [f"{run.accuracy:.1%} on validation"]
     came_out += [f"log-loss {best['val_loss']:.4f}"] if "val_loss" in best else []
-    came_out += [f"best epoch {best['epoch']} of {epochs}"] if "epoch" in best else []
-    seconds = sum(row.get("seconds", 0.0) for row in run.history)
+    came_out += [_best_epoch(run)] if "epoch" in best else []
+    seconds = _seconds(run)
     came_out += [duration(seconds)] if seconds else []
     if came_out:
         yield ", ".join(came_out) + "."
-    yield f"Kept in {run.path}." if run.path is not None else "In memory only: no folder has it."
+    yield _kept(run.path)
+
+
+def _best_epoch(run: Any) -> str:
+    epochs = max((row.get("epoch", 0) for row in run.history), default=0)
+    return f"best epoch {run.best['epoch']}" + (f" of {epochs}" if epochs else "")
+
+
+def _seconds(run: Any) -> float:
+    """In all, with what came before the epochs: as the report says it."""
+    seconds = run.recipe.get("cost", {}).get("seconds")
+    return seconds or sum(row.get("seconds", 0.0) for row in run.history)
+
+
+def _kept(folder: Path | None) -> str:
+    if folder is None:
+        return "In memory only: no folder has it."
+    return f"Kept in {folder}." if folder.is_dir() else f"In memory only: {folder} is gone."
 
 
 def _thinned(history: Sequence[Mapping[str, Any]], best: Any) -> list[Mapping[str, Any]]:

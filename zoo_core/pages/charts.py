@@ -25,11 +25,15 @@ Point = tuple[int, float]  # epoch and value
 
 @dataclass(frozen=True)
 class Chart:
-    """A title, the names of the curves in order, and the `<svg>` element."""
+    """A title, the names of the curves in order, and the `<svg>` element.
+
+    `styles`: of each curve, the class of its colour and dashes.
+    """
 
     title: str
     names: list[str]
     svg: str
+    styles: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -75,7 +79,8 @@ def chart(
     """One curve per name over epochs, or None where no value is finite.
 
     `series`: as many values as `epochs`, by name; one that is not finite leaves a gap. `percent`:
-    values are in [0, 1]. The scale is logarithmic where positive values differ 20-fold.
+    values are in [0, 1]. A curve looks as its place in `series` says: the same in other charts,
+    where others may be missing. The scale is logarithmic where positive values differ 20-fold.
 
     >>> drawn = chart("Loss", {"training": [2.0, 1.0], "validation": [2.1, float("nan")]}, [1, 2])
     >>> drawn.names, drawn.svg[:4]
@@ -91,15 +96,15 @@ def chart(
     parts = [*_axes(across, up, percent), *_steps(across, marks.steps)]
     if marks.best is not None and marks.best in epochs:
         parts.append(_upright("best", across(marks.best)))
-    for number, (name, values) in enumerate(drawn.items()):
-        points = list(zip(epochs, values, strict=True))
-        style = f"c{number % COLORS}"
+    styles = {name: f"c{number % COLORS}" for number, name in enumerate(series)}
+    for name, values in drawn.items():
+        points, style = list(zip(epochs, values, strict=True)), styles[name]
         parts.append(_curve(style, points, across, up))
         parts += _spots(style, name, points, across, up, percent, marks.each.get(name, marks.best))
     inside = "\n".join(parts)
     told = _text(f"{title}, epochs {min(epochs)} to {max(epochs)}")
     head = f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{told}">'
-    return Chart(title, list(drawn), f"{head}\n{inside}\n</svg>")
+    return Chart(title, list(drawn), f"{head}\n{inside}\n</svg>", [styles[name] for name in drawn])
 
 
 def _upwards(values: Sequence[float], percent: bool) -> Scale:

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from zoo_core.humanize import readable_text
+from zoo_core.pages.place import MARK
 
 
 def rendered(template: Path, **values: Any) -> str:
-    """The HTML of a template of Jinja, which has `values`, and `look` for its style sheet."""
+    """The HTML of a template of Jinja, which has `values`, a style sheet `look`, and `mark`."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
@@ -26,7 +27,7 @@ def rendered(template: Path, **values: Any) -> str:
         finalize=_shown,
     )
     look = Markup((here / "look.css").read_text(encoding="utf-8"))  # a file of zoo's own
-    return environment.get_template(template.name).render(look=look, **values)
+    return environment.get_template(template.name).render(look=look, mark=Markup(MARK), **values)
 
 
 def _shown(value: Any) -> Any:

@@ -15,10 +15,10 @@ LONGEST = 160  # pixels of the longer side
 EXACT = 64  # up to this size a PNG is small enough, and nothing is lost
 
 
-def data_uri(item: Any, longest: int = LONGEST) -> str:
+def data_uri(item: Any, longest: int = LONGEST, exact: int = EXACT) -> str:
     """A PIL picture, or a tensor (C, H, W) or (H, W) of any range, as a small PNG or JPEG.
 
-    `longest`: pixels that its longer side has at most.
+    `longest`: pixels that its longer side has at most. `exact`: up to so many it is a PNG.
 
     >>> data_uri(Image.new("L", (8, 8)))[:22], data_uri(torch.rand(3, 99, 99))[:23]
     ('data:image/png;base64,', 'data:image/jpeg;base64,')
@@ -31,7 +31,7 @@ def data_uri(item: Any, longest: int = LONGEST) -> str:
         picture = Image.alpha_composite(paper, picture.convert("RGBA"))
     picture = picture.convert("L" if picture.mode in ("1", "L") else "RGB")
     picture.thumbnail((longest, longest))
-    encoding = "png" if max(picture.size) <= EXACT else "jpeg"
+    encoding = "png" if max(picture.size) <= exact else "jpeg"
     file = BytesIO()
     picture.save(file, encoding, quality=80)
     return f"data:image/{encoding};base64,{b64encode(file.getvalue()).decode('ascii')}"

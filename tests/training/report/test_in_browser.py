@@ -138,6 +138,16 @@ def test_paper_is_white_in_the_dark(report: Path, look: Looking) -> None:
     assert page.pdf(format="A4").startswith(b"%PDF")
 
 
+def test_paper_has_what_is_folded_and_the_matrix_whole(report: Path, look: Looking) -> None:
+    page = look(report)
+    folded = "document.querySelector('details:not([open]) > pre').checkVisibility()"
+    assert not page.evaluate(folded)
+    page.emulate_media(media="print")
+    assert page.evaluate(folded)
+    broken = "getComputedStyle(document.querySelector('.matrix')).breakInside"
+    assert page.evaluate(broken) == "avoid"
+
+
 def test_a_thousand_classes_are_small_and_open_at_once(
     tmp_path: Path, look: Looking, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -138,7 +138,7 @@ def test_the_page_of_a_real_run(digits: tuple[Run, Findings], tmp_path: Path) ->
     assert (
         f"best epoch {run.best['epoch']} of 3; validation loss {run.best['val_loss']:.4f}" in text
     )
-    assert "17.8% fc2:; 11,014 of 61,706 parameters" in text
+    assert "17.8% fc2 to head; 11,014 of 61,706 parameters" in text
     assert "fc1 120 48,120 frozen 0%" in text and "fc2 84 10,164 trained 4.21%" in text
     assert "head 10 850 trained new" in text
     assert "memory at most 432 MB" in text and "time 1 min 15 s" in text
@@ -288,6 +288,13 @@ def test_charts_hold_up(values: list[float]) -> None:
 def test_a_gap_where_there_is_no_value() -> None:
     path = re.search(r'class="curve c0" d="([^"]+)"', drawn([1.0, 2.0, math.nan, 3.0, 2.0]))
     assert path is not None and path[1].count("M") == 2
+
+
+def test_a_curve_looks_the_same_where_another_is_missing() -> None:
+    found = chart("Loss", {"one": [math.nan], "two": [1.0], "three": [2.0]}, [1])
+    assert found is not None
+    assert (found.names, found.styles) == (["two", "three"], ["c1", "c2"])
+    assert re.findall(r'class="curve (c\d)"', found.svg) == found.styles
 
 
 def test_no_chart_of_nothing() -> None:

@@ -19,6 +19,7 @@ from zoo_core.training.state import TrainingState
 from zoo_core.training.task import Task
 
 Row = Mapping[str, Any]
+MEASURED = ("seconds_validation", "pictures_per_second", "peak_memory", "checkpoint_bytes")
 
 
 @dataclass(frozen=True)
@@ -106,16 +107,16 @@ def _caches(caches: Mapping[int, Any]) -> dict[str, Any]:
 
 
 def cost_of(task: Task, state: TrainingState, path: Path | None) -> dict[str, Any]:
-    """Time, memory and space of a training; `path`: of its run folder."""
-    history = state.history
-    speeds = [row["pictures_per_second"] for row in history if "pictures_per_second" in row]
+    """Time, memory and space of a training; `path`: of its run folder. What nobody measured, as of
+    a training without an epoch, is not there.
+    """
     best = path / BEST if path else None
-    return {
+    cost = {
         "seconds": round(state.seconds, 3),
         "seconds_caching": round(state.caching, 3),
         "seconds_validation": round(state.validating, 3),
-        "pictures_per_second": max(speeds, default=0.0),
-        "peak_memory": max((row.get("memory", 0) for row in history), default=0),
+        "pictures_per_second": _most(state.history, "pictures_per_second"),
+        "peak_memory": _most(state.history, "memory"),
         "device": str(task.processes.device),
         "processes": task.processes.world,
         **_caches(state.caches),
@@ -124,3 +125,8 @@ def cost_of(task: Task, state: TrainingState, path: Path | None) -> dict[str, An
         ),
         "checkpoint_bytes": best.stat().st_size if best and best.exists() else 0,
     }
+    return {name: value for name, value in cost.items() if value or name not in MEASURED}
+
+
+def _most(history: Sequence[Row], name: str) -> float:
+    return max((row.get(name, 0) for row in history), default=0)

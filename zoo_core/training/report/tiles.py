@@ -32,9 +32,19 @@ def tiles(run: RunSummary, findings: Findings, metrics: Metrics | None) -> Itera
     total = sum(row["params"] for row in findings.stages)
     trained = sum(row["trainable"] for row in findings.stages)
     if total:
-        of_all = f"{clipped(run.trains)}; {trained:,} of {total:,} parameters"
+        of_all = f"{clipped(_in_words(run.trains))}; {trained:,} of {total:,} parameters"
         yield Tile("trained", f"{100 * trained / total:.3g}%", of_all)
     yield _time(run, findings)
+
+
+def _in_words(trains: str) -> str:
+    """What trained, without the colon of a range to the end.
+
+    >>> _in_words("head:"), _in_words("fc2:"), _in_words("norm")
+    ('head', 'fc2 to head', 'norm')
+    """
+    first = trains.removesuffix(":")
+    return first if first in (trains, "head") else f"{first} to head"
 
 
 def _accuracy(metrics: Metrics) -> Tile:
