@@ -9,6 +9,7 @@ const ROWS = DATA.rows.map((values, place) => {
   row.kind = DATA.kinds[row.kind];
   row.side = Math.max(row.input[1], row.input[2]);
   row.found = row.name.toLowerCase();
+  row.terms = (row.licence || "").toLowerCase(); // licences are compared without case
   row.speed = row.speed || {};
   return row;
 });
@@ -62,4 +63,10 @@ function amount(text, unit = 1) {
   if (!(number > 0)) return NaN;
   const factor = { k: 1e3, m: 1e6, g: 1e9, b: 1e9 }[found[2].toLowerCase()];
   return factor ? (number * factor) / unit : number;
+}
+
+// 80 or 80%, up to 100. NaN for what is none.
+function percentage(text) {
+  const number = amount(text.trim().replace(/ ?%$/, ""));
+  return number <= 100 ? number : NaN;
 }
