@@ -72,11 +72,36 @@ def test_accuracy_against_cost(whole: Path, look: Looking) -> None:
     front = counted(page)
     assert f"{front} are on the Pareto front" in label
     assert len(shown(page)) == front == page.locator("span.best").count()
-    cost = [float(text[:-1]) * {"M": 1, "G": 1e3}[text[-1]] for text in column(page, 3)]
+    cost = [float(text[:-1]) * {"M": 1, "G": 1e3, "T": 1e6}[text[-1]] for text in column(page, 3)]
     assert cost == sorted(cost, reverse=True)  # the more accurate, the dearer: by top-1 it is so
     page.select_option("#by", "speed-rtx4090")
     assert "pictures/s, rtx4090" in page.inner_text("#pointed")
     assert page.locator("#plot circle.front").count() == counted(page)
+
+
+def test_what_is_not_drawn_is_counted(whole: Path, look: Looking) -> None:
+    page = look(whole)
+    page.fill("#name", "resnet50.")
+    assert page.inner_text("#undrawn") == ""
+    page.select_option("#by", "speed-rtx4090")  # official weights have theirs
+    fits, drawn = counted(page), page.get_attribute("#plot svg", "aria-label").split()[0]
+    lacking = fits - int(drawn)
+    said = f"Rows that fit and are not drawn: {lacking} for want of top-1 or pictures/s, rtx4090."
+    assert page.inner_text("#undrawn") == (said if lacking else "")
+    page.fill("#name", "alexnet")
+    assert "not drawn: 1 for want of top-1 or pictures/s" in page.inner_text("#undrawn")
+    page.fill("#name", "lenet5")
+    page.select_option("#by", "gmacs")
+    assert page.inner_text("#undrawn").endswith("not drawn: 2 measured on other data.")
+
+
+def test_large_numbers_are_short(whole: Path, look: Looking) -> None:
+    page = look(whole)
+    page.click("[data-key=gmacs]")
+    page.click("[data-key=gmacs]")
+    page.fill("#gmacs", "2T")
+    most = column(page, 3)[0]
+    assert most.endswith("T") and 1 <= float(most[:-1]) <= 2
 
 
 def test_a_dot_leads_to_its_row(whole: Path, look: Looking) -> None:
