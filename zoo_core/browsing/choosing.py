@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from zoo_core.browsing.amounts import amount
+from zoo_core.browsing.amounts import amount, percentage
 from zoo_core.browsing.row import Row, all_models, rows_of
 from zoo_core.errors import UnknownName, ZooError, did_you_mean
 from zoo_core.humanize import natural
@@ -77,28 +77,38 @@ def wanted(
     licence: str | Sequence[str] | None = None,
     installed: bool = False,
 ) -> Wanted:
-    """From arguments as people write them. Raises ZooError for a number that is none.
+    """From arguments as people write them. Raises ZooError for a number or licence that is none.
 
     >>> asked = wanted(max_params="30M", licence="MIT")
     >>> asked.max_params, asked.licences, asked.max_gmacs
     (30000000.0, ('mit',), None)
     """
-    named = [licence] if isinstance(licence, str) else licence or ()
     return Wanted(
-        max_params=_number("max_params", max_params),
-        max_gmacs=_number("max_gmacs", max_gmacs, unit=1e9),
-        min_top1=_number("min_top1", min_top1),
-        max_input=_number("max_input", max_input),
-        licences=tuple(one.lower() for one in named),
+        max_params=_number("max_params", max_params, amount),
+        max_gmacs=_number("max_gmacs", max_gmacs, lambda value: amount(value, unit=1e9)),
+        min_top1=_number("min_top1", min_top1, percentage),
+        max_input=_number("max_input", max_input, amount),
+        licences=_licences(licence),
         installed=installed,
     )
 
 
-def _number(name: str, value: str | float | None, unit: float = 1) -> float | None:
+def _licences(licence: str | Sequence[str] | None) -> tuple[str, ...]:
+    named = () if licence is None else (licence,) if isinstance(licence, str) else licence
+    several = tuple(named) if isinstance(named, Iterable) else (named,)
+    if not all(isinstance(one, str) for one in several):
+        example = 'Write "mit", or several: ["mit", "bsd-3-clause"].'
+        raise ZooError(f"licence: {licence!r:.40} is no name. {example}")
+    return tuple(one.lower() for one in several)
+
+
+def _number(
+    name: str, value: str | float | None, read: Callable[[str | float], float]
+) -> float | None:
     if value is None:
         return None
     try:
-        return amount(value, unit)
+        return read(value)
     except ZooError as error:
         raise ZooError(f"{name}: {error.message}") from error
 
