@@ -435,6 +435,11 @@ def test_places_that_cannot_be(
     assert Path("mine.txt").read_text() == "mine"
 
 
+def test_weights_by_name(tmp_path: Path) -> None:
+    page = browse(tmp_path / "models.html", "lenet5.mnist5k").read_text()
+    assert "lenet5.mnist5k" in page and "lenet5.fashion_mnist" not in page
+
+
 def test_no_models(tmp_path: Path) -> None:
     with pytest.raises(zoo.UnknownName, match=r'No model matches "resnet51"\. Closest: "resnet50"'):
         browse(tmp_path / "models.html", "resnet51")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo_core.browsing.records import as_script, data_of
-from zoo_core.browsing.row import Row, all_models, rows_of
+from zoo_core.browsing.row import Row, all_models, matching, rows_of
 from zoo_core.errors import UnknownName, ZooError
 from zoo_core.files import NoRegularFile, content
 from zoo_core.humanize import readable_name
@@ -39,7 +39,8 @@ def browse(out: str | Path = OUT, pattern: str | None = None) -> Path:
     """
     place = Path(out).expanduser()
     check_place(place)
-    rows = [row for model in all_models(pattern) for row in rows_of(model)]
+    models, tag = matching(pattern) if pattern else (all_models(), "")
+    rows = [row for model in models for row in rows_of(model) if row.tagged(tag)]
     if not rows:
         near = catalogue().similar(pattern or "")
         raise UnknownName(f'No model matches "{pattern}". {near}'.strip(), hint='Run "zoo list".')

@@ -33,7 +33,7 @@ SYNONYMS = {
 class Wanted:
     """What is asked of models; None and empty: nothing. `licences`: one of these, in any case.
 
-    `installed`: the weights are on this machine, so that no network is needed.
+    `installed`: the weights are on this machine, so that no network is needed. `tag`: a pattern.
     """
 
     max_params: float | None = None
@@ -42,15 +42,20 @@ class Wanted:
     max_input: float | None = None
     licences: tuple[str, ...] = ()
     installed: bool = False
+    tag: str = ""
 
     @property
     def of_weights(self) -> bool:
         """Whether anything is asked that weights of one model differ in."""
         more = (self.max_gmacs, self.min_top1, self.max_input)
-        return bool(self.licences) or self.installed or any(value is not None for value in more)
+        return bool(self.licences or self.installed or self.tag) or any(
+            value is not None for value in more
+        )
 
     def fits(self, row: Row) -> bool | None:
         """Whether a row does; None where only a figure is missing to tell."""
+        if not row.tagged(self.tag):
+            return False
         held = [
             _within(row.model.params, most=self.max_params),
             _within(row.gmacs, most=self.max_gmacs),
@@ -76,6 +81,7 @@ def wanted(
     max_input: str | float | None = None,
     licence: str | Sequence[str] | None = None,
     installed: bool = False,
+    tag: str = "",
 ) -> Wanted:
     """From arguments as people write them. Raises ZooError for a number or licence that is none.
 
@@ -90,6 +96,7 @@ def wanted(
         max_input=_number("max_input", max_input, amount),
         licences=_licences(licence),
         installed=installed,
+        tag=tag,
     )
 
 
