@@ -23,8 +23,9 @@ def list_models(
     """Names of models that match `pattern`, official ones first.
 
     `pattern`: a name with shell wildcards, a family, a prefix (`timm`), or where no model matches,
-    a name of weights (`resnet50.a1_in1k`). None: all but those with a prefix, such as `timm/…`. `pretrained`: True for models that have weights, which
-    `info(name).weights` has by tag, False for those that have none, None for both.
+    a name of weights (`resnet50.a1_in1k`). None: all but those with a prefix, such as `timm/…`.
+    `pretrained`: True for models that have weights, which `info(name).weights` has by tag, False
+    for those that have none, None for both.
 
     The others go by the figures of a model's default weights or, where these do not fit, of its
     most accurate that do; the name then says which. `max_params`: as a number or "30M";

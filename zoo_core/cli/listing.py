@@ -39,9 +39,9 @@ def command(
 ) -> None:
     """List the models, with the accuracy of their default weights.
 
-    PATTERN is a name with shell wildcards ("resnet*"), a family (resnet), or a name with weights
-    (resnet50.a1_in1k). Names with a prefix,
-    as those of timm and of some plugins, are listed when it has one: "timm/convnext*", or timm.
+    PATTERN is a name with shell wildcards ("resnet*"), a family (resnet), or a name of weights
+    (resnet50.a1_in1k). Names with a prefix, as those of timm and of some plugins, are listed when
+    it has one: "timm/convnext*", or timm.
     Where the default weights of a model do not fit the options, its most accurate that do are told.
     """
     catalogue = known()
