@@ -47,10 +47,9 @@ class Wanted:
     @property
     def of_weights(self) -> bool:
         """Whether anything is asked that weights of one model differ in."""
-        more = (self.max_gmacs, self.min_top1, self.max_input)
-        return bool(self.licences or self.installed or self.tag) or any(
-            value is not None for value in more
-        )
+        if self.licences or self.installed or self.tag:
+            return True
+        return any(most is not None for most in (self.max_gmacs, self.min_top1, self.max_input))
 
     def fits(self, row: Row) -> bool | None:
         """Whether a row does; None where only a figure is missing to tell."""

@@ -78,13 +78,16 @@ def _say_none(pattern: str | None, named: int, models: int) -> None:
 def _say_more(asked: Mapping[str, Any], sort: str | None) -> None:
     """What else fits, of the names with a prefix, and the command that lists it."""
     options = "".join(f" {word}" for word in _options({**asked, "sort": sort}))
-    filters = {key: value for key, value in asked.items() if key != "pretrained"}
-    for prefix in sorted(known().prefixes()):
-        models = known().models(f"{prefix}/*")
-        offered = [model for model in models if model.weights or not asked["pretrained"]]
-        rows, _ = chosen(offered, wanted(**filters))
-        if rows:
-            note(f'{len(rows):,} more of {prefix}: zoo list "{prefix}/*"{options}')
+    for prefix, every in sorted(known().prefixes().items()):
+        many = _fitting(prefix, **asked) if _options(asked) else every
+        if many:
+            note(f'{many:,} more of {prefix}: zoo list "{prefix}/*"{options}')
+
+
+def _fitting(prefix: str, pretrained: bool, **asked: Any) -> int:
+    models = known().models(f"{prefix}/*")
+    offered = [model for model in models if model.weights or not pretrained]
+    return len(chosen(offered, wanted(**asked))[0])
 
 
 def _options(asked: Mapping[str, Any]) -> list[str]:
