@@ -1,4 +1,5 @@
-"""Adds to `models.json` what timm measured of its weights, from its tables of results.
+"""Adds to `models.json` what timm measured of its weights, from its tables of results, and to
+`registry.toml` what it measured of official ones.
 
     python -m zoo_timm.results RESULTS.csv
 
@@ -77,14 +78,14 @@ def merged(models: Models, listed: Iterable[Row]) -> LeftOut:
             left_out.name.append(told)
             continue
         gmacs[name, side] = float(row["gmacs"])
-        if _shape(weights)[1:] == [side, side]:
+        if shape(weights)[1:] == [side, side]:
             weights |= figures(row)
         else:
             left_out.size.append(told)
     for name, table in models.items():
-        shape = _shape(_usual(table))
-        if shape[1] == shape[2] and (name, shape[1]) in gmacs:
-            table["gmacs"] = gmacs[name, shape[1]]
+        _, height, width = shape(usual(table))
+        if height == width and (name, height) in gmacs:
+            table["gmacs"] = gmacs[name, height]
     return left_out
 
 
@@ -92,19 +93,20 @@ def kept(old: Models, new: Models) -> None:
     """Put figures of an old manifest into the new one: for weights that see the same input."""
     for name, table in new.items():
         before = old.get(name, {})
-        if "gmacs" in before and _shape(_usual(table)) == _shape(_usual(before)):
+        if "gmacs" in before and shape(usual(table)) == shape(usual(before)):
             table["gmacs"] = before["gmacs"]
         for tag, weights in table.get("weights", {}).items():
             had = before.get("weights", {}).get(tag, {})
-            if _shape(had) == _shape(weights):
+            if shape(had) == shape(weights):
                 weights |= {key: had[key] for key in FIGURES if key in had}
 
 
-def _shape(table: Mapping[str, Any]) -> list[int]:
+def shape(table: Mapping[str, Any]) -> list[int]:
+    """The pictures that a table of a manifest says."""
     return list(table.get("input", {}).get("size", (3, 224, 224)))
 
 
-def _usual(table: dict[str, Any]) -> dict[str, Any]:
+def usual(table: Mapping[str, Any]) -> Mapping[str, Any]:
     """The table whose input is that of a model: of its default weights, else its own."""
     weights = table.get("weights", {}).values()
     return next((one for one in weights if one.get("default")), table)
@@ -125,8 +127,9 @@ def read(path: Path) -> Models:
 
 
 def main() -> None:
-    from zoo_core.plugins.catalogue import catalogue
+    from zoo_core.plugins.reading import official_manifest
     from zoo_timm.generate import MANIFEST, text
+    from zoo_timm.official import with_figures
 
     if len(sys.argv) != 2:
         sys.exit("usage: python -m zoo_timm.results RESULTS.csv")
@@ -134,15 +137,25 @@ def main() -> None:
     forget(models)
     left_out = merged(models, listed)
     MANIFEST.write_text(text(models), encoding="utf-8")
-    models_of_zoo = [model for model in catalogue().models() if model.official]
-    official = {f"{model.name}.{tag}" for model in models_of_zoo for tag in model.weights}
-    theirs = [told for told in left_out.name if told.partition(" at ")[0] in official]
-    unknown = [told for told in left_out.name if told not in theirs]
+    registry = official_manifest()
+    filled, told = with_figures(registry.read_text(encoding="utf-8"), listed)
+    registry.write_text(filled, encoding="utf-8")
     _tell(left_out.size, "of another size than the weights want")
-    _tell(theirs, "of official weights, whose figures registry.toml has")
-    _tell(unknown, "of no weights that zoo lists")
+    theirs = [one for one in left_out.name if _is_official(one)]
+    _tell(theirs, "of official weights")
+    _tell([one for one in left_out.name if one not in theirs], "of no weights that zoo lists")
     used = len(listed) - len(left_out.size) - len(left_out.name)
-    say(f"{used} of {len(listed)} rows are in {MANIFEST}")
+    say(f"{used} of {len(listed)} rows are in {MANIFEST}, {len(told)} in {registry}")
+
+
+def _is_official(told: str) -> bool:
+    from zoo_core.plugins.catalogue import catalogue
+
+    name, _, tag = told.partition(" at ")[0].partition(".")
+    return any(
+        model.official and model.name == name and tag in model.weights
+        for model in catalogue().models(name)
+    )
 
 
 def _tell(names: list[str], why: str) -> None:

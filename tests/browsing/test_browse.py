@@ -72,11 +72,36 @@ def test_accuracy_against_cost(whole: Path, look: Looking) -> None:
     front = counted(page)
     assert f"{front} are on the Pareto front" in label
     assert len(shown(page)) == front == page.locator("span.best").count()
-    cost = [float(text[:-1]) * {"M": 1, "G": 1e3}[text[-1]] for text in column(page, 3)]
+    cost = [float(text[:-1]) * {"M": 1, "G": 1e3, "T": 1e6}[text[-1]] for text in column(page, 3)]
     assert cost == sorted(cost, reverse=True)  # the more accurate, the dearer: by top-1 it is so
     page.select_option("#by", "speed-rtx4090")
     assert "pictures/s, rtx4090" in page.inner_text("#pointed")
     assert page.locator("#plot circle.front").count() == counted(page)
+
+
+def test_what_is_not_drawn_is_counted(whole: Path, look: Looking) -> None:
+    page = look(whole)
+    page.fill("#name", "resnet50.")
+    assert page.inner_text("#undrawn") == ""
+    page.select_option("#by", "speed-rtx4090")  # official weights have theirs
+    fits, drawn = counted(page), page.get_attribute("#plot svg", "aria-label").split()[0]
+    lacking = fits - int(drawn)
+    said = f"Rows that fit and are not drawn: {lacking} for want of top-1 or pictures/s, rtx4090."
+    assert page.inner_text("#undrawn") == (said if lacking else "")
+    page.fill("#name", "alexnet")
+    assert "not drawn: 1 for want of top-1 or pictures/s" in page.inner_text("#undrawn")
+    page.fill("#name", "lenet5")
+    page.select_option("#by", "gmacs")
+    assert page.inner_text("#undrawn").endswith("not drawn: 2 measured on other data.")
+
+
+def test_large_numbers_are_short(whole: Path, look: Looking) -> None:
+    page = look(whole)
+    page.click("[data-key=gmacs]")
+    page.click("[data-key=gmacs]")
+    page.fill("#gmacs", "2T")
+    most = column(page, 3)[0]
+    assert most.endswith("T") and 1 <= float(most[:-1]) <= 2
 
 
 def test_a_dot_leads_to_its_row(whole: Path, look: Looking) -> None:
@@ -222,9 +247,44 @@ def test_an_address_that_says_nonsense(whole: Path, look: Looking) -> None:
     page = look(whole)
     page.goto(f"{whole.as_uri()}#sort=__proto__&by=constructor&open=<b>&params=%E0%A4&licence=none")
     page.reload()
-    assert counted(page) == 0
-    page.click("#reset")
     assert counted(page) > 2_000
+    told = page.inner_text("#fault")
+    assert (
+        'is no number above 0: write 80, 30M or 4.5G. "none" is the licence of no weights' in told
+    )
+    page.click("#reset")
+    assert (counted(page) > 2_000, page.inner_text("#fault")) == (True, "")
+
+
+@pytest.mark.parametrize(
+    ("said", "fault"),
+    [
+        ("from=nobody", '"nobody" is the origin of no model here.'),
+        ("input=250", '"250" is the side of no pictures that these models take.'),
+        ("licence=wtf", '"wtf" is the licence of no weights here.'),
+        ("top1=101", '"101" is no percentage above 0 and up to 100: write 80 or 78.5%.'),
+    ],
+)
+def test_an_address_asks_for_nothing_that_cannot_be_seen(
+    whole: Path, look: Looking, said: str, fault: str
+) -> None:
+    page = look(whole)
+    every, field = counted(page), f"#{said.partition('=')[0]}"
+    page.goto(f"{whole.as_uri()}#{said}")
+    until(page, lambda: page.inner_text("#fault") == fault)
+    assert counted(page) == every
+    assert page.get_attribute(field, "aria-invalid") == "true"
+    page.fill("#name", "resnet50")  # the first touch of a field leaves what the fields show
+    assert (page.inner_text("#fault") == "") == (field != "#top1")
+
+
+def test_a_licence_is_compared_without_case(whole: Path, look: Looking) -> None:
+    page = look(whole)
+    page.goto(f"{whole.as_uri()}#licence=MIT&top1=80%25")
+    until(page, lambda: page.input_value("#licence") == "mit")
+    assert page.inner_text("#fault") == ""
+    assert set(column(page, 8)) == {"mit"}
+    assert min(float(text) for text in column(page, 4)) >= 80
 
 
 # --- anybody, anywhere ---------------------------------------------------------------------------
@@ -373,6 +433,11 @@ def test_places_that_cannot_be(
     assert (done.returncode, done.stdout) == (code, "")
     assert said in done.stderr
     assert Path("mine.txt").read_text() == "mine"
+
+
+def test_weights_by_name(tmp_path: Path) -> None:
+    page = browse(tmp_path / "models.html", "lenet5.mnist5k").read_text()
+    assert "lenet5.mnist5k" in page and "lenet5.fashion_mnist" not in page
 
 
 def test_no_models(tmp_path: Path) -> None:

@@ -129,6 +129,29 @@ def test_what_lacks_a_figure_is_counted() -> None:
     assert "cv/untold" not in done.stdout
     assert done.stderr.startswith("Left out: 1 model lacks a figure to tell whether they fit.")
     assert "None of 4 models fits." in run("list", "cv", "--min-top1", "99.9").stderr
+    assert "The one model does not fit." in run("list", "cv/large", "--min-top1", "99.9").stderr
+
+
+def test_weights_are_listed_by_name() -> None:
+    assert zoo.list_models("cv/small.free") == names_of("cv/small.free") == ["cv/small.free"]
+    assert zoo.list_models("cv/small.plain") == ["cv/small"]
+    assert zoo.list_models("cv/*.a", sort="params")[:2] == ["cv/digits", "cv/large"]
+    assert zoo.list_models("cv/small.free", min_top1=71) == []
+    assert 'No model matches "cv/small.none".' in run("list", "cv/small.none").stderr
+
+
+def names_of(pattern: str) -> list[str]:
+    rows = json.loads(run("list", pattern, "--json").stdout)
+    return [f"{row['name']}.{row['told_weights']}" for row in rows]
+
+
+def test_what_fits_besides_is_counted_with_its_command() -> None:
+    done = run("list", "--max-params", "1M", "--min-top1=70.5%", "--licence", "MIT", "--sort=top1")
+    words = "--max-params 1000000 --min-top1 70.5 --licence MIT --sort top1"
+    (told,) = [line for line in done.stderr.splitlines() if "more of cv" in line]
+    assert told == f'2 more of cv: zoo list "cv/*" {words}'
+    assert names(*words.split())[0] == "cv/digits"
+    assert "more of" not in run("list", "--installed").stderr
 
 
 def test_what_is_here(tmp_path: Path) -> None:
@@ -145,7 +168,8 @@ def test_what_is_here(tmp_path: Path) -> None:
         (["--max-params", "30X"], 2, '"30X" is no number above 0. Write such as 80, 30M or 1.5G.'),
         (["--max-params", "-1"], 2, '"-1" is no number above 0.'),
         (["--max-gmacs", "nan"], 2, '"nan" is no number above 0. Write such as 4.5 or 500M.'),
-        (["--min-top1", "9" * 400], 2, "is no number above 0."),
+        (["--min-top1", "9" * 400], 2, "is no percentage above 0 and up to 100."),
+        (["--min-top1", "184"], 2, '"184" is no percentage above 0 and up to 100. Write 80 or '),
         (["--licence", "apache"], 1, 'have the licence "apache". Closest: "apache-2.0".'),
     ],
 )  # fmt: skip
@@ -163,11 +187,30 @@ def test_what_cannot_be_meant_in_python() -> None:
         zoo.list_models(max_params="many")
     with pytest.raises(zoo.ZooError, match='max_input: "True"'):
         zoo.list_models(max_input=True)
+    with pytest.raises(zoo.ZooError, match='min_top1: "True" is no percentage'):
+        zoo.list_models(min_top1=True)
+    for licence in (5, ["mit", 5]):
+        with pytest.raises(
+            zoo.ZooError, match=r'licence: .*5\]? is no name\. Write "mit", or several'
+        ):
+            zoo.list_models(licence=licence)  # type: ignore[arg-type]
+
+
+def test_a_percentage_may_have_its_sign() -> None:
+    assert zoo.list_models("cv", min_top1="85%") == ["cv/digits", "cv/large"]
+    assert names("--min-top1", "85 %") == ["cv/digits", "cv/large"]
 
 
 @pytest.mark.parametrize(
     ("text", "number"),
-    [("30M", 30e6), ("1.5 g", 1.5e9), ("25,557,032", 25557032), ("1_000k", 1e6), (".5B", 5e8)],
+    [
+        ("30M", 30e6),
+        ("1.5 g", 1.5e9),
+        ("25,557,032", 25557032),
+        ("1_000k", 1e6),
+        ("1.91T", 1.91e12),
+        (".5B", 5e8),
+    ],
 )
 def test_amounts(text: str, number: float) -> None:
     assert amount(text) == pytest.approx(number)

@@ -88,7 +88,7 @@ def test_which_models_have_weights(capsys: Capture) -> None:
     (row,) = capsys.readouterr().out.splitlines()[1:]
     assert row.startswith("cv/net2 ") and "1, no default" in row
     assert main(["list", "cv/net1", "--pretrained"]) == 0
-    assert tuple(capsys.readouterr()) == ("", "No model of 1 that match has weights.\n")
+    assert tuple(capsys.readouterr()) == ("", "The one model that matches has no weights.\n")
 
 
 # --- names that none has -------------------------------------------------------------------------

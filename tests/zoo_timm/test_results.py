@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 
 import zoo_core as zoo
-from zoo_timm import results
+from zoo_core.plugins.reading import official_manifest
+from zoo_timm import official, results
 
 HEADER = "model,img_size,top1,top5,params_m,gmacs,macts_m,real_top1,v2_top1,cpu_img_per_s\n"
 TABLE = (
@@ -79,3 +80,56 @@ def test_the_file_says_whose_they_are() -> None:
     from zoo_timm.generate import MANIFEST
 
     assert json.loads(MANIFEST.read_text(encoding="utf-8"))["measured"] == results.MEASURED
+
+
+# --- official weights ----------------------------------------------------------------------------
+
+REGISTRY = """# by hand
+schema = 1
+measured = "of before"
+
+[models.net]
+gmacs = 4.49 # counted here
+
+[models.net.weights.a]
+default = true
+source = "hf://a"
+metrics = { "imagenet-1k.top1" = 80.7 }
+
+[models.net.weights.b]
+source = "hf://b"
+input = { size = [3, 160, 160] }
+gmacs = 99
+
+[models.net.weights.own]
+source = "hf://own"
+gmacs = 5
+"""
+
+
+def test_official_weights_have_them_beside_what_is_stated(tmp_path: Path) -> None:
+    path = tmp_path / "results.csv"
+    path.write_text(TABLE)
+    text, told = official.with_figures(REGISTRY, results.rows(path))
+    assert list(told) == [("net", "a"), ("net", "b")]
+    metrics = '"imagenet-1k.top1" = 70.5, "imagenet-1k.top5" = 90.5'
+    expected = REGISTRY.replace("80.7 }\n", "80.7 }\nmacts = 9.0\n")
+    expected = expected.replace('"of before"', json.dumps(official.MEASURED))
+    before, after = expected.split("gmacs = 99\n")
+    assert text == (
+        f'{before}metrics = {{ {metrics}, "imagenet-real.top1" = 77.0, "imagenet-v2.top1" = 60.0 }}'
+        f"\ngmacs = 2.5\nmacts = 5.0\nspeed = {{ i7-12700h = 33.5 }}\n{after}"
+    )
+    again, _ = official.with_figures(text, results.rows(path))
+    assert again == text
+
+
+def test_what_is_committed_of_official_weights() -> None:
+    listed = [w for name in zoo.list_models() for w in zoo.info(name).weights.values()]
+    assert sum(bool(weights.speed and weights.macts) for weights in listed) == 67
+    assert {weights.measured for weights in listed} == {official.MEASURED}
+    assert zoo.info("resnet50").weights["a1h_in1k"].gmacs == 2.62
+    assert zoo.info("resnet50").gmacs == 4.09  # counted here
+    assert zoo.list_models("resnet50", max_gmacs=3) == ["resnet50.tv2_in1k"]
+    text = official_manifest().read_text(encoding="utf-8")
+    assert official.with_figures(text, []) == (text, {})  # tidy, and of this source

@@ -6,12 +6,12 @@ import re
 
 from zoo_core.errors import ZooError
 
-_AMOUNT = re.compile(r"([0-9]+(?:[_,][0-9]{3})*(?:\.[0-9]+)?|\.[0-9]+) ?([kKmMgGbB]?)")
-_UNITS = {"": 0.0, "k": 1e3, "m": 1e6, "g": 1e9, "b": 1e9}
+_AMOUNT = re.compile(r"([0-9]+(?:[_,][0-9]{3})*(?:\.[0-9]+)?|\.[0-9]+) ?([kKmMgGbBtT]?)")
+_UNITS = {"": 0.0, "k": 1e3, "m": 1e6, "g": 1e9, "b": 1e9, "t": 1e12}
 
 
 def amount(value: str | float, unit: float = 1) -> float:
-    """A positive number in units of `unit`; k, M and G (or B) stand for 10^3, 10^6 and 10^9.
+    """A positive number in units of `unit`; k, M, G (or B) and T stand for 10^3, 10^6, 10^9, 10^12.
 
     What has none of these letters is in units already. Raises ZooError for what is no number.
 
@@ -25,6 +25,22 @@ def amount(value: str | float, unit: float = 1) -> float:
         raise ZooError(f'"{shown}" is no number above 0. Write such as {_example(unit)}.')
     factor = _UNITS[found[2].lower()]
     return number * factor / unit if factor else number
+
+
+def percentage(value: str | float) -> float:
+    """A number above 0 and up to 100, with its sign or without. Raises ZooError for others.
+
+    >>> percentage("78.5%"), percentage(80)
+    (78.5, 80.0)
+    """
+    try:
+        number = amount(value if isinstance(value, bool) else str(value).strip().removesuffix("%"))
+    except ZooError:
+        number = float("inf")
+    if number > 100:
+        shown = str(value)[:40]
+        raise ZooError(f'"{shown}" is no percentage above 0 and up to 100. Write 80 or 78.5%.')
+    return number
 
 
 def _example(unit: float) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from zoo_core.browsing.amounts import amount
+from zoo_core.browsing.amounts import amount, percentage
 from zoo_core.browsing.row import Row, all_models, rows_of
 from zoo_core.errors import UnknownName, ZooError, did_you_mean
 from zoo_core.humanize import natural
@@ -33,7 +33,7 @@ SYNONYMS = {
 class Wanted:
     """What is asked of models; None and empty: nothing. `licences`: one of these, in any case.
 
-    `installed`: the weights are on this machine, so that no network is needed.
+    `installed`: the weights are on this machine, so that no network is needed. `tag`: a pattern.
     """
 
     max_params: float | None = None
@@ -42,15 +42,19 @@ class Wanted:
     max_input: float | None = None
     licences: tuple[str, ...] = ()
     installed: bool = False
+    tag: str = ""
 
     @property
     def of_weights(self) -> bool:
         """Whether anything is asked that weights of one model differ in."""
-        more = (self.max_gmacs, self.min_top1, self.max_input)
-        return bool(self.licences) or self.installed or any(value is not None for value in more)
+        if self.licences or self.installed or self.tag:
+            return True
+        return any(most is not None for most in (self.max_gmacs, self.min_top1, self.max_input))
 
     def fits(self, row: Row) -> bool | None:
         """Whether a row does; None where only a figure is missing to tell."""
+        if not row.tagged(self.tag):
+            return False
         held = [
             _within(row.model.params, most=self.max_params),
             _within(row.gmacs, most=self.max_gmacs),
@@ -76,29 +80,41 @@ def wanted(
     max_input: str | float | None = None,
     licence: str | Sequence[str] | None = None,
     installed: bool = False,
+    tag: str = "",
 ) -> Wanted:
-    """From arguments as people write them. Raises ZooError for a number that is none.
+    """From arguments as people write them. Raises ZooError for a number or licence that is none.
 
     >>> asked = wanted(max_params="30M", licence="MIT")
     >>> asked.max_params, asked.licences, asked.max_gmacs
     (30000000.0, ('mit',), None)
     """
-    named = [licence] if isinstance(licence, str) else licence or ()
     return Wanted(
-        max_params=_number("max_params", max_params),
-        max_gmacs=_number("max_gmacs", max_gmacs, unit=1e9),
-        min_top1=_number("min_top1", min_top1),
-        max_input=_number("max_input", max_input),
-        licences=tuple(one.lower() for one in named),
+        max_params=_number("max_params", max_params, amount),
+        max_gmacs=_number("max_gmacs", max_gmacs, lambda value: amount(value, unit=1e9)),
+        min_top1=_number("min_top1", min_top1, percentage),
+        max_input=_number("max_input", max_input, amount),
+        licences=_licences(licence),
         installed=installed,
+        tag=tag,
     )
 
 
-def _number(name: str, value: str | float | None, unit: float = 1) -> float | None:
+def _licences(licence: str | Sequence[str] | None) -> tuple[str, ...]:
+    named = () if licence is None else (licence,) if isinstance(licence, str) else licence
+    several = tuple(named) if isinstance(named, Iterable) else (named,)
+    if not all(isinstance(one, str) for one in several):
+        example = 'Write "mit", or several: ["mit", "bsd-3-clause"].'
+        raise ZooError(f"licence: {licence!r:.40} is no name. {example}")
+    return tuple(one.lower() for one in several)
+
+
+def _number(
+    name: str, value: str | float | None, read: Callable[[str | float], float]
+) -> float | None:
     if value is None:
         return None
     try:
-        return amount(value, unit)
+        return read(value)
     except ZooError as error:
         raise ZooError(f"{name}: {error.message}") from error
 

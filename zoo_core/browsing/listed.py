@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from zoo_core.browsing.choosing import chosen, ordered, wanted
-from zoo_core.plugins.catalogue import catalogue
+from zoo_core.browsing.row import matching
 
 
 def list_models(
@@ -22,9 +22,10 @@ def list_models(
 ) -> list[str]:
     """Names of models that match `pattern`, official ones first.
 
-    `pattern`: a name with shell wildcards, a family, or a prefix (`timm`). None: all but those with
-    a prefix, such as `timm/…`. `pretrained`: True for models that have weights, which
-    `info(name).weights` has by tag, False for those that have none, None for both.
+    `pattern`: a name with shell wildcards, a family, a prefix (`timm`), or where no model matches,
+    a name of weights (`resnet50.a1_in1k`). None: all but those with a prefix, such as `timm/…`.
+    `pretrained`: True for models that have weights, which `info(name).weights` has by tag, False
+    for those that have none, None for both.
 
     The others go by the figures of a model's default weights or, where these do not fit, of its
     most accurate that do; the name then says which. `max_params`: as a number or "30M";
@@ -41,8 +42,7 @@ def list_models(
     >>> list_models("inception", sort="top1", max_params="50M", licence="apache-2.0")
     ['inception_v4', 'inception_v3']
     """
-    known = catalogue()
-    found = known.models(pattern)
+    found, tag = matching(pattern)
     if pretrained is not None:
         found = [model for model in found if bool(model.weights) is pretrained]
     asked = wanted(
@@ -52,6 +52,7 @@ def list_models(
         max_input=max_input,
         licence=licence,
         installed=installed,
+        tag=tag,
     )
     rows, _ = chosen(found, asked)
     return [row.name for row in ordered(rows, sort)]

@@ -9,6 +9,7 @@ const ROWS = DATA.rows.map((values, place) => {
   row.kind = DATA.kinds[row.kind];
   row.side = Math.max(row.input[1], row.input[2]);
   row.found = row.name.toLowerCase();
+  row.terms = (row.licence || "").toLowerCase(); // licences are compared without case
   row.speed = row.speed || {};
   return row;
 });
@@ -46,7 +47,7 @@ function make(tag, attributes = {}, ...children) {
 function short(number) {
   if (number === null || number === undefined) return "–";
   const [factor, letter] =
-    number >= 1e9 ? [1e9, "G"] : number >= 1e6 ? [1e6, "M"] : number >= 1e4 ? [1e3, "k"] : [1, ""];
+    number >= 1e12 ? [1e12, "T"] : number >= 1e9 ? [1e9, "G"] : number >= 1e6 ? [1e6, "M"] : number >= 1e4 ? [1e3, "k"] : [1, ""];
   const value = number / factor;
   const digits = value >= 100 ? 0 : value >= 10 ? 1 : 2;
   return letter || value < 100 ? `${Number(value.toFixed(digits))}${letter}` : value.toFixed(0);
@@ -57,9 +58,15 @@ const shape = (row) => row.input.join("x");
 
 // 30M, 4.5G, 25,557,032: the same that zoo list takes. NaN for what is none.
 function amount(text, unit = 1) {
-  const found = /^(\d+(?:[_,]\d{3})*(?:\.\d+)?|\.\d+) ?([kmgb]?)$/i.exec(text.trim());
+  const found = /^(\d+(?:[_,]\d{3})*(?:\.\d+)?|\.\d+) ?([kmgbt]?)$/i.exec(text.trim());
   const number = found ? Number(found[1].replace(/[_,]/g, "")) : 0;
   if (!(number > 0)) return NaN;
-  const factor = { k: 1e3, m: 1e6, g: 1e9, b: 1e9 }[found[2].toLowerCase()];
+  const factor = { k: 1e3, m: 1e6, g: 1e9, b: 1e9, t: 1e12 }[found[2].toLowerCase()];
   return factor ? (number * factor) / unit : number;
+}
+
+// 80 or 80%, up to 100. NaN for what is none.
+function percentage(text) {
+  const number = amount(text.trim().replace(/ ?%$/, ""));
+  return number <= 100 ? number : NaN;
 }

@@ -4,11 +4,11 @@ function update() {
   const { rows, best, untold } = fitting();
   const ordered = sorted(rows);
   const wrong = faults();
-  wrong.forEach((key) => at(key).setAttribute("aria-invalid", "true"));
-  Object.keys({ params: 0, gmacs: 0, top1: 0 }).filter((key) => !wrong.includes(key))
-    .forEach((key) => at(key).removeAttribute("aria-invalid"));
-  at("fault").textContent = wrong.length
-    ? `"${wanted[wrong[0]].slice(0, 40)}" is no number above 0: write 80, 30M or 4.5G.` : "";
+  TEXTS.forEach((key) => {
+    if (wrong.has(key)) at(key).setAttribute("aria-invalid", "true");
+    else at(key).removeAttribute("aria-invalid");
+  });
+  at("fault").textContent = [...wrong].map(([key, fault]) => `"${wanted[key].slice(0, 40)}" ${fault}`).join(" ");
   const more = untold ? `; ${untold.toLocaleString("en")} more lack a figure to tell` : "";
   at("count").textContent = `${rows.length.toLocaleString("en")} of ${ROWS.length.toLocaleString("en")}${more}`;
   showPlot(rows, best); // first, since it asks how wide it is: one layout is enough
@@ -18,7 +18,7 @@ function update() {
 }
 
 function showWanted() {
-  TEXTS.forEach((key) => { at(key).value = wanted[key]; });
+  TEXTS.forEach((key) => { at(key).value = isOffered(key) ? wanted[key] : ""; });
   CHECKS.forEach((key) => { at(key).checked = wanted[key]; });
   at("by").value = wanted.by;
 }
@@ -32,7 +32,7 @@ function choices() {
   const add = (id, value, text) => at(id).append(make("option", { value }, text));
   const sides = [...count(ROWS.map((row) => row.side)).keys()].sort((a, b) => a - b);
   sides.forEach((side) => add("input", side, `${side} pixels`));
-  const licences = [...count(ROWS.map((row) => row.licence).filter(Boolean))].sort((a, b) => b[1] - a[1]);
+  const licences = [...count(ROWS.map((row) => row.terms).filter(Boolean))].sort((a, b) => b[1] - a[1]);
   licences.forEach(([name, many]) => add("licence", name, `${name.slice(0, 40)} (${many})`));
   count(ROWS.map((row) => row.kind)).forEach((many, kind) => {
     add("from", kind.name, `${kind.name.slice(0, 40)}${kind.third ? ", third party" : ""} (${many})`);
@@ -92,8 +92,8 @@ function showOpened() {
   if (row) row.scrollIntoView({ block: "center" });
 }
 
-wanted = fromAddress();
 choices();
+wanted = fromAddress();
 showKey();
 makeHeader();
 showWanted();

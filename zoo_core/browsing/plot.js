@@ -31,7 +31,19 @@ function showPlot(rows, best) {
       "None of these has both figures."));
   }
   at("plot").replaceChildren(svg);
+  at("undrawn").textContent = undrawn(rows, cost);
   point(null);
+}
+
+// What fits and is no dot, and why: nothing is left out unsaid.
+function undrawn(rows, cost) {
+  const lacking = rows.filter((row) => row.top1 === null || !(cost.of(row) > 0));
+  const elsewhere = rows.length - lacking.length - drawn(rows).length;
+  const told = [
+    lacking.length && `${lacking.length.toLocaleString("en")} for want of top-1 or ${cost.name}`,
+    elsewhere && `${elsewhere.toLocaleString("en")} measured on other data`,
+  ].filter(Boolean);
+  return told.length ? `Rows that fit and are not drawn: ${told.join(", ")}.` : "";
 }
 
 function scale(values, start, end, log) {

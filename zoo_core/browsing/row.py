@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -62,6 +63,12 @@ class Row:
     def licence(self) -> str | None:
         return self.weights.license if self.weights else None
 
+    def tagged(self, pattern: str) -> bool:
+        """Whether its weights have such a tag; an empty pattern asks for nothing."""
+        if not pattern:
+            return True
+        return self.weights is not None and fnmatch.fnmatchcase(self.weights.tag, pattern)
+
 
 def accuracy(weights: WeightsInfo | None) -> tuple[float | None, str]:
     """The first top-1 accuracy of weights, in percent, and the data that it was measured on.
@@ -82,6 +89,23 @@ def rows_of(model: ModelInfo) -> list[Row]:
     best = sorted(rows, key=lambda row: (row.top1 is None, -(row.top1 or 0)))
     by_default = sorted(best, key=lambda row: not (row.weights and row.weights.default))
     return by_default or [Row(model)]
+
+
+def matching(pattern: str | None) -> tuple[list[ModelInfo], str]:
+    """Models that match; where none does, those with weights that do, and the pattern of their tag.
+
+    >>> models, tag = matching("resnet50.a1_in1k")
+    >>> [model.name for model in models], tag
+    (['resnet50'], 'a1_in1k')
+    """
+    known = catalogue()
+    models = known.models(pattern)
+    distribution, colon, rest = (pattern or "").rpartition(":")
+    base, dot, tag = rest.partition(".")
+    if models or not dot:
+        return models, ""
+    named = known.models(distribution + colon + base)
+    return [model for model in named if any(row.tagged(tag) for row in rows_of(model))], tag
 
 
 def all_models(pattern: str | None = None) -> Iterator[ModelInfo]:

@@ -1,6 +1,12 @@
 // What is asked for: it stands in the address after #, so that a view can be sent.
 
 const TEXTS = ["name", "params", "gmacs", "top1", "input", "licence", "from"];
+const UNITS = { params: 1, gmacs: 1e9, top1: 1 }; // of the texts that are numbers
+const CHOICES = {
+  input: "is the side of no pictures that these models take.",
+  licence: "is the licence of no weights here.",
+  from: "is the origin of no model here.",
+};
 const CHECKS = ["default", "installed", "front"];
 const HIGHEST_FIRST = ["top1", ...DEVICES.map((device) => `speed-${device}`)];
 const USUAL = { sort: "top1", by: "gmacs", open: "" };
@@ -11,6 +17,7 @@ function fromAddress() {
   const said = new URLSearchParams(location.hash.slice(1));
   const read = { ...USUAL };
   TEXTS.forEach((key) => { read[key] = said.get(key) || ""; });
+  read.licence = read.licence.toLowerCase();
   CHECKS.forEach((key) => { read[key] = said.get(key) === "yes"; });
   if (Object.hasOwn(COSTS, said.get("by"))) read.by = said.get("by");
   if (Object.hasOwn(SORTS, (said.get("sort") || "").replace(/^-/, ""))) read.sort = said.get("sort");
@@ -33,28 +40,40 @@ function toAddress() {
   }
 }
 
-// Numbers that are none: each is named, and asks for nothing meanwhile.
+// What cannot be asked for, and why not: each is named, and asks for nothing meanwhile.
 function faults() {
-  const units = { params: 1, gmacs: 1e9, top1: 1 };
-  return Object.keys(units).filter((key) => wanted[key] && isNaN(amount(wanted[key], units[key])));
+  const found = new Map();
+  Object.keys(UNITS).filter((key) => wanted[key] && limit(key) === null).forEach((key) => {
+    found.set(key, key === "top1" ? "is no percentage above 0 and up to 100: write 80 or 78.5%."
+      : "is no number above 0: write 80, 30M or 4.5G.");
+  });
+  Object.keys(CHOICES).filter((key) => !isOffered(key)).forEach((key) => found.set(key, CHOICES[key]));
+  return found;
 }
 
-function limit(key, unit) {
-  const number = wanted[key] ? amount(wanted[key], unit) : NaN;
+// Whether a list has what is wanted of it: an address may say anything.
+function isOffered(key) {
+  return !Object.hasOwn(CHOICES, key) || [...at(key).options].some((option) => option.value === wanted[key]);
+}
+
+const chosen = (key) => (isOffered(key) ? wanted[key] : "");
+
+function limit(key) {
+  const number = key === "top1" ? percentage(wanted[key]) : amount(wanted[key], UNITS[key]);
   return isNaN(number) ? null : number;
 }
 
 // The rows that fit, and how many lack a figure to tell.
 function fitting() {
   const words = wanted.name.toLowerCase().split(/\s+/).filter(Boolean);
-  const params = limit("params", 1), gmacs = limit("gmacs", 1e9), top1 = limit("top1", 1);
-  const side = limit("input", 1);
+  const params = limit("params"), gmacs = limit("gmacs"), top1 = limit("top1");
+  const [side, licence, from] = ["input", "licence", "from"].map(chosen);
   let untold = 0;
   const rows = ROWS.filter((row) => {
     const plain = words.every((word) => row.found.includes(word))
-      && (side === null || row.side <= side)
-      && (!wanted.licence || row.licence === wanted.licence)
-      && (!wanted.from || row.kind.name === wanted.from)
+      && (!side || row.side <= Number(side))
+      && (!licence || row.terms === licence)
+      && (!from || row.kind.name === from)
       && (!wanted.default || row.default || row.licence === null) && (!wanted.installed || row.installed);
     if (!plain) return false;
     const bounds = [[row.params, params], [row.gmacs, gmacs], [top1 === null ? 0 : top1, row.top1]];

@@ -8,7 +8,7 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
-from zoo_core.browsing.amounts import amount
+from zoo_core.browsing.amounts import amount, percentage
 from zoo_core.browsing.choosing import SORTS, sort_key
 from zoo_core.errors import UnknownName, ZooError
 
@@ -24,6 +24,18 @@ class Amount(click.ParamType):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         try:
             return amount(value, self.unit)
+        except ZooError as error:
+            self.fail(error.message, param, ctx)
+
+
+class Percentage(click.ParamType):
+    """A percentage, with its sign or without."""
+
+    name = "percentage"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        try:
+            return percentage(value)
         except ZooError as error:
             self.fail(error.message, param, ctx)
 
@@ -52,7 +64,7 @@ OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
         "--max-gmacs",
         {"type": Amount(1e9), "metavar": "N", "help": "Multiply-adds at most: 4.5 or 500M."},
     ),
-    ("--min-top1", {"type": Amount(), "metavar": "PERCENT", "help": "Top-1 at least."}),
+    ("--min-top1", {"type": Percentage(), "metavar": "PERCENT", "help": "Top-1 at least."}),
     ("--max-input", {"type": Amount(), "metavar": "SIDE", "help": "Pictures at most so large."}),
     ("--licence", {"multiple": True, "metavar": "NAME", "help": "Of weights. May be repeated."}),
     ("--installed", {"is_flag": True, "help": "With weights on this machine."}),

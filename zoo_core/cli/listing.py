@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
+from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 import click
 
 from zoo_core.browsing.choosing import chosen, ordered, wanted
-from zoo_core.browsing.row import Row
+from zoo_core.browsing.row import Row, matching
 from zoo_core.cli.choosing import choosing_options
 from zoo_core.cli.output import (
     count,
@@ -36,22 +39,23 @@ def command(
 ) -> None:
     """List the models, with the accuracy of their default weights.
 
-    PATTERN is a name with shell wildcards ("resnet*"), or a family (resnet). Names with a prefix,
-    as those of timm and of some plugins, are listed when it has one: "timm/convnext*", or timm.
+    PATTERN is a name with shell wildcards ("resnet*"), a family (resnet), or a name of weights
+    (resnet50.a1_in1k). Names with a prefix, as those of timm and of some plugins, are listed when
+    it has one: "timm/convnext*", or timm.
     Where the default weights of a model do not fit the options, its most accurate that do are told.
     """
     catalogue = known()
-    matching = catalogue.models(pattern)
-    models = [model for model in matching if model.weights] if pretrained else matching
-    rows, untold = chosen(models, wanted(**asked))
+    named, tag = matching(pattern)
+    models = [model for model in named if model.weights] if pretrained else named
+    rows, untold = chosen(models, wanted(**asked, tag=tag))
     if as_json:
         print_json([_record(row) for row in ordered(rows, sort)])
     elif rows:
         _print(ordered(rows, sort))
-        for prefix, many in [] if pattern else sorted(catalogue.prefixes().items()):
-            note(f'{many:,} more of {prefix}: zoo list "{prefix}/*"')
     else:
-        _say_none(pattern, matching, models)
+        _say_none(pattern, len(named), len(models))
+    if not pattern and not as_json:
+        _say_more({"pretrained": pretrained, **asked}, sort)
     if untold:
         plural = "s lack" if untold > 1 else " lacks"
         note(f"Left out: {untold:,} model{plural} a figure to tell whether they fit.")
@@ -60,14 +64,45 @@ def command(
     note_slow()
 
 
-def _say_none(pattern: str | None, matching: list[ModelInfo], models: list[ModelInfo]) -> None:
+def _say_none(pattern: str | None, named: int, models: int) -> None:
     if models:
-        note(f"None of {len(models):,} models fits.")
-    elif matching:
-        note(f"No model of {len(matching):,} that match has weights.")
+        note("The one model does not fit." if models == 1 else f"None of {models:,} models fits.")
+    elif named:
+        one = "The one model that matches has no weights."
+        note(one if named == 1 else f"None of {named:,} models that match has weights.")
     else:
         near = known().similar(pattern or "")
         note(f'No model matches "{without_credentials(pattern)}". {near}'.strip())
+
+
+def _say_more(asked: Mapping[str, Any], sort: str | None) -> None:
+    """What else fits, of the names with a prefix, and the command that lists it."""
+    options = "".join(f" {word}" for word in _options({**asked, "sort": sort}))
+    for prefix, every in sorted(known().prefixes().items()):
+        many = _fitting(prefix, **asked) if _options(asked) else every
+        if many:
+            note(f'{many:,} more of {prefix}: zoo list "{prefix}/*"{options}')
+
+
+def _fitting(prefix: str, pretrained: bool, **asked: Any) -> int:
+    models = known().models(f"{prefix}/*")
+    offered = [model for model in models if model.weights or not pretrained]
+    return len(chosen(offered, wanted(**asked))[0])
+
+
+def _options(asked: Mapping[str, Any]) -> list[str]:
+    """The options of a command, as a shell takes them."""
+    words = []
+    for key, value in asked.items():
+        option = f"--{key.replace('_', '-')}"
+        if isinstance(value, bool):
+            words += [option] if value else []
+        elif isinstance(value, float):
+            words.append(f"{option} {Decimal(str(value)):f}".removesuffix(".0"))
+        else:
+            several = value if isinstance(value, tuple) else [value] if value else []
+            words += [f"{option} {shlex.quote(one)}" for one in several]
+    return words
 
 
 def _print(listed: list[Row]) -> None:

@@ -15,10 +15,10 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 
 from zoo_core.chain import before, chain_of, owner
-from zoo_core.errors import FreezeError, UnknownName, did_you_mean
 from zoo_core.pages.fragment import fragment, unless_it_fails
 from zoo_core.transfer.feeding import Feeding, declared, tied, traced
 from zoo_core.transfer.modes import can_learn
+from zoo_core.transfer.no_such_layer import no_name, nothing_feeds, unknown_layer
 from zoo_core.transfer.param_groups import param_groups
 from zoo_core.transfer.parts import as_grid, how_much_trains, parts_of
 from zoo_core.transfer.swap import Swapped, swap_class
@@ -154,15 +154,15 @@ def _feeding(model: nn.Module, layer: str, example: Any) -> Feeding:
     """
     chain = chain_of(model)
     if not isinstance(layer, str):
-        raise _no_name(model, layer)
+        raise no_name(model, layer)
     if layer in chain:
         feeding = declared(model, before(chain, layer))
     elif layer and layer in dict(model.named_modules(remove_duplicate=False)):
         feeding = traced(model, layer, example)
     else:
-        raise _unknown_layer(model, layer)
+        raise unknown_layer(model, layer)
     if not feeding.params:
-        raise _nothing_feeds(model, layer)
+        raise nothing_feeds(model, layer)
     _refuse_ties(model, set(feeding.params), layer)
     return feeding
 
@@ -267,37 +267,3 @@ def norm_modules(model: nn.Module) -> set[str]:
         if any("norm" in cls.__name__.lower() for cls in type(module).__mro__)
         and any(True for _ in module.named_parameters(recurse=False))
     }
-
-
-# --- errors --------------------------------------------------------------------------------------
-
-
-def _no_name(model: nn.Module, layer: object) -> UnknownName:
-    return UnknownName(
-        f"A layer is named by a string, not by {type(layer).__name__}.", hint=_order(model)
-    )
-
-
-def _unknown_layer(model: nn.Module, layer: str) -> UnknownName:
-    if layer in getattr(model, "_dropped", ()):
-        fault = f'"{layer}" is not there to freeze until: the model keeps what comes before it.'
-        return UnknownName(fault, hint=_order(model))
-    paths = {name for name, _ in model.named_modules() if name}
-    near = did_you_mean(layer, paths.union(chain_of(model)))
-    return UnknownName(f'No layer "{layer}". {near}'.strip(), hint=_order(model))
-
-
-def _order(model: nn.Module) -> str:
-    return f"{'Stages in order' if chain_of(model) else 'Top level'}: {' '.join(_parts(model))}."
-
-
-def _parts(model: nn.Module) -> list[str]:
-    return list(chain_of(model)) or [name for name, _ in model.named_children()]
-
-
-def _nothing_feeds(model: nn.Module, layer: str) -> FreezeError:
-    later = " ".join(_parts(model)[1:])
-    return FreezeError(
-        f'Nothing feeds "{layer}": freezing until there would freeze nothing.',
-        hint=f"Freeze until a later layer: {later}. To train everything, do not freeze.",
-    )
