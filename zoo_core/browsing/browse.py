@@ -9,16 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from zoo_core.browsing.records import as_script, data_of
-<<<<<<< HEAD
-from zoo_core.browsing.row import Row, all_models, rows_of
+from zoo_core.browsing.row import Row, all_models, matching, rows_of
 from zoo_core.errors import UnknownName
 from zoo_core.pages.place import check_place
-=======
-from zoo_core.browsing.row import Row, all_models, matching, rows_of
-from zoo_core.errors import UnknownName, ZooError
-from zoo_core.files import NoRegularFile, content
-from zoo_core.humanize import readable_name
->>>>>>> m_browse
 from zoo_core.pages.sections import save_page
 from zoo_core.pages.template import rendered
 from zoo_core.plugins.catalogue import catalogue
