@@ -23,6 +23,7 @@ extensions = [
     "names",
     "catalogue",
     "links",
+    "accessible",
 ]
 exclude_patterns = ["_site", "examples/*/tests/*"]
 source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
@@ -48,6 +49,7 @@ html_theme = "furo"
 html_title = f"zoo {release}"
 html_static_path = ["_site/static"]
 html_css_files = ["zoo.css"]
+html_show_search_summary = False  # it would be fetched, which a browser refuses for files
 html_show_sphinx = False
 html_domain_indices = False
 html_copy_source = False

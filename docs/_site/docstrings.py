@@ -75,6 +75,16 @@ def _shown(paragraph: list[str], known: set[str]) -> list[str]:
     return [ERROR.sub(r":py:class:`~zoo_core.\1`", line) for line in shown]
 
 
+def readable(
+    app: Any, what: str, name: str, thing: Any, options: Any, signature: str | None, returns: Any
+) -> tuple[str | None, Any]:
+    """A signature as somebody would write it: no class of paths of this system, no <factory>."""
+    if signature is not None:
+        signature = signature.replace("PosixPath(", "Path(").replace("<factory>", "...")
+    return signature, returns
+
+
 def setup(app: Any) -> dict[str, Any]:
     app.connect("autodoc-process-docstring", process)
+    app.connect("autodoc-process-signature", readable)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -56,7 +56,9 @@ def in_markdown(caption: str, pages: list[str]) -> str:
 
 def in_rst(caption: str, pages: list[str]) -> str:
     options = [":hidden:", *([f":caption: {caption}"] if caption else [])]
-    return "\n".join(["", "", ".. toctree::", *(f"   {line}" for line in (*options, "", *pages)), ""])
+    return "\n".join(
+        ["", "", ".. toctree::", *(f"   {line}" for line in (*options, "", *pages)), ""]
+    )
 
 
 def add_toctrees(app: Any, docname: str, source: list[str]) -> None:
