@@ -165,8 +165,8 @@ class ModelInfo:
 
     >>> import zoo_core as zoo
     >>> model = zoo.info("lenet5")
-    >>> type(model).__name__, model.params, model.default_weights.tag
-    ('ModelInfo', 61706, 'mnist5k')
+    >>> model.params, model.default_weights.tag
+    (61706, 'mnist5k')
     """
 
     name: str

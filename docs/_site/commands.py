@@ -9,12 +9,13 @@ import click
 from docutils import nodes
 from sphinx.util.docutils import SphinxDirective
 
-WIDTH = 100
+WIDTH = 92
 
 
 def pages(command: click.Command, path: str, parent: click.Context | None) -> Iterator[tuple]:
     """A command, and all below it: its path and the text of its help."""
-    context = click.Context(command, info_name=path.rpartition(" ")[2], parent=parent)
+    name = path.rpartition(" ")[2]
+    context = command.make_context(name, [], parent=parent, resilient_parsing=True)
     context.terminal_width = context.max_content_width = WIDTH
     yield path, command.get_help(context)
     if isinstance(command, click.Group):

@@ -11,6 +11,7 @@ import re
 from typing import Any
 
 NAMED = re.compile(r"(?:^|(?<=[.;:] ))((?:`\w+`, )*`\w+`): ")
+RAISES = re.compile(r"(?<=[.;:] )(?=Raises [A-Z])")
 ERROR = re.compile(r"(?<![`\w.])([A-Z]\w+Error|HashMismatch|NotCached|NotInstalled|UnknownName)\b")
 
 
@@ -25,12 +26,14 @@ def apart(paragraph: list[str], known: set[str]) -> list[str]:
     if not places or re.match(r"[-*>] |>>>", text):
         return paragraph
     lead = text[: places[0].start()].strip()
-    lines = [lead, ""] if lead else []
+    lines, last = [lead, ""] if lead else [], ""
     for place, after in zip(places, [*places[1:], None], strict=True):
         said = text[place.end() : after.start() if after else None].strip()
         said = re.sub(r";$", ".", said)
-        lines += [place[1].replace("`", "``"), f"    {said}", ""]
-    return lines
+        said, *raises = RAISES.split(said, maxsplit=1)
+        lines += [place[1].replace("`", "``"), f"    {said.strip()}", ""]
+        last = last or "".join(raises)
+    return [*lines, last, ""] if last else lines
 
 
 def listed(item: list[str], known: set[str]) -> list[str]:

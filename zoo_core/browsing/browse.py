@@ -28,10 +28,11 @@ MOST = 100_000_000  # bytes of a file that might be one
 def browse(out: str | Path = OUT, pattern: str | None = None) -> Path:
     """Write a page of all models, or of those that match `pattern`, and return its path.
 
-    `out`: the file. Every trained set is a row: its accuracy and cost, with whose figures they are,
-    its licence, and the commands that use it. A page that browse() wrote before is replaced. Raises
-    UnknownName where no model matches, and ZooError for a place that cannot be written, or where
-    another file is.
+    Every trained set is a row: its accuracy and cost, with whose figures they are, its licence, and
+    the commands that use it. `out`: the file. A page that browse() wrote before is replaced.
+
+    Raises UnknownName where no model matches, and ZooError for a place that cannot be written, or
+    where another file is.
 
     >>> from tempfile import mkdtemp
     >>> browse(Path(mkdtemp()) / "models.html", "lenet").name
