@@ -24,6 +24,7 @@ extensions = [
     "catalogue",
     "links",
     "accessible",
+    "mathml",
 ]
 exclude_patterns = ["_site", "examples/*/tests/*"]
 source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
@@ -32,6 +33,7 @@ nitpicky = False
 
 # --- Markdown: as it stands in the repository, so that it reads well there, too
 myst_enable_extensions = ["dollarmath"]
+html_math_renderer = "mathml"
 myst_heading_anchors = 4
 suppress_warnings = ["misc.highlighting_failure"]  # `text` that looks like a language
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import doctest
+import importlib.util
 import inspect
 import os
 import re
@@ -25,7 +27,7 @@ PAGES = ["index.html", "reference/api/models.html", "reference/registry-toml.htm
 
 
 @pytest.fixture(scope="session")
-def site(tmp_path_factory: pytest.TempPathFactory, worker_id: str = "") -> Path:
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The site, built once for all processes that test."""
     folder = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
@@ -50,6 +52,49 @@ def build(out: Path, doctrees: Path) -> None:
     )
     assert done.returncode == 0, done.stderr[-5000:]
     assert done.stderr == ""
+
+
+def test_no_page_takes_anything_from_a_network(site: Path) -> None:
+    taking = re.compile(
+        r'<(?:script|img|link|iframe|source)[^>]+(?:src|href)="(?:https?:)?//[^"]+"'
+    )
+    pages = {path: path.read_text(encoding="utf-8") for path in site.rglob("*.html")}
+    assert len(pages) > 50
+    assert {
+        path.name: taking.findall(text) for path, text in pages.items() if taking.search(text)
+    } == {}
+
+
+def test_broken_links_and_lost_pages_are_found(tmp_path: Path) -> None:
+    links = own_module("links")
+    (tmp_path / "index.html").write_text('<a href="b.html#x">b</a><img src="c.png">')
+    (tmp_path / "b.html").write_text('<p id="y"></p><a href="https://host/">out</a>')
+    (tmp_path / "lost.html").write_text('<a href="index.html">home</a>')
+    site = links.Site(tmp_path)
+    assert list(site.broken()) == [
+        "index.html: b.html#x has no such place",
+        "index.html: c.png is not there",
+    ]
+    assert site.lost() == ["lost.html"]
+
+
+@pytest.mark.parametrize("name", ["navigation", "docstrings"])
+def test_examples_of_its_parts_hold(name: str) -> None:
+    results = doctest.testmod(own_module(name))
+    assert results.attempted and not results.failed
+
+
+def test_a_formula_is_drawn_by_the_browser() -> None:
+    tex2mathml = own_module("mathml").tex2mathml
+    assert tex2mathml(r"w_0 + \lambda \|w\|^2").startswith("<math")
+
+
+def own_module(name: str) -> Any:
+    spec = importlib.util.spec_from_file_location(name, ROOT / "docs" / "_site" / f"{name}.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def test_every_public_name_is_in_the_reference(site: Path) -> None:

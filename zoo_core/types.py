@@ -52,11 +52,12 @@ class Stage:
 class Architecture:
     """A family of networks that a plugin can build.
 
-    `name`: what manifests call it; `summary`: one line on what it is; `paper`: its address.
     `build(*, num_classes, in_chans, **config)` returns the module, `stages(model)` its chain, and
     `adapt(state_dict, model)` turns a checkpoint of another layout into one that fits.
     `features(model, config, how)`: its network of features, where its class has a way of its own.
     What zoo makes of the arguments stands in the hook, `zoo_core.hookspecs.zoo_architectures`.
+
+    `name`: what manifests call it. `summary`: one line on what it is. `paper`: its address.
 
     >>> from torch import nn
     >>> def build(*, num_classes=10, in_chans=1):
