@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help demo demo-photos test test-all lint bench docs fuzz
+.PHONY: help demo demo-photos test test-all lint bench docs docs-test fuzz
 
 help:
 	@echo "make demo      LeNet-5 from MNIST to scanned digits: what transfer learning buys, in two minutes"
@@ -13,7 +13,8 @@ help:
 	@echo "make lint      ruff, mypy, import-linter"
 	@echo "make bench     zoo against its peers, into docs/benchmarks.md"
 	@echo "make fuzz      a minute of what no writer would write for each parser (SECONDS=600: ten)"
-	@echo "make docs      run every code block and example of the documentation"
+	@echo "make docs      the documentation as a site, into site/: open site/index.html"
+	@echo "make docs-test  run every code block and example of the documentation"
 
 demo: .venv/.installed
 	$(BIN)/zoo demo
@@ -42,7 +43,12 @@ fuzz: .venv/.installed
 	$(BIN)/python tests/fuzz --seconds $(or $(SECONDS),60)
 
 docs: .venv/.installed
-	$(BIN)/python -m pytest tests/test_docs.py tests/test_docstrings.py
+	$(BIN)/python -m pip install -q -c constraints.txt -e '.[docs]'
+	rm -rf site
+	ZOO_OFFLINE=1 $(BIN)/python -m sphinx -q -W --keep-going -E -d build/doctrees docs site
+
+docs-test: .venv/.installed
+	$(BIN)/python -m pytest tests/test_docs.py tests/test_docstrings.py tests/test_docstrings_complete.py
 
 .venv/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv

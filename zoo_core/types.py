@@ -18,14 +18,15 @@ if TYPE_CHECKING:
 class Stage:
     """One named step of a forward pass.
 
-    `run`: dotted attribute paths, called with the result of the one before, or module-level
-    functions `(model, x) -> x`. `owns`: prefixes of the parameters and buffers of the stage; by
-    default the paths in `run`. `reset`: of a head that is more than its last layer, such as one
-    with a norm that features lack: `reset(model, num_classes)` puts another there, or none for 0,
-    and gives the stages anew.
+    `name`: unique in the chain. `run`: dotted attribute paths, called with the result of the one
+    before, or module-level functions `(model, x) -> x`. `owns`: prefixes of the parameters and
+    buffers of the stage; by default the paths in `run`. `reset`: of a head that is more than its
+    last layer, such as one with a norm that features lack: `reset(model, num_classes)` puts another
+    there, or none for 0, and gives the stages anew.
 
-    >>> Stage("layer1", run=("layer1",)).owns
-    ('layer1',)
+    >>> stage = Stage("layer1", run=("layer1",))
+    >>> stage.owns, stage.has("layer1.0.conv1.weight"), stage.has("layer10.weight")
+    (('layer1',), True, False)
     """
 
     name: str
@@ -55,6 +56,17 @@ class Architecture:
     `adapt(state_dict, model)` turns a checkpoint of another layout into one that fits.
     `features(model, config, how)`: its network of features, where its class has a way of its own.
     What zoo makes of the arguments stands in the hook, `zoo_core.hookspecs.zoo_architectures`.
+
+    `name`: what manifests call it. `summary`: one line on what it is. `paper`: its address.
+
+    >>> from torch import nn
+    >>> def build(*, num_classes=10, in_chans=1):
+    ...     return nn.Sequential(nn.Flatten(), nn.Linear(in_chans * 64, num_classes))
+    >>> def stages(model):
+    ...     return [Stage("flat", ("0",)), Stage("head", ("1",))]
+    >>> linear = Architecture("linear", build, stages, summary="one layer, of 8x8 pictures")
+    >>> [stage.name for stage in linear.stages(linear.build(num_classes=2))]
+    ['flat', 'head']
     """
 
     name: str
@@ -144,7 +156,19 @@ class WeightsInfo:
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """A named variant of an architecture, with its weights; static facts only."""
+    """A named variant of an architecture, with its weights; static facts only.
+
+    `name`, `architecture`, and `config`, the arguments that the architecture builds it with.
+    `default`: whether the family's name means this one. `params`: how many. `gmacs`: for a
+    picture of its `input`, in billions of multiply-adds. `paper`: an address. `summary`: one line.
+    `num_classes`: outputs without weights. `weights`: by tag. `plugin`, `distribution`: whose it
+    is; `official`: whether it is zoo's own.
+
+    >>> import zoo_core as zoo
+    >>> model = zoo.info("lenet5")
+    >>> model.params, model.default_weights.tag
+    (61706, 'mnist5k')
+    """
 
     name: str
     architecture: str
@@ -171,8 +195,12 @@ class ModelInfo:
 class Fetched:
     """A local file that a source produced, and what the source itself states about it.
 
+    `path`: of the file. `sha256`: of its bytes, and `revision`, where the source tells them.
     `pinned`: the reference that means just these bytes (a branch's with the commit that it stood
     at). `disposable`: a copy that may be removed and fetched again, unlike a file of the user's.
+
+    >>> Fetched(Path("model.safetensors"), pinned="house://digits@3").disposable
+    False
     """
 
     path: Path
@@ -234,7 +262,14 @@ class Push(Protocol):
 class WeightSource:
     """A place where weight bytes come from, by the scheme of references (`hf`, `https`, `file`).
 
-    `push`: how models are published there, where they can be.
+    `scheme`: that word. `fetch`: how a file is got (`Fetch`). `summary`: one line on what it is.
+    `push`: how models are published there, where they can be (`Push`).
+
+    >>> def fetch(reference, filename, *, cache, offline, progress):
+    ...     return Fetched(Path("/shared") / reference / (filename or "model.safetensors"))
+    >>> house = WeightSource("house", fetch, "a folder that everybody here has")
+    >>> house.fetch("digits", None, cache=Path(), offline=True, progress=False).path.as_posix()
+    '/shared/digits/model.safetensors'
     """
 
     scheme: str
@@ -245,9 +280,12 @@ class WeightSource:
 
 @dataclass(frozen=True)
 class Option:
-    """One option of a regularizer: its default and its meaning.
+    """One option of a regularizer: its `name`, its `default` and its `meaning`.
 
-    No default means that it must be given.
+    A default of None means that it must be given.
+
+    >>> Option("strength", 1e-4, "how much").default
+    0.0001
     """
 
     name: str
@@ -272,8 +310,15 @@ WHEN = (
 class RegularizerSpec:
     """A regularizer by name. `value` names the option that `"name=0.01"` sets.
 
-    `factory`: the options as keyword arguments -> a Regularizer. `aliases`: other words for it, in
+    `factory`: the options as keyword arguments -> a Regularizer. `name`: in small letters and with
+    hyphens. `options`: those that can be given. `acts`: where it acts, `summary`: what it does, and
+    `paper`, an address, are for people. `aliases`: other words for it, in
     small letters and with hyphens; who writes one is told the name.
+
+    >>> strength = Option("strength", 1e-4, "how much")
+    >>> spec = RegularizerSpec("shrink", dict, (strength,), value="strength", acts="weights")
+    >>> spec.factory(strength=0.1)
+    {'strength': 0.1}
     """
 
     name: str

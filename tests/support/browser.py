@@ -77,7 +77,7 @@ def findings(_axe: str) -> Any:
 
     def found(page: Any) -> list[str]:
         page.evaluate(_axe)
-        violations = page.evaluate("axe.run().then(result => result.violations)")
+        violations = page.evaluate("axe.run({preload: false}).then(result => result.violations)")
         return [
             f"{one['id']}: {one['help']}, {node['target']}"
             for one in violations

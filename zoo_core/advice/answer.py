@@ -20,13 +20,26 @@ _PROBES = ("stage", "accuracy", "95%", "log-loss", "random weights")
 class Advice:
     """What to do with a network for some pictures, and what that rests on.
 
-    `rows`: the ways that were compared, the advised one first: `arm`, `accuracy` in [0, 1] on
-    pictures held out, with its 95% interval `low` to `high`, log-loss `loss`, `seconds`, `epochs`
-    and `bytes`, what a run would keep. `recipe`: for `zoo finetune --recipe`. `why`: two sentences.
-    `similarity`: "near", "medium", "far" or "unknown". `probes`: a row for each boundary. `left`:
-    ways that were not tried, and why. `notes`: what else to know. `command`: for the shell.
-    `count` of `total` pictures were looked at, in `spent` seconds. `seconds`, `bytes`: expected of
-    the training on all pictures; None where nothing was trained.
+    Of `model`, for the pictures of `data`. `rows`: the ways that were compared, the advised one
+    first: `arm`, `accuracy` in [0, 1] on pictures held out, with its 95% interval `low` to `high`,
+    log-loss `loss`, `seconds`, `epochs` and `bytes`, what a run would keep. `recipe`: for `zoo
+    finetune --recipe`. `why`: two sentences. `similarity`: "near", "medium", "far" or "unknown".
+    `probes`: a row for each boundary. `left`: ways that were not tried, and why. `notes`: what else
+    to know. `command`: for the shell. `count` of `total` pictures were looked at, in `spent`
+    seconds. `seconds`, `bytes`: expected of the training on all pictures; None where nothing was
+    trained.
+
+    >>> import tempfile, zoo_core as zoo
+    >>> advice = zoo.advise("lenet5", "digits#test", budget="5s", progress=False)
+    >>> advice.best == advice.rows[0], len(advice.sentences()) >= 2, advice.next()[0][:18]
+    (True, True, 'Next: zoo finetune')
+    >>> len(advice.table().rows) == len(advice.rows), len(advice.boundaries().rows) > 2
+    (True, True)
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> advice.save(folder / "advice.html").suffix, "<html" in advice.html()
+    ('.html', True)
+    >>> advice.save_recipe(folder / "recipe.toml").name
+    'recipe.toml'
     """
 
     rows: list[dict[str, Any]]
@@ -117,11 +130,11 @@ class Advice:
         return page(f"How to train {self.model} on {self.data}", self.sentences(), sections, tiles)
 
     def save(self, path: str | Path) -> Path:
-        """Write that page to a file. Raises ZooError where it cannot be."""
+        """Write that page to the file `path`, and return it. Raises ZooError where it cannot be."""
         return save_page(self.html(), path)
 
     def save_recipe(self, path: str | Path) -> Path:
-        """Write the recipe to a file for `zoo finetune --recipe`. Raises RecipeError."""
+        """Write the recipe to the file `path` for `zoo finetune --recipe`. Raises RecipeError."""
         return write_recipe(self.recipe, Path(path).expanduser())
 
 

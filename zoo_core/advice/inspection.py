@@ -42,8 +42,17 @@ class Inspection:
     file, or its place), `index` in the data, `part` ("" or "validation"), its `label`, what it is
     `likely` to be (for "label", else None), the `margin` between the two, below 0, in nats (else
     None), and `why`, in words. `counts`: rows of each issue; `balance`: pictures of each class;
-    `notes`: what could not be said, and what else matters. `count` pictures were looked at, with
-    the features of `model`.
+    `notes`: what could not be said, and what else matters. `count` pictures of `data` were looked
+    at, with the features of `model`. `rows`: these rows.
+
+    >>> import tempfile, zoo_core as zoo
+    >>> inspection = zoo.inspect("digits#test", "lenet5", progress=False)
+    >>> sum(inspection.counts.values()) == len(inspection.rows)
+    True
+    >>> inspection.sentences()[0][:23], len(inspection.table(most=2).rows)
+    ('797 pictures of digits:', 2)
+    >>> inspection.save(Path(tempfile.mkdtemp()) / "digits.html").name, "<html" in inspection.html()
+    ('digits.html', True)
     """
 
     rows: list[dict[str, Any]]
@@ -69,7 +78,7 @@ class Inspection:
         return [f"{self.count:,} pictures of {self.data}: {what}.", *self.notes]
 
     def table(self, most: int | None = None) -> Table:
-        """The rows as text, or the first of them."""
+        """The rows as text, or the first `most` of them."""
         rows = [_cells(row) for row in self.rows[:most]]
         return Table(("issue", "margin", "label", "likely", "picture", "why"), rows, ("margin",))
 
@@ -104,7 +113,7 @@ class Inspection:
         return page(f"What is in {self.data}", self.sentences(), sections, tiles)
 
     def save(self, path: str | Path) -> Path:
-        """Write that page to a file. Raises ZooError where it cannot be."""
+        """Write that page to the file `path`, and return it. Raises ZooError where it cannot be."""
         return save_page(self.html(), path)
 
     def _section(self, issue: str) -> Section:

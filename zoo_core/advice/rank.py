@@ -54,8 +54,9 @@ def rank(
     `data`: as of `zoo.finetune`. `models`: names, paths or models; None: all whose weights are on
     this machine. Nothing is fetched. `budget`: a time (`"2m"`, or seconds), by which fewer pictures
     are looked at; without it, 2,000 at most. What is computed of a picture is kept, and a second
-    question is quick. Raises DataError for one class, or pictures that cannot be read; NotCached
-    for weights that are not here; ZooError where none are.
+    question is quick. `seed`: of the sample and the split. `progress`: what is done, on stderr.
+    Raises DataError for one class, or pictures that cannot be read; NotCached for weights that are
+    not here; ZooError where none are.
 
     >>> import zoo_core as zoo
     >>> ranking = zoo.rank("digits#test", ["lenet5", "lenet5.fashion_mnist"], progress=False)

@@ -35,8 +35,16 @@ class Ranking:
     with its 95% interval `low` to `high` and log-loss `loss`, of pictures left out; `knn`, the
     accuracy of nearest neighbours, and `logme`; `ms` for a picture on this machine, `params`,
     `bytes`; `pareto`, whether no other is as accurate and quicker. `count` of `total` pictures were
-    looked at. `notes`: what else a person should know. `spec`: what names the data, where it
-    is text.
+    looked at. `notes`: what else a person should know. `data`: what the pictures are called;
+    `spec`: what names them, where it is text. `rows`: these rows.
+
+    >>> import tempfile, zoo_core as zoo
+    >>> names = ["lenet5", "lenet5.fashion_mnist"]
+    >>> ranking = zoo.rank("digits#test", names, progress=False)
+    >>> ranking.best, ranking.sentences()[0][:18], len(ranking.table().rows)
+    ('lenet5', 'lenet5 comes first', 2)
+    >>> ranking.save(Path(tempfile.mkdtemp()) / "rank.html").name, "<html" in ranking.html()
+    ('rank.html', True)
     """
 
     rows: list[dict[str, Any]]
@@ -88,7 +96,7 @@ class Ranking:
         return page(f"Which model for {self.data}", self.sentences(), sections)
 
     def save(self, path: str | Path) -> Path:
-        """Write that page to a file. Raises ZooError where it cannot be."""
+        """Write that page to the file `path`, and return it. Raises ZooError where it cannot be."""
         return save_page(self.html(), path)
 
 

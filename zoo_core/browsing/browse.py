@@ -26,9 +26,10 @@ def browse(out: str | Path = OUT, pattern: str | None = None) -> Path:
     """Write a page of all models, or of those that match `pattern`, and return its path.
 
     Every trained set is a row: its accuracy and cost, with whose figures they are, its licence, and
-    the commands that use it. An earlier page of zoo is replaced. Raises UnknownName
-    where no model matches, and ZooError for a place that cannot be written, or where another file
-    is.
+    the commands that use it. `out`: the file. An earlier page of zoo is replaced.
+
+    Raises UnknownName where no model matches, and ZooError for a place that cannot be written, or
+    where another file is.
 
     >>> from tempfile import mkdtemp
     >>> browse(Path(mkdtemp()) / "models.html", "lenet").name

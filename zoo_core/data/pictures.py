@@ -42,8 +42,18 @@ class Pictures(Dataset[tuple[Any, Any]]):
     >>> pictures = Pictures("own", grey.__getitem__, [0, 1, 1], ["dark", "light"])
     >>> len(pictures), pictures.num_classes, pictures.class_counts()
     (3, 2, [1, 2])
-    >>> pictures.subset([2, 0]).targets
-    [1, 0]
+    >>> pictures.subset([2, 0]).targets, pictures.renamed(["light", "dark"]).targets
+    ([1, 0], [1, 0, 0])
+    >>> pictures.target_tensor(), pictures.refuse_ids()
+    (tensor([0, 1, 1]), None)
+
+    Pictures with the same content have the same digest:
+
+    >>> pictures.digest(0) == pictures.subset([0]).digest(0), len(pictures.fingerprint())
+    (True, 64)
+    >>> picture, digest = pictures.read_with_digest(1)
+    >>> picture.size, len(digest), pictures.has_digests, pictures.was_replaced(1)
+    ((8, 8), 16, False, False)
     """
 
     streamed = False  # whether they can only be read in the order of training
@@ -175,7 +185,7 @@ class Pictures(Dataset[tuple[Any, Any]]):
         return self.fixed and has_digests(self.read)
 
     def digest(self, index: int) -> bytes:
-        """16 bytes that identify the content of a picture.
+        """16 bytes that identify the content of the picture at `index`.
 
         Of a file its bytes count, of an array its row; else the picture is decoded for it.
         """
@@ -188,7 +198,10 @@ class Pictures(Dataset[tuple[Any, Any]]):
         return read_with_digest(self.read, index)
 
     def was_replaced(self, index: int) -> bool:
-        """Whether its file is another than when its digest was taken, where that can be known."""
+        """Whether the file of the picture at `index` is another than when its digest was taken.
+
+        False where that cannot be known.
+        """
         return was_replaced(self.read, index)
 
     def fingerprint(self) -> str:

@@ -32,6 +32,13 @@ class Explanation:
     `map`: (H, W) of float32 in [0, 1], at the size of the boundary before `stage`. `label`, `index`
     and `probability` in [0, 1] of the class; `picture`: what the network saw, as a PIL picture:
     resized and cropped; `name`: of the picture. `notes`: why not to make too much of it.
+
+    >>> import tempfile, zoo_core as zoo
+    >>> explanation = zoo.explain("lenet5", Image.new("L", (28, 28)))
+    >>> explanation.map.shape, explanation.overlay().size, len(explanation.cards())
+    (torch.Size([5, 5]), (224, 224), 2)
+    >>> explanation.save(Path(tempfile.mkdtemp()) / "zero.png").name
+    'zero.png'
     """
 
     map: Tensor
@@ -65,7 +72,8 @@ class Explanation:
     def save(self, path: str | Path) -> Path:
         """Write the overlay in the format of the name's ending, as .png, .jpg or .webp.
 
-        For .html, a page of both pictures. Raises ZooError where it cannot be written.
+        `path`: of the file, which is returned; for .html, a page of both pictures. Raises ZooError
+        where it cannot be written.
         """
         place = Path(path).expanduser()
         if place.suffix.lower() in (".html", ".htm"):

@@ -48,7 +48,8 @@ def evaluate(
     the device where it is, and not changed. `data`: a spec (`digits#test`, `folder:PATH`), a
     Dataset or a DataLoader; None: the pictures that the run held out. Classes are matched by name
     where both sides have names. With several classes for a picture (multi-label) the figures are
-    those of yes and no. `unreadable`: "stop" at a picture that cannot be read, or "skip" all those,
+    those of yes and no. `batch_size`: pictures at once; `workers`: processes that read them, or
+    "auto". `unreadable`: "stop" at a picture that cannot be read, or "skip" all those,
     with their names. `progress`: a bar and how quick it was, on stderr, and how many of the
     pictures were trained on, where there are some.
 

@@ -56,10 +56,10 @@ def predict(
     picture; an array or a tensor of bytes, or an array of floats from 0 to 1, (H, W), (H, W, C),
     (C, H, W) or (N, ...) of such, or the path of a .npy file with one; a preprocessed float tensor
     (C, H, W) or (N, C, H, W); or an iterable of those. `top`: how many classes to name; those
-    without names are numbers. `unreadable`: `"stop"`, or `"skip"` to leave such files out, which
-    are named on stderr. `bits`: how many are used of pixels that have more than 8, where a file
-    does not say it, as `?bits=12` of a spec. `progress`: a bar on stderr, where it is known how
-    many there are.
+    without names are numbers. `batch_size`: pictures at once. `unreadable`: `"stop"`, or `"skip"`
+    to leave such files out, which are named on stderr. `bits`: how many are used of pixels that
+    have more than 8, where a file does not say it, as `?bits=12` of a spec. `progress`: a bar on
+    stderr, where it is known how many there are.
 
     The model is not changed, and any number of threads may ask one. It answers as in eval mode; one
     that is in train mode costs a little more each time.

@@ -84,14 +84,15 @@ def create(
     folder. `pretrained`: None (a name with a tag, a reference or a path brings its weights; a bare
     name does not), True (the default weights), False (never), a tag, a reference (`file:…`,
     `hf://…`) or a path to a file of weights, an exported folder or what `zoo fetch --to` filled.
-    `num_classes` other than the weights' own: a new head (0: none, features). `in_chans` other than
-    the weights' own: the first convolution is adapted. `labels`: what the outputs are called, in
-    order: a label set (`imagenet-1k`), the path of a text file with a name a line, or names; those
-    of the weights give way. `dtype`: float32, float16, bfloat16 or float64. `features_only`: a
-    module that gives the maps inside (a list of tensors) instead of scores, with the `feature_info`
-    of timm's, of all stages or of `out_indices` (numbers, or how many of the last). `config`:
-    arguments of the architecture, and `img_size`, which every model takes: a side of its pictures,
-    or height and width.
+    `num_classes`: other than the weights' own, a new head (0: none, features). `in_chans`: other
+    than the weights' own, the first convolution is adapted. `labels`: what the outputs are called,
+    in order: a label set (`imagenet-1k`), the path of a text file with a name a line, or names;
+    those of the weights give way. `dtype`: float32, float16, bfloat16 or float64. `features_only`:
+    a module that gives the maps inside (a list of tensors) instead of scores, with the
+    `feature_info` of timm's, of all stages or of `out_indices` (numbers, or how many of the last).
+    `keep_until`: only what feeds this stage, with a pooling and a head of its own. `freeze_until`:
+    as the method. `device`: where it shall be. `config`: arguments of the architecture, and
+    `img_size`, which every model takes: a side of its pictures, or height and width.
 
     A new head, and a model without weights, are drawn from torch's global random numbers; weights
     leave those alone. On CPU the weights are mapped from their file, which stays as it is: it may

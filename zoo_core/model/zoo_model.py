@@ -42,6 +42,10 @@ class ZooModel(Facts):
     >>> model = zoo.create("lenet5")
     >>> list(model.chain)
     ['conv1', 'conv2', 'fc1', 'fc2', 'head']
+    >>> model.input.size, model.labels, model.multilabel, model.origin.reference
+    ((1, 32, 32), None, False, 'lenet5')
+    >>> model.default_cfg == model.pretrained_cfg, model.pretrained_cfg["input_size"]
+    (True, (1, 32, 32))
     """
 
     loaded_from: str | None
@@ -71,7 +75,7 @@ class ZooModel(Facts):
     ]
 
     def forward_until(self, x: Tensor, stage: str) -> Tensor:
-        """The tensor that enters `stage`, from pictures of shape (N, C, H, W). Raises UnknownName.
+        """The tensor that enters `stage`, from pictures `x` (N, C, H, W). Raises UnknownName.
 
         >>> import torch, zoo_core as zoo
         >>> zoo.create("lenet5").forward_until(torch.zeros(2, 1, 32, 32), "fc1").shape
@@ -82,7 +86,12 @@ class ZooModel(Facts):
 
     @property
     def num_outputs(self) -> int:
-        """How many numbers the head gives for a picture; 0 when there is no classifier."""
+        """How many numbers the head gives for a picture; 0 when there is no classifier.
+
+        >>> import zoo_core as zoo
+        >>> zoo.create("lenet5", num_classes=3).num_outputs
+        3
+        """
         notice(self)
         return num_outputs(self)
 
@@ -91,6 +100,10 @@ class ZooModel(Facts):
 
         `num_classes=0` leaves none, and features come out. Raises ZooError where `labels` are not
         `num_classes` names.
+
+        >>> import zoo_core as zoo
+        >>> zoo.create("lenet5", pretrained=True).reset_head(2, ["cat", "dog"]).labels
+        ('cat', 'dog')
         """
         num_classes = check_count("num_classes", num_classes, least=0)
         if isinstance(labels, str):
@@ -102,10 +115,11 @@ class ZooModel(Facts):
         return self
 
     def change_classes(self, labels: Iterable[str]) -> tuple[str, ...]:
-        """Put a classifier for these classes in place of the head; those that stay keep theirs.
+        """Put a classifier for `labels` in place of the head; those that stay keep theirs.
 
         A class stays where its name is there once before and once now: its weights are the same,
         bit for bit; the others are freshly initialised. Returns the names of those that stay.
+        Raises ZooError for one text instead of names.
 
         >>> import zoo_core as zoo
         >>> zoo.create("lenet5", pretrained=True).change_classes(["7", "1", "cat"])
@@ -135,6 +149,11 @@ class ZooModel(Facts):
         """From a PIL picture to what these weights want to see, (C, H, W).
 
         `train=True` adds random crops and flips.
+
+        >>> import zoo_core as zoo
+        >>> from PIL import Image
+        >>> zoo.create("lenet5").transform()(Image.new("L", (28, 28))).shape
+        torch.Size([1, 32, 32])
         """
         from zoo_core.data.transforms import build_transform
 
@@ -146,7 +165,8 @@ class ZooModel(Facts):
     ) -> ZooModel:
         """The model with its weights of a folder, a model's name or a repository, `OWNER/NAME`.
 
-        A folder that is here comes first, then a model that zoo knows. `how`: the arguments of
+        `name_or_path`: a folder that is here comes first, then a model that zoo knows. `revision`:
+        the branch, tag or commit of a repository. `how`: the arguments of
         `zoo.create`. Raises ZooError.
 
         >>> ZooModel.from_pretrained("lenet5", num_classes=3).num_outputs
@@ -165,8 +185,14 @@ class ZooModel(Facts):
     ) -> Path:
         """Write weights, config.json and a card to a folder, which `zoo.create(Path)` loads.
 
+        `save_directory`: the folder, which is returned.
         `delta=True`: only what differs from the weights it came from, also from a folder that
         is here. `old`: the folder under its older name, `folder`. Raises PublishError.
+
+        >>> import tempfile, zoo_core as zoo
+        >>> folder = zoo.create("lenet5", pretrained=True).save_pretrained(tempfile.mkdtemp())
+        >>> sorted(path.name for path in folder.iterdir())
+        ['README.md', 'config.json', 'model.safetensors']
         """
         import zoo_core as zoo  # publishing stands on models, so they reach it from the top
 
@@ -186,7 +212,14 @@ class ZooModel(Facts):
     ) -> Pushed:
         """Publish this model as `OWNER/NAME`; each argument as huggingface_hub has it.
 
-        `how`: other arguments of `zoo.push`, and `repository` and `message`, the older names.
+        `repo_id`: that name. `commit_message`, `token`, `private`, `create_pr`, `revision`: as
+        `message` and the others of `zoo.push`. `how`: other arguments of it, and `repository` and
+        `message`, the older names. Raises PublishError.
+
+        >>> import zoo_core as zoo
+        >>> zoo.create("lenet5", pretrained=True).push_to_hub("no repository", dry_run=True)
+        Traceback (most recent call last):
+        zoo_core.errors.PublishError: ...
         """
         import zoo_core as zoo
 
@@ -279,8 +312,9 @@ def as_zoo_model(
 def pretrained_part(model: nn.Module) -> dict[str, Tensor]:
     """The weights that somebody trained, by name: all but a new head; none where all are random.
 
-    Of a module that zoo did not create, all: nobody knows better. A regularizer asks it for what is
-    worth keeping, as l2-sp does.
+    `model`: any module; each weight has its shape in it, such as (O, I, H, W) of a convolution, and
+    shares its memory. Raises nothing. Of a module that zoo did not create, all: nobody knows
+    better. A regularizer asks it for what is worth keeping, as l2-sp does.
 
     >>> import zoo_core as zoo
     >>> model = zoo.create("lenet5", pretrained=True, num_classes=3)

@@ -229,7 +229,9 @@ def _installed() -> Catalogue:
 
 
 def info(name: str) -> ModelInfo:
-    """The facts about a model: parameters, input, weights, licence, paper. Raises UnknownName.
+    """The facts about a model: parameters, input, weights, licence, paper.
+
+    `name`: as `zoo.create` takes it, but for paths and addresses. Raises UnknownName.
 
     >>> info("resnet").name
     'resnet50'

@@ -50,19 +50,22 @@ def push(
 ) -> Pushed:
     """Publish a model, a run or a run's folder as `OWNER/NAME`, in one commit with a tag.
 
-    `delta`: "auto" pushes only the tensors that differ from the weights it was tuned from, where
-    those can be had by everybody and the difference is less than half; True insists, False pushes
-    everything (which timm and transformers can load, where the network is timm's). `create_pr`: as
-    a pull request. `private`: for a repository that is new. `dry_run`: stage, check and show, and
-    change nothing. `license`: for weights that were trained from scratch; tuned ones keep that of
-    their base. `token`: whose push it is, where it is not who is signed in. `revision`: the branch,
-    which is made where it is not there; only what goes to the main one is tagged.
-    `sign`: the key that signs all files of the push, as in `zoo.sign`.
+    `model`: one of these; `repository`: that name. `delta`: "auto" pushes only the tensors that
+    differ from the weights it was tuned from, where those can be had by everybody and the
+    difference is less than half; True insists, False pushes everything (which timm and transformers
+    can load, where the network is timm's). `create_pr`: as a pull request. `private`: for a
+    repository that is new. `dry_run`: stage, check and show, and change nothing. `message`: of the
+    commit. `license`: for weights that were trained from scratch; tuned ones keep that of their
+    base. `token`: whose push it is, where it is not who is signed in. `revision`: the branch, which
+    is made where it is not there; only what goes to the main one is tagged. `sign`: the key that
+    signs all files of the push, as in `zoo.sign`.
 
     Raises PublishError where it must not or cannot happen; nothing is then half pushed.
 
-        >> run = zoo.finetune("resnet50", "folder:flowers", freeze_until="head")
-        >> zoo.push(run, "me/flowers-resnet50").url
+    >>> import zoo_core as zoo
+    >>> zoo.push(zoo.create("lenet5"), "no repository")
+    Traceback (most recent call last):
+    zoo_core.errors.PublishError: ...
     """
     if is_offline():
         raise PublishError(

@@ -16,8 +16,8 @@ from zoo_core.types import Option, RegularizerSpec
 def regularizers(chosen: Iterable[str | Regularizer] | str | Regularizer = ()) -> Stack:
     """A stack of regularizers: by name, with options, or as objects.
 
-    `"name"`, `"name=0.01"` (its main option), `"name:option=value,option=value"`, or both. Raises
-    UnknownName, RecipeError.
+    `chosen`: one or several, each as `"name"`, `"name=0.01"` (its main option),
+    `"name:option=value,option=value"`, or both. Raises UnknownName, RecipeError.
 
     >>> len(regularizers(["l2=1e-4", "early-stopping:patience=3,restore=true"]).members)
     2

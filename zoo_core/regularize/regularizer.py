@@ -25,7 +25,11 @@ from zoo_core.transfer.wrappers import unwrapped as unwrapped
 
 
 class Verdict(Enum):
-    """What a regularizer makes of a validation: go on, go on and note a new best, or stop."""
+    """What a regularizer makes of a validation: go on, go on and note a new best, or stop.
+
+    >>> list(Verdict)
+    [<Verdict.CONTINUE: 'continue'>, <Verdict.IMPROVED: 'improved'>, <Verdict.STOP: 'stop'>]
+    """
 
     CONTINUE = "continue"
     IMPROVED = "improved"
@@ -60,6 +64,32 @@ class Regularizer:
     ...     def gradients(self) -> None:
     ...         for weight in self.trained.values():
     ...             weight.grad += self.now(0.01) * torch.randn_like(weight.grad)
+    >>> noise = Noise(schedule="linear", steps=100)
+    >>> noise.uses("gradients"), noise.uses("loss")
+    (True, False)
+
+    A loop calls its moments, here one step of it and a validation:
+
+    >>> model = nn.Linear(4, 2)
+    >>> noise.attach(model)
+    >>> x, y = noise.batch(torch.zeros(8, 4), torch.zeros(8, dtype=torch.long))
+    >>> outputs = model(x)
+    >>> loss = noise.loss(nn.functional.cross_entropy(outputs, y), outputs, y)
+    >>> loss.backward()
+    >>> noise.gradients()
+    >>> noise.weights()
+    >>> with noise.evaluating():
+    ...     noise.validation({"loss": 0.7, "accuracy": 0.5})
+    <Verdict.CONTINUE: 'continue'>
+    >>> noise.now(0.01), noise.penalty(), noise.state_dict(), noise.step_taken
+    (0.01, tensor(0.), {}, None)
+    >>> noise.passes(lambda: torch.tensor(0.5))
+    tensor(0.5000)
+    >>> noise.load_state_dict({})
+    >>> print(noise.nothing_to_act_on("convolution").message)
+    Noise has nothing to act on: no convolution.
+    >>> noise.release()
+    >>> noise.detach()
     """
 
     name: str = ""
@@ -99,18 +129,21 @@ class Regularizer:
 
     @property
     def step_taken(self) -> Tensor | None:
-        """In `weights()`, where a GradScaler may have skipped the step: 1 or 0 on the device.
+        """In `weights()`, where a GradScaler may have skipped the step: 1 or 0 on the device, ().
 
         None where no step is skipped.
         """
         return self.stack.taken if self.stack else None
 
     def uses(self, moment: str) -> bool:
-        """Whether it does something at a moment, so that a loop has to serve it."""
+        """Whether it does something at `moment`, the name of a method that a loop then calls."""
         return getattr(type(self), moment) is not getattr(Regularizer, moment)
 
     def now(self, strength: float) -> float:
-        """A strength as its schedule has it at this step of the stack."""
+        """`strength` as its schedule has it at this step of the stack.
+
+        Raises RecipeError where a CUDA graph would repeat one step of a schedule.
+        """
         factor = self.schedule(self.stack.steps if self.stack else 0)
         if factor != 1 and torch.cuda.is_available() and torch.cuda.is_current_stream_capturing():
             raise RecipeError(
@@ -127,13 +160,13 @@ class Regularizer:
         scaler: Any = None,
         reference: Mapping[str, Tensor] | None = None,
     ) -> None:
-        """Take hold of a model: before training, and again after each change of what trains.
+        """Take hold of `model`: before training, and again after each change of what trains.
 
         `optimizer`: proximal steps take its learning rates, 1 without one. `scaler`: a GradScaler.
-        `reference`: the weights to start from by name (default: those of the first attach, kept
-        from then on). Afterwards `self.model`, `self.optimizer`, `self.trained` (the weights that
-        train, by name) and `self.decayed` (those of two and more dimensions) are set, of the
-        chosen stages only.
+        `reference`: the weights to start from by name, of any shape (default: those of the first
+        attach, kept from then on). Afterwards `self.model`, `self.optimizer`, `self.trained` (the
+        weights that train, by name) and `self.decayed` (those of two and more dimensions) are set,
+        of the chosen stages only.
         """
         self.release()
         self.model, self.optimizer, self.scaler = unwrapped(model), optimizer, scaler
@@ -143,18 +176,21 @@ class Regularizer:
         self.decayed = {name: p for name, p in self.trained.items() if p.ndim >= 2}
 
     def batch(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        """Inputs and targets of a step."""
+        """Inputs `x` (N, C, H, W) and targets `y` of a step, (N,) or (N, C), as they shall be."""
         return x, y
 
     def loss(self, loss: Tensor, outputs: Tensor, targets: Tensor) -> Tensor:
-        """The loss to go backward from.
+        """The loss to go backward from, which began as `loss`: a number, ().
 
         `outputs`: scores (N, C). `targets`: classes (N,), or shares of classes (N, C) when mixed.
         """
         return loss
 
     def passes(self, closure: Callable[[], Tensor]) -> Tensor:
-        """Forward and backward pass of a step; at most one regularizer of a stack replaces it."""
+        """Forward and backward pass of a step; at most one regularizer of a stack replaces it.
+
+        `closure`: does both and returns the loss, (). It may be called several times.
+        """
         return closure()
 
     def gradients(self) -> None:
@@ -177,7 +213,7 @@ class Regularizer:
         self.release()
 
     def penalty(self) -> Tensor:
-        """Its value now, on the device of the model; zero for those that add none."""
+        """Its value now, (), on the device of the model; zero for those that add none."""
         return torch.zeros((), device=next(self.model.parameters()).device)
 
     def state_dict(self) -> dict[str, Any]:
@@ -185,10 +221,13 @@ class Regularizer:
         return {}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take up the state of an earlier run, once attached."""
+        """Take up `state`, that of an earlier run, once attached."""
 
     def nothing_to_act_on(self, what: str, hint: str = "") -> RecipeError:
-        """The error of a regularizer that would do nothing."""
+        """The RecipeError of a regularizer that would do nothing, to be raised in `attach`.
+
+        `what` there is none of. `hint`: what to do (default: unfreeze it, or leave it out).
+        """
         scope = f" in {'+'.join(self.stages)}" if self.stages else ""
         scope += f" outside {'+'.join(self.exclude)}" if self.exclude else ""
         return RecipeError(

@@ -17,7 +17,47 @@ class Stack(Regularizer):
     """Several regularizers as one: each moment goes to all of them in order.
 
     `steps`: how many steps the optimizer has taken. `taken`: where a GradScaler may skip a step, 1
-    on the device if the last one was taken and 0 if not; else None.
+    on the device if the last one was taken and 0 if not, (); else None. `members`: in their order.
+    Raises RecipeError where two replace the backward pass, or both average weights.
+
+    >>> import zoo_core as zoo
+    >>> model = nn.Linear(4, 2)
+    >>> optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    >>> stack = zoo.regularizers(["l2=0.1", "label-smoothing"]).attach(model, optimizer=optimizer)
+    >>> stack.using("loss"), sorted(stack.penalties()), stack.penalty().shape
+    (['label-smoothing'], ['l2'], torch.Size([]))
+
+    One step of a loop, and a validation:
+
+    >>> x, y = stack.batch(torch.zeros(8, 4), torch.zeros(8, dtype=torch.long))
+    >>> def closure():
+    ...     outputs = model(x)
+    ...     loss = stack.loss(nn.functional.cross_entropy(outputs, y), outputs, y)
+    ...     loss.backward()
+    ...     return loss.detach()
+    >>> stack.passes(closure).shape
+    torch.Size([])
+    >>> stack.gradients()
+    >>> optimizer.step()
+    >>> stack.weights()
+    >>> with stack.evaluating():
+    ...     stack.validation({"loss": 0.7, "accuracy": 0.5})
+    <Verdict.CONTINUE: 'continue'>
+    >>> state = stack.state_dict()
+    >>> state["steps"], stack.load_state_dict(state)
+    (1, None)
+
+    What does not go together is refused before a training:
+
+    >>> stack.refuse_several_passes("accumulate")
+    >>> zoo.regularizers(["early-stopping"]).refuse_without_validation("Give val.")
+    Traceback (most recent call last):
+    zoo_core.errors.RecipeError: early-stopping needs validation. Give val.
+    >>> stack.refuse_several_labels()
+    Traceback (most recent call last):
+    zoo_core.errors.RecipeError: label-smoothing is made for one class a picture. ...
+    >>> stack.release()
+    >>> stack.detach()
     """
 
     def __init__(self, members: Sequence[Regularizer]) -> None:
@@ -28,11 +68,14 @@ class Stack(Regularizer):
         _at_most_one(self.members, lambda m: m.averages, "put averaged weights into the model")
 
     def using(self, *moments: str) -> list[str]:
-        """The names of those that do something at one of some moments."""
+        """The names of those that do something at one of `moments`, names of methods."""
         return [called(m) for m in self.members if any(map(m.uses, moments))]
 
     def refuse_without_validation(self, hint: str) -> None:
-        """Raise RecipeError, for a training without validations, where a member needs them."""
+        """Raise RecipeError, for a training without validations, where a member needs them.
+
+        `hint`: what to do then.
+        """
         names = [called(member) for member in self.members if member.needs_validation]
         if names:
             raise RecipeError(f"{' and '.join(names)} needs validation.", hint=hint)
@@ -56,7 +99,12 @@ class Stack(Regularizer):
             )
 
     def attach(self, model: nn.Module, **given: Any) -> Stack:  # type: ignore[override]
-        """Attach all of them and return the stack, so that it reads in one line."""
+        """Attach all of them to `model` and return the stack, so that it reads in one line.
+
+        `given`: the other arguments of `Regularizer.attach`. Raises RecipeError where one of them
+        finds nothing to act on, and UnknownName for stages that are not there; then none is
+        attached.
+        """
         super().attach(model, **given)
         try:
             for member in self.members:
@@ -89,7 +137,10 @@ class Stack(Regularizer):
         return closure()
 
     def gradients(self) -> None:
-        """Once before each step of the optimizer, however many passes its gradients come from."""
+        """Once before each step of the optimizer, however many passes its gradients come from.
+
+        Raises RecipeError where a GradScaler has not unscaled them.
+        """
         self.taken = _will_be_taken(self.optimizer, self.scaler)
         for member in self.members:
             member.gradients()
@@ -101,7 +152,11 @@ class Stack(Regularizer):
             member.weights()
 
     def validation(self, metrics: Mapping[str, float]) -> Verdict:
-        """STOP where one says so, else IMPROVED where one says so."""
+        """STOP where one says so, else IMPROVED where one says so.
+
+        `metrics`: `loss` in nats and `accuracy` in [0, 1]. Raises RecipeError where a member
+        returns no Verdict.
+        """
         verdicts = [member.validation(metrics) for member in self.members]
         wrong = [m for m, v in zip(self.members, verdicts, strict=True) if v not in list(Verdict)]
         if wrong:
@@ -127,7 +182,7 @@ class Stack(Regularizer):
         return sum((member.penalty() for member in self.members), start=super().penalty())
 
     def penalties(self) -> dict[str, Tensor]:
-        """The value of each that has one, by name."""
+        """The value of each that has one, (), by name."""
         has = [member for member in self.members if member.uses("penalty")]
         return {called(member): member.penalty() for member in has}
 
@@ -136,7 +191,7 @@ class Stack(Regularizer):
         return {"steps": self.steps, "members": states}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Raises RecipeError where it is the state of other regularizers."""
+        """Take up `state`. Raises RecipeError where it is that of other regularizers."""
         theirs, ours = [m["name"] for m in state["members"]], [called(m) for m in self.members]
         if theirs != ours:
             raise RecipeError(

@@ -94,9 +94,11 @@ def finetune(
 
     How:
 
+    - `optimizer`: "adamw" or "sgd". `regularizers`: names with options, objects, or a stack of
+      them, as `zoo.regularizers` takes them.
     - `lr`: 1e-3 for `adamw` and 1e-2 for `sgd` (momentum 0.9) by default; weight decay is a
-      regularizer: `"l2=1e-4"`. `lr_schedule`: "constant", "linear" or "cosine" in each phase,
-      after `warmup` epochs. `layer_decay`: the rate of a stage as a share of that of the next one
+      regularizer: `"l2=1e-4"`. `lr_schedule`: "constant", "linear" or "cosine" in each phase, after
+      `warmup` epochs. `layer_decay`: the rate of a stage as a share of that of the next one
       (default: 1, and 0.75 with a schedule).
     - `head`: "ridge" solves the head before the first step, with `balance`; "random" leaves it;
       "auto": solved where it is new and nothing else trains. With "ridge", `epochs` may be 0.

@@ -38,7 +38,17 @@ class Freezing:
 
 
 class Freezable(Swapped):
-    """What zoo adds to any module: freezing that survives `train()`, and groups by depth."""
+    """What zoo adds to any module: freezing that survives `train()`, and groups by depth.
+
+    >>> import zoo_core as zoo
+    >>> model = zoo.create("lenet5").freeze_until("fc2")
+    >>> len(model.frozen), model.train().conv1.training, model.head.training
+    (6, False, True)
+    >>> [group["lr"] for group in model.param_groups(lr=0.1, decay=0.5)]
+    [0.1, 0.1, 0.05, 0.05]
+    >>> model.unfreeze().frozen
+    ()
+    """
 
     _freezing: Freezing | None = None
     _same_everywhere: ClassVar[tuple[str, ...]] = ("_repr_html_",)
@@ -77,7 +87,7 @@ class Freezable(Swapped):
         return tuple(n for n, p in self.named_parameters() if n in frozen and not p.requires_grad)
 
     def train(self, mode: bool = True) -> Self:
-        """Set the mode as usual, and keep what is frozen in eval mode.
+        """Set the mode as usual, and keep what is frozen in eval mode. `mode`: False for eval.
 
         What somebody else has unfrozen since, as timm's and fastai's `unfreeze` do, is not.
         """
@@ -131,10 +141,16 @@ def freeze_until(
 ) -> nn.Module:
     """Freeze everything that feeds `layer`, in any module: zoo's or not.
 
-    The module is changed in place and returned, and has the methods of a Freezable from then on.
+    `model` is changed in place and returned, and has the methods of a Freezable from then on.
     `example`: a tensor (or a tuple of arguments) for one small forward pass; models of zoo need
-    none. Raises UnknownName for a layer that is not there, FreezeError where the cut cannot be
-    made; then nothing has changed.
+    none. `train_norm`: let the affine parameters of frozen norms learn. Raises UnknownName for a
+    layer that is not there, FreezeError where the cut cannot be made; then nothing has changed.
+
+    >>> import torch, zoo_core as zoo
+    >>> from torch import nn
+    >>> net = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
+    >>> zoo.freeze_until(net, "2", example=torch.zeros(1, 4)).frozen
+    ('0.weight', '0.bias')
     """
     plain = getattr(model, "_orig_mod", model)  # what torch.compile has wrapped
     feeding = _feeding(plain, layer, example)
