@@ -225,7 +225,7 @@ def still_to_do(version: str, shared: bool) -> str:
         "make test-all and make test-oldest on each Python that docs/versions.md names",
         f"git tag -s v{version}; git push --tags",
         f"twine upload dist/zoo_core-{version}*.whl dist/zoo_core-{version}.tar.gz",
-        f"a release on the host of the code, with dist/zoo_core-{version}.cdx.json beside the files",
+        f"a release where the code is hosted, with dist/zoo_core-{version}.cdx.json",
         "the next version in pyproject.toml, zoo_core/version.py and CITATION.cff",
     ]
     lines = [f"  {number}. {line}" for number, line in enumerate(todo, 1)]
