@@ -154,8 +154,8 @@ def install(folder: Path, file: Path, shared: bool, packages: list[str] | None =
     python = folder / "venv" / "bin" / "python"
     pip = (python, "-m", "pip", "install", "-q")
     if shared:
-        own = Path(run(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))")[:-1])
-        (own / "others.pth").write_text("\n".join(packages or here()) + "\n")
+        paths = "\n".join(packages or here())
+        (Path(site_packages(python)) / "others.pth").write_text(f"{paths}\n")
         backend = ("--no-build-isolation", "--no-deps")
         run(*pip, *backend, "--ignore-installed", file)
     else:
@@ -177,10 +177,11 @@ def here() -> list[str]:
 
 def packages_of(python: Path, shared: bool) -> list[str]:
     """Where the requirements of the wheel lie, and what builds an sdist beside them."""
-    if shared:
-        return here()
-    own = run(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))").strip()
-    return [own, *here()]
+    return here() if shared else [site_packages(python), *here()]
+
+
+def site_packages(python: Path) -> str:
+    return run(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))").strip()
 
 
 def try_out(folder: Path, commands: tuple[tuple[str, ...], ...]) -> None:
