@@ -54,7 +54,7 @@ release: .venv/.installed
 test-oldest: .venv-oldest/.installed
 	.venv-oldest/bin/python -m pytest -n auto $(OLDEST)
 
-OLDEST := tests/test_import.py tests/test_registry.py tests/model tests/transfer tests/weights tests/regularize tests/zoo_lenet
+OLDEST := tests/test_import.py tests/test_registry.py tests/transfer tests/zoo_lenet -m "not slow"
 
 .venv-oldest/.installed: pyproject.toml constraints-oldest.txt
 	$(PYTHON) -m venv .venv-oldest
