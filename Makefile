@@ -3,18 +3,20 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help demo demo-photos test test-all lint bench docs docs-test fuzz
+.PHONY: help demo demo-photos test test-all test-oldest lint bench docs docs-test fuzz release
 
 help:
 	@echo "make demo      LeNet-5 from MNIST to scanned digits: what transfer learning buys, in two minutes"
 	@echo "make demo-photos  EfficientNet-Lite0 from ImageNet to solar cells: the same on photographs, in five minutes"
 	@echo "make test      the tests, but those that are slow and rare"
 	@echo "make test-all  these too: packages in new environments, compiled models"
+	@echo "make test-oldest  some tests with the oldest versions that pyproject.toml allows"
 	@echo "make lint      ruff, mypy, import-linter"
 	@echo "make bench     zoo against its peers, into docs/benchmarks.md"
 	@echo "make fuzz      a minute of what no writer would write for each parser (SECONDS=600: ten)"
 	@echo "make docs      the documentation as a site, into site/: open site/index.html"
 	@echo "make docs-test  run every code block and example of the documentation"
+	@echo "make release   dist/: wheel, sdist and SBOM, checked and tried (ARGS=--shared: with the packages that are here)"
 
 demo: .venv/.installed
 	$(BIN)/zoo demo
@@ -49,6 +51,22 @@ docs: .venv/.installed
 
 docs-test: .venv/.installed
 	$(BIN)/python -m pytest tests/test_docs.py tests/test_docstrings.py tests/test_docstrings_complete.py
+
+release: .venv/.installed
+	$(BIN)/python -m pip install -q -c constraints.txt -e '.[release]'
+	$(BIN)/python tools/release.py $(ARGS)
+
+# An environment of its own, with the first version of all that is required; what runs the tests is new.
+test-oldest: .venv-oldest/.installed
+	.venv-oldest/bin/python -m pytest -n auto $(OLDEST)
+
+OLDEST := tests/test_import.py tests/test_registry.py tests/transfer tests/zoo_lenet -m "not slow"
+
+.venv-oldest/.installed: pyproject.toml constraints-oldest.txt
+	$(PYTHON) -m venv .venv-oldest
+	.venv-oldest/bin/python -m pip install -c constraints-oldest.txt -e '.[datasets,demo,export,lightning,photos,transformers]' \
+		hypothesis pytest pytest-xdist
+	touch $@
 
 .venv/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
