@@ -88,7 +88,7 @@ class Explanation:
         return place
 
     def cards(self, longest: int = LEAST) -> list[Card]:
-        """The picture and its overlay, of so many pixels at most, with what they are."""
+        """The picture and its overlay, with what they are. `longest`: pixels of the longer side."""
         lines = [clipped(self.label), f"{self.probability:.1%}", clipped(self.name, 300)]
         seen, shown = (data_uri(each, longest) for each in (self.picture, self.overlay()))
         return [Card(seen, []), Card(shown, lines)]
