@@ -21,9 +21,9 @@ def sign(folder: str | Path, key: str | Path) -> Path:
     """Sign all files of a folder: what `save_pretrained` wrote, a run, or a file of weights in it.
 
     `folder`: its path. `key`: a file in PEM with a private EC key (P-256, P-384 or P-521), and with
-    its certificate and those above it, if it has any; or "sigstore", which asks in a browser who you
-    are, and writes that into a public log. Returns the path of the signature, `model.sig`. It holds
-    until a file changes, is removed or added, but for what git keeps and itself.
+    its certificate and those above it, if it has any; or "sigstore", which asks in a browser who
+    you are, and writes that into a public log. Returns the path of the signature, `model.sig`. It
+    holds until a file changes, is removed or added, but for what git keeps and itself.
 
     Raises WeightsError where the key cannot sign, PublishError where the folder cannot be signed.
 
@@ -32,7 +32,7 @@ def sign(folder: str | Path, key: str | Path) -> Path:
     >>> key, model = Path(tempfile.mkdtemp(), "zoo.key"), Path(tempfile.mkdtemp())
     >>> make = ["openssl", "ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", str(key)]
     >>> _ = subprocess.run(make, check=True)
-    >>> zoo.create("lenet5", pretrained=False).save_pretrained(model)
+    >>> _ = zoo.create("lenet5", pretrained=False).save_pretrained(model)
     >>> zoo.sign(model, key).name
     'model.sig'
     """

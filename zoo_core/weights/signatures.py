@@ -24,9 +24,10 @@ UNSIGNED = (".git", ".gitattributes", ".github", ".gitignore", ".cache/huggingfa
 def verify(place: str | Path, key: str | Path) -> Signed:
     """Check the signature of a folder, or of a published model (`hf://owner/repository`).
 
-    `place`: a path or a reference. `key`: a public EC key or a certificate in PEM, a .toml file with an `identity` and `issuer` of
-    sigstore, or a folder with some, of which one must fit. Every file is read from its first byte
-    to its last. Of a repository, that is each file that was signed.
+    `place`: a path or a reference. `key`: a public EC key or a certificate in PEM, a .toml file
+    with an `identity` and `issuer` of sigstore, or a folder with some, of which one must fit. Every
+    file is read from its first byte to its last. Of a repository, that is each file that was
+    signed.
 
     Raises WeightsError where there is no signature, it is not by that key, a certificate has
     expired, or a file was changed, removed or added.
@@ -38,7 +39,7 @@ def verify(place: str | Path, key: str | Path) -> Signed:
     >>> _ = subprocess.run(make, check=True)
     >>> public = ["openssl", "ec", "-in", str(key), "-pubout", "-out", str(key.with_suffix(".pub"))]
     >>> _ = subprocess.run(public, check=True, stderr=subprocess.DEVNULL)
-    >>> zoo.create("lenet5", pretrained=False).save_pretrained(model)
+    >>> _ = zoo.create("lenet5", pretrained=False).save_pretrained(model)
     >>> _ = zoo.sign(model, key)
     >>> sorted(zoo.verify(model, key.with_suffix(".pub")).files)
     ['README.md', 'config.json', 'model.safetensors']
