@@ -55,12 +55,12 @@ def section(found: Answers, doc: str, names: Sequence[str]) -> str:
     tasks = dict.fromkeys(question.task for question in found)
     asked = sorted({(question.network, question.count, question.seed) for question in found})
     several = [
-        f"{network} at {count} a class ({len([*own])} seeds)"
+        f"{network} at {count} a class, {_seeds(len([*own]))}"
         for (network, count), own in itertools.groupby(asked, key=lambda one: one[:2])
     ]
     parts += [
         f"{len(found)} questions of {len(tasks)} tasks ({', '.join(tasks)}): "
-        f"{', '.join(several)}. Intervals: 95%, by drawing tasks anew."
+        f"{'; '.join(several)}. Intervals: 95%, by drawing tasks anew."
     ]
     parts += [ways_table(found), by_network(found)]
     share = sum(a["seconds"] for a in found.values()) / sum(a["took"] for a in found.values())
@@ -71,6 +71,10 @@ def section(found: Answers, doc: str, names: Sequence[str]) -> str:
     ]
     parts += [networks(found, names)]
     return "\n\n".join(part for part in parts if part)
+
+
+def _seeds(count: int) -> str:
+    return "1 seed" if count == 1 else f"{count} seeds"
 
 
 def by_network(found: Answers) -> str:
