@@ -19,6 +19,7 @@ import inspect
 import re
 import textwrap
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
@@ -111,6 +112,12 @@ def public() -> Iterator[Public]:
 
 ALL = list(public())
 every = pytest.mark.parametrize("one", ALL, ids=[one.name for one in ALL])
+
+
+def test_the_reference_has_every_name() -> None:
+    pages = Path(__file__).parents[1] / "docs/reference"
+    text = "\n".join(page.read_text(encoding="utf-8") for page in pages.rglob("*.rst"))
+    assert set(zoo.__all__) - set(re.findall(r":: zoo_core\.(\w+)$", text, re.M)) == set()
 
 
 @every
