@@ -70,6 +70,27 @@ def test_the_map_is_that_of_hooks_on_the_network(name: str, layer: str, picture:
     torch.testing.assert_close(found.map, expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("name", "layer"),
+    [("efficientnet_lite0", "bn2"), ("resnet18", "layer4"), ("timm/test_convnext", "stages.3")],
+)
+def test_the_map_is_that_of_pytorch_grad_cam(name: str, layer: str, picture: Any) -> None:
+    others = pytest.importorskip("pytorch_grad_cam")
+    targets = pytest.importorskip("pytorch_grad_cam.utils.model_targets")
+    torch.manual_seed(0)
+    model = zoo.create(name, pretrained=name == "efficientnet_lite0").eval()
+    found = zoo.explain(model, picture)
+    x, module = model.transform()(picture)[None], model.get_submodule(layer)
+    with others.GradCAM(model=model, target_layers=[module]) as cam:
+        wanted = [targets.ClassifierOutputTarget(found.index)]
+        cam(input_tensor=x, targets=wanted)
+        hooked = cam.activations_and_grads
+        values, slopes = hooked.activations[0].numpy(), hooked.gradients[0].numpy()
+        heat = cam.get_cam_image(x, module, wanted, values, slopes, False)[0].clip(0)
+    expected = torch.as_tensor(heat / heat.max())
+    torch.testing.assert_close(found.map, expected, rtol=1e-4, atol=1e-5)
+
+
 def test_the_likeliest_class_is_that_of_predict(picture: Any) -> None:
     found = zoo.explain("efficientnet_lite0", picture)
     [told] = zoo.predict("efficientnet_lite0", picture, progress=False)
