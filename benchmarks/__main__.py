@@ -13,6 +13,7 @@ from benchmarks import (
     caching,
     commands,
     creating,
+    explaining,
     finetuning,
     forward,
     freezing,
@@ -34,7 +35,7 @@ what slows the machine for a while cancels out; of trainings with a frozen part,
 differ much, the quickest counts. The ratios are what matters: machines differ, and are noisy."""
 ALL = (
     listing, browsing, creating, memory, commands, forward, threads, freezing, publishing,
-    signing, regularizing, finetuning, caching, streaming,
+    signing, regularizing, explaining, finetuning, caching, streaming,
 )  # fmt: skip
 
 

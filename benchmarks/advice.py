@@ -64,14 +64,15 @@ def main(words: Sequence[str] | None = None) -> None:
     room = {one: SHARE * sum(s for _, s in there[one]["ways"].values()) for one in there}
     jobs = [(one, max(room[one], FEWEST)) for one in wanted if one in there and one not in done]
     measure(jobs, answered, kept)
-    halves = {one.name: one.half for one in TASKS}
     found = joined(ways.ways(), answers())
-    report = {one: answer for one, answer in found.items() if halves[one.task] == "report"}
-    text = section(report, __doc__ or "", names=[*NETWORKS])
-    put(PAGE, "measured", text)
-    print(text if asked.half == "report" else section(
-        {one: answer for one, answer in found.items() if halves[one.task] == "tune"},
-        __doc__ or "", names=[*NETWORKS]))  # fmt: skip
+    put(PAGE, "measured", _section(found, "report"))
+    print(_section(found, asked.half))
+
+
+def _section(found: Mapping[Question, Mapping[str, Any]], half: str) -> str:
+    names = {one.name for one in TASKS if one.half == half}
+    own = {one: answer for one, answer in found.items() if one.task in names}
+    return section(own, __doc__ or "", names=[*NETWORKS])
 
 
 def _arguments(words: Sequence[str] | None) -> argparse.Namespace:

@@ -42,7 +42,8 @@ def browse(out: str | Path = OUT, pattern: str | None = None) -> Path:
     if not rows:
         near = catalogue().similar(pattern or "")
         raise UnknownName(f'No model matches "{pattern}". {near}'.strip(), hint='Run "zoo list".')
-    return save_page(html(rows, installed=_installed(rows)), place)
+    here = [row.reference for row in rows if row.is_here]
+    return save_page(html(rows, installed=here), place)
 
 
 def html(rows: Sequence[Row], installed: Sequence[str] = ()) -> str:
@@ -77,9 +78,3 @@ def _counts(rows: Sequence[Row]) -> dict[str, Any]:
 def _digest(script: str) -> str:
     """How a page names the one script that may run in it."""
     return b64encode(hashlib.sha256(script.encode()).digest()).decode()
-
-
-def _installed(rows: Sequence[Row]) -> list[str]:
-    from zoo_core.weights.here import is_here
-
-    return [row.reference for row in rows if row.weights is not None and is_here(row.weights)]

@@ -62,7 +62,7 @@ class Wanted:
             _within(row.top1, least=self.min_top1),
             self._may(row.licence) if row.weights else not self.licences,
         ]
-        if False in held or (self.installed and not _is_here(row)):
+        if False in held or (self.installed and not row.is_here):
             return False
         return None if None in held else True
 
@@ -196,9 +196,3 @@ def _check_licences(licences: Sequence[str]) -> None:
         if licence not in there:
             near = did_you_mean(licence, there) or f"There are: {', '.join(sorted(there))}."
             raise UnknownName(f'No weights have the licence "{licence[:40]}". {near}')
-
-
-def _is_here(row: Row) -> bool:
-    from zoo_core.weights.here import is_here
-
-    return row.weights is not None and is_here(row.weights)

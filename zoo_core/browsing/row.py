@@ -63,6 +63,13 @@ class Row:
     def licence(self) -> str | None:
         return self.weights.license if self.weights else None
 
+    @property
+    def is_here(self) -> bool:
+        """Whether its weights are on this machine, so that no network is needed."""
+        from zoo_core.weights.here import is_here
+
+        return self.weights is not None and is_here(self.weights)
+
     def tagged(self, pattern: str) -> bool:
         """Whether its weights have such a tag; an empty pattern asks for nothing."""
         if not pattern:

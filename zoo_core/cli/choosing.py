@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -13,29 +14,15 @@ from zoo_core.browsing.choosing import SORTS, sort_key
 from zoo_core.errors import UnknownName, ZooError
 
 
-class Amount(click.ParamType):
-    """A number as people write it: 30M. `unit`: what one without a letter counts in."""
+class Number(click.ParamType):
+    """A number as people write it. `read`: gives it, or raises ZooError."""
 
-    name = "number"
-
-    def __init__(self, unit: float = 1) -> None:
-        self.unit = unit
+    def __init__(self, read: Callable[[Any], float], name: str = "number") -> None:
+        self.read, self.name = read, name
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         try:
-            return amount(value, self.unit)
-        except ZooError as error:
-            self.fail(error.message, param, ctx)
-
-
-class Percentage(click.ParamType):
-    """A percentage, with its sign or without."""
-
-    name = "percentage"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        try:
-            return percentage(value)
+            return self.read(value)
         except ZooError as error:
             self.fail(error.message, param, ctx)
 
@@ -58,14 +45,17 @@ class SortKey(click.ParamType):
         return [CompletionItem(key) for key in SORTS if key.startswith(incomplete)]
 
 
+AMOUNT = Number(amount)
+GMACS = Number(functools.partial(amount, unit=1e9))  # one without a letter counts in billions
+PERCENTAGE = Number(percentage, "percentage")
 OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
-    ("--max-params", {"type": Amount(), "metavar": "N", "help": "Parameters at most: 30M."}),
+    ("--max-params", {"type": AMOUNT, "metavar": "N", "help": "Parameters at most: 30M."}),
     (
         "--max-gmacs",
-        {"type": Amount(1e9), "metavar": "N", "help": "Multiply-adds at most: 4.5 or 500M."},
+        {"type": GMACS, "metavar": "N", "help": "Multiply-adds at most: 4.5 or 500M."},
     ),
-    ("--min-top1", {"type": Percentage(), "metavar": "PERCENT", "help": "Top-1 at least."}),
-    ("--max-input", {"type": Amount(), "metavar": "SIDE", "help": "Pictures at most so large."}),
+    ("--min-top1", {"type": PERCENTAGE, "metavar": "PERCENT", "help": "Top-1 at least."}),
+    ("--max-input", {"type": AMOUNT, "metavar": "SIDE", "help": "Pictures at most so large."}),
     ("--licence", {"multiple": True, "metavar": "NAME", "help": "Of weights. May be repeated."}),
     ("--installed", {"is_flag": True, "help": "With weights on this machine."}),
 )
