@@ -1,4 +1,4 @@
-"""Pages of docs/chapter are notebooks: each runs from top to bottom, offline, in an empty folder."""
+"""Pages of docs/chapter are notebooks: each runs, offline, in an empty folder."""
 
 from __future__ import annotations
 

@@ -78,7 +78,7 @@ def test_broken_links_and_lost_pages_are_found(tmp_path: Path) -> None:
     assert site.lost() == ["lost.html"]
 
 
-@pytest.mark.parametrize("name", ["navigation", "docstrings"])
+@pytest.mark.parametrize("name", ["navigation", "docstrings", "chapter"])
 def test_examples_of_its_parts_hold(name: str) -> None:
     results = doctest.testmod(own_module(name))
     assert results.attempted and not results.failed

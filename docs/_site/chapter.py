@@ -58,7 +58,9 @@ def offer(app: Any, docname: str, source: list[str]) -> None:
     """A line under the title of each page that is a notebook."""
     if docname.startswith(FOLDER) and docname != INDEX:
         line = LINE.format(name=docname.removeprefix(FOLDER))
-        source[0] = re.sub(r"^(# .+\n)", lambda title: f"{title[1]}\n{line}", source[0], 1, re.M)
+        title = re.search(r"^# .+\n", source[0], re.M)
+        if title:
+            source[0] = f"{source[0][: title.end()]}\n{line}{source[0][title.end() :]}"
 
 
 def draw_inside(app: Any, doctree: nodes.document) -> None:
@@ -77,7 +79,7 @@ def draw_inside(app: Any, doctree: nodes.document) -> None:
 def inlined(svg: str, told: str) -> str:
     """A picture of matplotlib as an element of a page.
 
-    >>> inlined('<?xml version="1.0"?><svg width="9pt" height="9pt" x="1"><a fill="#000000"/></svg>', "A dot.")
+    >>> inlined('<?xml version="1.0"?><svg width="9pt" x="1"><a fill="#000000"/></svg>', "A dot.")
     '<svg class="plot" role="img" aria-label="A dot." x="1"><a fill="currentColor"/></svg>'
     """
     svg = INK.sub("currentColor", OUTSIDE.sub("", svg)).strip()
