@@ -104,8 +104,8 @@ def drawing(title: str, solids: Sequence[Solid]) -> Drawing:
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {HEIGHT}" width="{width}" '
         f'height="{HEIGHT}" role="img" aria-label="{told}" font-family="system-ui, sans-serif" '
         'font-size="11" fill="currentColor" text-anchor="middle" '
-        f'style="display: block; max-width: 100%; min-width: {SMALLEST * width:.0f}px; height: auto"'
-        ">"
+        'style="display: block; height: auto; max-width: 100%; '
+        f'min-width: {SMALLEST * width:.0f}px">'
     )
     return Drawing("\n".join([head, *parts, "</svg>"]))
 
