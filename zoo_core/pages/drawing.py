@@ -66,6 +66,9 @@ class Solid:
 class Drawing(str):
     """An `<svg>` element, in the colours of what is around it; a notebook shows the picture."""
 
+    def __repr__(self) -> str:
+        return f"<Drawing of {len(self):,} letters of SVG: save(path) writes it>"
+
     def _repr_html_(self) -> str:
         return f'<div style="overflow-x: auto" tabindex="0">{self}</div>'
 
