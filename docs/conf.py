@@ -47,6 +47,7 @@ nb_execution_show_tb = True
 nb_execution_timeout = 120
 nb_merge_streams = True
 nb_output_stderr = "error"  # a word in red is a fault
+nb_code_prompt_show = nb_code_prompt_hide = "How this is drawn"  # folded by hide-input
 nb_ipywidgets_js = {}  # no script from elsewhere
 
 # --- the reference
