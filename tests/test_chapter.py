@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from test_docs import ROOT, environment
 
+from benchmarks import how_far_back
+
 pytest.importorskip("myst_nb")
 CHAPTER = ROOT / "docs" / "chapter"
 PAGES = sorted(path for path in CHAPTER.glob("*.md") if path.name != "index.md")
@@ -60,6 +62,15 @@ def test_a_page_has_what_each_page_of_the_chapter_has(page: Path) -> None:
     assert re.search(r"^\$\$$", text, re.M), "a formula"
     assert "## Try it" in text and "## Exercise" in text
     assert re.search(r"<details>\n<summary>Answer</summary>\n\n.*?\n\n</details>", text, re.S)
+
+
+def test_the_tables_of_how_far_back_are_those_that_were_measured() -> None:
+    page = how_far_back.PAGE.read_text(encoding="utf-8")
+    found = how_far_back.results()
+    for name in how_far_back.TASKS:
+        lines = "\n".join(how_far_back.table(name, found))
+        assert f'{name} = """\\\n{lines}\n"""' in page
+        assert how_far_back.put(page, name, "other") != page
 
 
 def test_the_first_page_lists_all_in_the_order_of_the_navigation() -> None:
