@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from docutils import nodes
+from sphinx.addnodes import download_reference
 from sphinx.errors import ExtensionError
 
 HERE = Path(__file__).parent
@@ -35,11 +36,6 @@ INK = re.compile(r"#000000\b")  # what matplotlib draws in black has the colour 
 OUTSIDE = re.compile(
     r"<\?xml.*?\?>|<!DOCTYPE.*?>|<metadata>.*?</metadata>|<style.*?</style>|(?<=<g) id=\"[^\"]*\"",
     re.S,
-)
-
-LINE = (
-    "This page is a notebook: {{nb-download}}`download it <{name}.ipynb>` with its results, or "
-    "[run it](index.md#run-a-page) from the source.\n"
 )
 
 
@@ -76,13 +72,20 @@ def forget_others(kept: Path, now: str) -> None:
         mark.write_text(now, encoding="utf-8")
 
 
-def offer(app: Any, docname: str, source: list[str]) -> None:
-    """A line under the title of each page that is a notebook."""
-    if docname.startswith(FOLDER) and docname != INDEX:
-        line = LINE.format(name=docname.removeprefix(FOLDER))
-        title = re.search(r"^# .+\n", source[0], re.M)
-        if title:
-            source[0] = f"{source[0][: title.end()]}\n{line}{source[0][title.end() :]}"
+def offer(app: Any, doctree: nodes.document) -> None:
+    """A line under the title of each page that is a notebook: the notebook, with its results."""
+    page = app.env.docname
+    if not page.startswith(FOLDER) or page == INDEX:
+        return
+    notebook = Path(app.env.mystnb_config.output_folder) / f"{page}.ipynb"
+    place = f"/{os.path.relpath(notebook, app.srcdir)}"
+    line = nodes.paragraph("", "This page is a notebook: ")
+    line += download_reference("", "download it", reftarget=place, refdoc=page)
+    line += nodes.Text(" with its results, or ")
+    line += nodes.reference("", "run it", refuri="index.html#run-a-page")
+    line += nodes.Text(" from the source.")
+    title = next(doctree.findall(nodes.title))
+    title.parent.insert(title.parent.index(title) + 1, line)
 
 
 def draw_inside(app: Any, doctree: nodes.document) -> None:
@@ -113,6 +116,6 @@ def inlined(svg: str, told: str) -> str:
 
 def setup(app: Any) -> dict[str, Any]:
     app.connect("builder-inited", prepare, priority=900)  # after myst-nb
-    app.connect("source-read", offer)
+    app.connect("doctree-read", offer, priority=100)  # before downloads are collected
     app.connect("doctree-read", draw_inside, priority=100)  # before pictures are collected
     return {"parallel_read_safe": True, "parallel_write_safe": True}
