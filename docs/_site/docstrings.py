@@ -12,6 +12,7 @@ from typing import Any
 
 NAMED = re.compile(r"(?:^|(?<=[.;:] ))((?:`\w+`(?:, | and ))*`\w+`): ")
 RAISES = re.compile(r"(?<=[.;:] )(?=Raises [A-Z])")
+PRIVATE = re.compile(r", _\w+: [^=]*= <factory>")
 ERROR = re.compile(r"(?<![`\w.])([A-Z]\w+Error|HashMismatch|NotCached|NotInstalled|UnknownName)\b")
 
 
@@ -91,8 +92,15 @@ def _shown(paragraph: list[str], known: set[str]) -> list[str]:
 def readable(
     app: Any, what: str, name: str, thing: Any, options: Any, signature: str | None, returns: Any
 ) -> tuple[str | None, Any]:
-    """A signature as somebody would write it: no class of paths of this system, no <factory>."""
+    """A signature as somebody would write it.
+
+    Without what is private, the class of paths of this system, and <factory>.
+
+    >>> readable(None, "", "", None, None, "(rows: list, _own: dict[str, int] = <factory>)", "")
+    ('(rows: list)', '')
+    """
     if signature is not None:
+        signature = PRIVATE.sub("", signature)
         signature = signature.replace("PosixPath(", "Path(").replace("<factory>", "...")
     return signature, returns
 
