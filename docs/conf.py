@@ -44,7 +44,7 @@ nb_execution_cache_path = str(Path(__file__).parents[1] / "build" / "notebooks")
 nb_execution_in_temp = True
 nb_execution_raise_on_error = True
 nb_execution_show_tb = True
-nb_execution_timeout = 120
+nb_execution_timeout = 600  # seconds for a cell: on a machine that is busy
 nb_merge_streams = True
 nb_output_stderr = "error"  # a word in red is a fault
 nb_code_prompt_show = nb_code_prompt_hide = "How this is drawn"  # folded by hide-input

@@ -9,14 +9,17 @@ and can be read by light and by dark. What each of them shows must be said, in i
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 import re
+import shutil
 from html import escape
 from pathlib import Path
 from typing import Any
 
 from docutils import nodes
+from sphinx.addnodes import download_reference
 from sphinx.errors import ExtensionError
 
 HERE = Path(__file__).parent
@@ -35,17 +38,14 @@ OUTSIDE = re.compile(
     re.S,
 )
 
-LINE = (
-    "This page is a notebook: {{nb-download}}`download it <{name}.ipynb>` with its results, or "
-    "[run it](index.md#run-a-page) from the source.\n"
-)
-
 
 def prepare(app: Any) -> None:
     """Kernels draw as the site wants it; notebooks and pictures are made beside the doctrees."""
-    build = Path(app.confdir).parent / "build"
+    root = Path(app.confdir).parent
+    build = root / "build"
     profile = build / "ipython" / "profile_default"
     profile.mkdir(parents=True, exist_ok=True)
+    forget_others(Path(app.config.nb_execution_cache_path), digest(root))
     (profile / "ipython_kernel_config.py").write_text(PROFILE)
     os.environ["IPYTHONDIR"] = str(profile.parent)
     logging.getLogger("traitlets").setLevel(logging.WARNING)
@@ -54,23 +54,48 @@ def prepare(app: Any) -> None:
     app.env.mystnb_config = config.copy(output_folder=str(Path(app.doctreedir) / "executed"))
 
 
-def offer(app: Any, docname: str, source: list[str]) -> None:
-    """A line under the title of each page that is a notebook."""
-    if docname.startswith(FOLDER) and docname != INDEX:
-        line = LINE.format(name=docname.removeprefix(FOLDER))
-        title = re.search(r"^# .+\n", source[0], re.M)
-        if title:
-            source[0] = f"{source[0][: title.end()]}\n{line}{source[0][title.end() :]}"
+def digest(root: Path) -> str:
+    """Of all that a page runs with: what its cells showed holds as long as this does not change."""
+    whole = hashlib.sha256()
+    code = sorted(path for top in ("zoo_core", "plugins") for path in (root / top).rglob("*"))
+    for path in [*code, root / "registry.toml", HERE / "matplotlibrc"]:
+        if path.is_file() and path.suffix != ".pyc":
+            whole.update(path.relative_to(root).as_posix().encode() + path.read_bytes())
+    return whole.hexdigest()
+
+
+def forget_others(kept: Path, now: str) -> None:
+    """Drop what cells showed with another code of zoo than there is now."""
+    mark = kept.with_name(f"{kept.name}.made-with")
+    if not mark.exists() or mark.read_text(encoding="utf-8") != now:
+        shutil.rmtree(kept, ignore_errors=True)
+        mark.write_text(now, encoding="utf-8")
+
+
+def offer(app: Any, doctree: nodes.document) -> None:
+    """A line under the title of each page that is a notebook: the notebook, with its results."""
+    page = app.env.docname
+    if not page.startswith(FOLDER) or page == INDEX:
+        return
+    notebook = Path(app.env.mystnb_config.output_folder) / f"{page}.ipynb"
+    place = f"/{os.path.relpath(notebook, app.srcdir)}"
+    line = nodes.paragraph("", "This page is a notebook: ")
+    line += download_reference("", "download it", reftarget=place, refdoc=page)
+    line += nodes.Text(" with its results, or ")
+    line += nodes.reference("", "run it", refuri="index.html#run-a-page")
+    line += nodes.Text(" from the source.")
+    title = next(doctree.findall(nodes.title))
+    title.parent.insert(title.parent.index(title) + 1, line)
 
 
 def draw_inside(app: Any, doctree: nodes.document) -> None:
     """Pictures of cells as SVG within the page. Raises ExtensionError for one that is not told."""
     for image in list(doctree.findall(nodes.image)):
-        holder = image.parent
-        if holder.get("mime_type") == "image/svg+xml":
-            if not image.get("alt"):
-                page = app.env.docname
-                raise ExtensionError(f"{page}: a picture has no text for who does not see it.")
+        kind = image.parent.get("mime_type", "")
+        if kind.startswith("image/") and not image.get("alt"):
+            page = app.env.docname
+            raise ExtensionError(f"{page}: a picture has no text for who does not see it.")
+        if kind == "image/svg+xml":
             svg = Path(app.srcdir) / image["uri"].lstrip("/")
             drawn = inlined(svg.read_text(encoding="utf-8"), image["alt"])
             image.replace_self(nodes.raw("", drawn, format="html"))
@@ -91,6 +116,6 @@ def inlined(svg: str, told: str) -> str:
 
 def setup(app: Any) -> dict[str, Any]:
     app.connect("builder-inited", prepare, priority=900)  # after myst-nb
-    app.connect("source-read", offer)
+    app.connect("doctree-read", offer, priority=100)  # before downloads are collected
     app.connect("doctree-read", draw_inside, priority=100)  # before pictures are collected
     return {"parallel_read_safe": True, "parallel_write_safe": True}
