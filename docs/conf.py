@@ -13,7 +13,7 @@ copyright = f"{author}, Apache-2.0"
 version = release = __version__
 
 extensions = [
-    "myst_parser",
+    "myst_nb",
     "sphinx.ext.autodoc",
     "sphinx.ext.viewcode",
     "sphinx_copybutton",
@@ -24,10 +24,11 @@ extensions = [
     "catalogue",
     "links",
     "accessible",
+    "chapter",
     "mathml",
 ]
 exclude_patterns = ["_site", "examples/*/tests/*"]
-source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
+source_suffix = {".md": "myst-nb", ".rst": "restructuredtext"}
 default_role = "code"
 nitpicky = False
 
@@ -36,6 +37,18 @@ myst_enable_extensions = ["dollarmath"]
 html_math_renderer = "mathml"
 myst_heading_anchors = 4
 suppress_warnings = ["misc.highlighting_failure"]  # `text` that looks like a language
+
+# --- the chapter: its pages are notebooks, executed once and again when their cells change
+nb_execution_mode = "cache"
+nb_execution_cache_path = str(Path(__file__).parents[1] / "build" / "notebooks")
+nb_execution_in_temp = True
+nb_execution_raise_on_error = True
+nb_execution_show_tb = True
+nb_execution_timeout = 600  # seconds for a cell: on a machine that is busy
+nb_merge_streams = True
+nb_output_stderr = "error"  # a word in red is a fault
+nb_code_prompt_show = nb_code_prompt_hide = "How this is drawn"  # folded by hide-input
+nb_ipywidgets_js = {}  # no script from elsewhere
 
 # --- the reference
 add_module_names = False

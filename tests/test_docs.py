@@ -6,6 +6,7 @@
   must match, where there is any (`...` stands for anything, in a line or for lines).
 - A block with `file=NAME` after its language is written to that file instead.
 - `text`, `toml` and the like are not run.
+- Pages of docs/chapter are notebooks, whose cells run in test_chapter.py.
 - A page that shows something of the Hub finds one on loopback; all others are offline.
 
 All blocks of a page run in the order of the page, in one new process, in one empty folder.
@@ -30,10 +31,15 @@ from zoo_core.plugins.manager import HOOKS
 HERE = Path(__file__).parent
 ROOT = HERE.parent
 PAGES = sorted({ROOT / "README.md", *(ROOT / "docs").rglob("*.md")})
+NOTEBOOKS = set((ROOT / "docs" / "chapter").glob("*.md"))
 SECONDS = 600
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+@pytest.mark.parametrize(
+    "page",
+    [page for page in PAGES if page not in NOTEBOOKS],
+    ids=lambda page: page.relative_to(ROOT).as_posix(),
+)
 def test_code_blocks_run(page: Path, tmp_path: Path) -> None:
     with HubServer(tokens={"hf_write": ("me", "write")}) as hub:
         done = subprocess.run(

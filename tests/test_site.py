@@ -23,7 +23,10 @@ pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parent.parent
 WIDTHS = {"desktop": {"width": 1280, "height": 900}, "phone": {"width": 390, "height": 844}}
-PAGES = ["index.html", "reference/api/models.html", "reference/registry-toml.html"]
+PAGES = [
+    *("index.html", "reference/api/models.html", "reference/registry-toml.html"),
+    *("chapter/inception.html", "chapter/how-far-back.html", "chapter/transfer-learning.html"),
+]
 
 
 @pytest.fixture(scope="session")
@@ -78,7 +81,7 @@ def test_broken_links_and_lost_pages_are_found(tmp_path: Path) -> None:
     assert site.lost() == ["lost.html"]
 
 
-@pytest.mark.parametrize("name", ["navigation", "docstrings"])
+@pytest.mark.parametrize("name", ["navigation", "docstrings", "chapter"])
 def test_examples_of_its_parts_hold(name: str) -> None:
     results = doctest.testmod(own_module(name))
     assert results.attempted and not results.failed
@@ -87,6 +90,35 @@ def test_examples_of_its_parts_hold(name: str) -> None:
 def test_a_formula_is_drawn_by_the_browser() -> None:
     tex2mathml = own_module("mathml").tex2mathml
     assert tex2mathml(r"w_0 + \lambda \|w\|^2").startswith("<math")
+
+
+def test_what_cells_showed_is_dropped_when_zoo_has_changed(tmp_path: Path) -> None:
+    chapter, kept = own_module("chapter"), tmp_path / "notebooks"
+    chapter.forget_others(kept, "now")
+    kept.mkdir()
+    chapter.forget_others(kept, "now")
+    assert kept.exists()
+    chapter.forget_others(kept, "later")
+    assert not kept.exists()
+    assert len({chapter.digest(ROOT), chapter.digest(ROOT)}) == 1
+
+
+def test_a_page_of_the_chapter_is_a_notebook_to_download(site: Path) -> None:
+    nbformat = pytest.importorskip("nbformat")
+    page = site / "chapter/lenet.html"
+    [link] = re.findall(r'href="([^"]+lenet\.ipynb)"', page.read_text(encoding="utf-8"))
+    notebook = nbformat.read(page.parent / link, 4)
+    nbformat.validate(notebook)
+    assert any(cell.get("outputs") for cell in notebook.cells)
+    assert "This page is a notebook" not in notebook.cells[0].source
+
+
+def test_pictures_of_cells_are_part_of_the_page(site: Path) -> None:
+    for path in (site / "chapter").glob("*.html"):
+        text = path.read_text(encoding="utf-8")
+        plots = re.findall(r'<svg class="plot" role="img" aria-label="([^"]+)"', text)
+        assert (path.name == "index.html") == (not plots) and all(plots), path.name
+        assert "#000000" not in text and "requirejs" not in text
 
 
 def own_module(name: str) -> Any:

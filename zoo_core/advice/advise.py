@@ -58,14 +58,17 @@ def advise(
     """Say how much of a pretrained network to keep, freeze and train for some pictures.
 
     `model`: a name or a path, with weights, or what `zoo.create` made of one, such as with
-    `img_size=128`. `data`, `val`: as of `zoo.finetune`. First, heads are solved on what enters each
-    stage, of this network and of one with random weights; then a few ways are trained for short,
-    the better half for longer (successive halving), as far as `budget` allows (`"90s"`, `"5m"`, or
-    seconds); of many pictures a sample. What is advised is the way that is usually right for
-    pictures so similar and so many, unless another is more often right on those held out, by two
-    standard errors. Its `recipe` is that of `zoo.finetune`, and runs with `zoo finetune --recipe`.
-    `seed`: of the sample, the split and the trainings. `progress`: what is done, on stderr. Raises
-    DataError for one class or pictures that cannot be read, WeightsError for a model without
+    `img_size=128`. `data`, `val`: as of `zoo.finetune`; of many pictures a sample is looked at.
+    `budget`: the time that it may take (`"90s"`, `"5m"`, or seconds). `seed`: of the sample, the
+    split and the trainings. `progress`: what is done, on stderr.
+
+    First, heads are solved on what enters each stage, of this network and of one with random
+    weights; then a few ways are trained for short, the better half for longer (successive halving),
+    as far as `budget` allows. What is advised is the way that is usually right for pictures so
+    similar and so many, unless another is more often right on those held out, by two standard
+    errors. Its `recipe` is that of `zoo.finetune`, and runs with `zoo finetune --recipe`.
+
+    Raises DataError for one class or pictures that cannot be read, WeightsError for a model without
     weights, RecipeError for one that was changed since it was made.
 
     >>> import zoo_core as zoo

@@ -27,6 +27,7 @@ from zoo_core.model.pretrained_cfg import told
 from zoo_core.model.shown import html, in_a_line
 from zoo_core.model.summary import render_rows, stage_rows
 from zoo_core.model.watch import num_outputs, refuse_other_head, watch_first, watch_head
+from zoo_core.pages.drawing import Drawing, Solid, drawing
 from zoo_core.pages.fragment import unless_it_fails
 from zoo_core.transfer.swap import swap_class
 from zoo_core.types import InputSpec, ModelInfo, Pushed, Stage
@@ -185,9 +186,8 @@ class ZooModel(Facts):
     ) -> Path:
         """Write weights, config.json and a card to a folder, which `zoo.create(Path)` loads.
 
-        `save_directory`: the folder, which is returned.
-        `delta=True`: only what differs from the weights it came from, also from a folder that
-        is here. `old`: the folder under its older name, `folder`. Raises PublishError.
+        `save_directory`: the folder, which is returned. `delta`: write only what differs from the
+        weights it came from, also from a folder that is here. `old`: the folder under its older name, `folder`. Raises PublishError.
 
         >>> import tempfile, zoo_core as zoo
         >>> folder = zoo.create("lenet5", pretrained=True).save_pretrained(tempfile.mkdtemp())
@@ -252,6 +252,21 @@ class ZooModel(Facts):
         """
         return render_rows(stage_rows(self))
 
+    def draw(self) -> Drawing:
+        """The stages as a picture: how large maps are and how many, parameters, what is frozen.
+
+        It shows in a notebook, is the text of an `<svg>` element, and `save(path)` writes that to a
+        file. One picture of zeros goes through the network, as for `summary`. Raises nothing.
+
+        >>> import zoo_core as zoo
+        >>> zoo.create("lenet5").freeze_until("head").draw()[:4]
+        '<svg'
+        """
+        rows = stage_rows(self)
+        seen = Solid("picture", self.input.size)
+        solids = [Solid(r["stage"], r["output"], r["params"], r["frozen"]) for r in rows]
+        return drawing(self.info.name, [seen, *solids])
+
     def __repr__(self) -> str:
         """One line, for a prompt: methods return the model. `print(model)` shows its modules."""
         try:
@@ -313,8 +328,10 @@ def pretrained_part(model: nn.Module) -> dict[str, Tensor]:
     """The weights that somebody trained, by name: all but a new head; none where all are random.
 
     `model`: any module; each weight has its shape in it, such as (O, I, H, W) of a convolution, and
-    shares its memory. Raises nothing. Of a module that zoo did not create, all: nobody knows
-    better. A regularizer asks it for what is worth keeping, as l2-sp does.
+    shares its memory.
+
+    Of a module that zoo did not create, all: nobody knows better. A regularizer asks it for what is
+    worth keeping, as l2-sp does. Raises nothing.
 
     >>> import zoo_core as zoo
     >>> model = zoo.create("lenet5", pretrained=True, num_classes=3)
