@@ -10,8 +10,9 @@ import inspect
 import re
 from typing import Any
 
-NAMED = re.compile(r"(?:^|(?<=[.;:] ))((?:`\w+`, )*`\w+`): ")
+NAMED = re.compile(r"(?:^|(?<=[.;:] ))((?:`\w+`(?:, | and ))*`\w+`): ")
 RAISES = re.compile(r"(?<=[.;:] )(?=Raises [A-Z])")
+PRIVATE = re.compile(r", _\w+: [^=]*= <factory>")
 ERROR = re.compile(r"(?<![`\w.])([A-Z]\w+Error|HashMismatch|NotCached|NotInstalled|UnknownName)\b")
 
 
@@ -22,7 +23,7 @@ def apart(paragraph: list[str], known: set[str]) -> list[str]:
     ['All.', '', '``a``', '    one.', '', '``b``', '    two, `c`: no.', '']
     """
     text = " ".join(line.strip() for line in paragraph)
-    places = [m for m in NAMED.finditer(text) if set(re.findall(r"\w+", m[1])) <= known]
+    places = [m for m in NAMED.finditer(text) if set(re.findall(r"`(\w+)`", m[1])) <= known]
     if not places or re.match(r"[-*>] |>>>", text):
         return paragraph
     lead = text[: places[0].start()].strip()
@@ -39,12 +40,20 @@ def apart(paragraph: list[str], known: set[str]) -> list[str]:
 def listed(item: list[str], known: set[str]) -> list[str]:
     """The same for an item of a list: "- `a`: one. `b`: two." are two items."""
     text = " ".join(line.strip() for line in item)[2:]
-    places = [m for m in NAMED.finditer(text) if set(re.findall(r"\w+", m[1])) <= known]
+    places = [m for m in NAMED.finditer(text) if set(re.findall(r"`(\w+)`", m[1])) <= known]
     return item if not places else apart([text], known)
 
 
 def names_of(what: str, thing: Any) -> set[str]:
-    """The arguments of a function, or the arguments and fields of a class."""
+    """The arguments of a function, or the arguments and fields of a class.
+
+    >>> class Both:
+    ...     field: int = 0
+    ...     def __init__(self, given=1):
+    ...         self.kept = given
+    >>> {"field", "given", "kept"} <= names_of("class", Both)
+    True
+    """
     names: set[str] = set()
     for one in (thing, getattr(thing, "__init__", None)):
         try:
@@ -53,6 +62,8 @@ def names_of(what: str, thing: Any) -> set[str]:
             continue
     for base in getattr(thing, "__mro__", ()):
         names |= set(getattr(base, "__annotations__", ())) | set(vars(base))
+        made = getattr(vars(base).get("__init__"), "__code__", None)
+        names |= set(made.co_names) if made else set()  # among them, what it sets on self
     return names
 
 
@@ -81,8 +92,15 @@ def _shown(paragraph: list[str], known: set[str]) -> list[str]:
 def readable(
     app: Any, what: str, name: str, thing: Any, options: Any, signature: str | None, returns: Any
 ) -> tuple[str | None, Any]:
-    """A signature as somebody would write it: no class of paths of this system, no <factory>."""
+    """A signature as somebody would write it.
+
+    Without what is private, the class of paths of this system, and <factory>.
+
+    >>> readable(None, "", "", None, None, "(rows: list, _own: dict[str, int] = <factory>)", "")
+    ('(rows: list)', '')
+    """
     if signature is not None:
+        signature = PRIVATE.sub("", signature)
         signature = signature.replace("PosixPath(", "Path(").replace("<factory>", "...")
     return signature, returns
 

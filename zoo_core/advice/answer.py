@@ -25,9 +25,9 @@ class Advice:
     log-loss `loss`, `seconds`, `epochs` and `bytes`, what a run would keep. `recipe`: for `zoo
     finetune --recipe`. `why`: two sentences. `similarity`: "near", "medium", "far" or "unknown".
     `probes`: a row for each boundary. `left`: ways that were not tried, and why. `notes`: what else
-    to know. `command`: for the shell. `count` of `total` pictures were looked at, in `spent`
-    seconds. `seconds`, `bytes`: expected of the training on all pictures; None where nothing was
-    trained.
+    to know. `command`: for the shell. `count`, `total`: how many pictures were looked at, and of
+    how many. `spent`: the seconds that it took. `seconds`, `bytes`: expected of the training on all
+    pictures; None where nothing was trained.
 
     >>> import tempfile, zoo_core as zoo
     >>> advice = zoo.advise("lenet5", "digits#test", budget="5s", progress=False)

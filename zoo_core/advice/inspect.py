@@ -42,9 +42,11 @@ def inspect(
 
     `data`: as of `zoo.finetune`. `model`: whose features see them, the default weights of a name;
     None: the first on this machine of efficientnet_lite0, resnet18 and lenet5. `val`: pictures for
-    validation, of any kind of data, so that what is on both sides is found. Where there is too
-    little to say something, `notes` say so. `progress`: what is done, on stderr. No file is
-    changed, and nothing is fetched for None.
+    validation, of any kind of data, so that what is on both sides is found. `progress`: what is
+    done, on stderr.
+
+    No file is changed, and nothing is fetched for None. Where there is too little to say something,
+    `notes` say so.
 
     Raises DataError for data that cannot be opened, has no pictures, or of which none can be read;
     WeightsError for a model without weights, ZooError for None where none is here.

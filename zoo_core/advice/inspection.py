@@ -42,8 +42,8 @@ class Inspection:
     file, or its place), `index` in the data, `part` ("" or "validation"), its `label`, what it is
     `likely` to be (for "label", else None), the `margin` between the two, below 0, in nats (else
     None), and `why`, in words. `counts`: rows of each issue; `balance`: pictures of each class;
-    `notes`: what could not be said, and what else matters. `count` pictures of `data` were looked
-    at, with the features of `model`. `rows`: these rows.
+    `notes`: what could not be said, and what else matters. `count`: how many pictures of `data`
+    were looked at, with the features of `model`. `rows`: these rows.
 
     >>> import tempfile, zoo_core as zoo
     >>> inspection = zoo.inspect("digits#test", "lenet5", progress=False)

@@ -47,9 +47,10 @@ def explain(
 
     `model`, `picture`: as of `zoo.predict`, one picture. `label`: a class by name or number, or by
     one of the names between its commas, in any case; None: the likeliest. `stage`: what enters it
-    is looked at; None: the last map, or where there is none the last tokens that have a say. The
-    time is that of a forward pass and of a backward pass through what comes after. The model is not
-    changed: frozen, half-precision and training ones answer as in eval mode.
+    is looked at; None: the last map, or where there is none the last tokens that have a say.
+
+    The time is that of a forward pass and of a backward pass through what comes after. The model is
+    not changed: frozen, half-precision and training ones answer as in eval mode.
 
     Raises DataError for a picture that cannot be read and for an unknown class, UnknownName for an
     unknown stage, ZooError for a network without places between its stages, or for a model that was

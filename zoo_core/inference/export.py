@@ -58,8 +58,8 @@ def export(
     """Write a model to a file of ONNX or of torch.export, which runs without zoo.
 
     `model`: a model, a run, the path of a run, or a name (its default weights). It is exported as
-    it is in eval mode, in float32 and for the CPU, and stays as it was. `path` ends with `.onnx` or
-    `.pt2`, unless `format` says which; a file that is there is replaced only with `force`.
+    it is in eval mode, in float32 and for the CPU, and stays as it was. `path`: ends with `.onnx`
+    or `.pt2`, unless `format` says which; a file that is there is replaced only with `force`.
 
     The file takes `pictures`, float32 (N, C, H, W) of the model's `input.size` as `transform()`
     makes them, and gives `scores` (N, classes). N is `batch_size`, or any number by default. Under

@@ -186,9 +186,8 @@ class ZooModel(Facts):
     ) -> Path:
         """Write weights, config.json and a card to a folder, which `zoo.create(Path)` loads.
 
-        `save_directory`: the folder, which is returned.
-        `delta=True`: only what differs from the weights it came from, also from a folder that
-        is here. `old`: the folder under its older name, `folder`. Raises PublishError.
+        `save_directory`: the folder, which is returned. `delta`: write only what differs from the
+        weights it came from, also from a folder that is here. `old`: the folder under its older name, `folder`. Raises PublishError.
 
         >>> import tempfile, zoo_core as zoo
         >>> folder = zoo.create("lenet5", pretrained=True).save_pretrained(tempfile.mkdtemp())
@@ -329,8 +328,10 @@ def pretrained_part(model: nn.Module) -> dict[str, Tensor]:
     """The weights that somebody trained, by name: all but a new head; none where all are random.
 
     `model`: any module; each weight has its shape in it, such as (O, I, H, W) of a convolution, and
-    shares its memory. Raises nothing. Of a module that zoo did not create, all: nobody knows
-    better. A regularizer asks it for what is worth keeping, as l2-sp does.
+    shares its memory.
+
+    Of a module that zoo did not create, all: nobody knows better. A regularizer asks it for what is
+    worth keeping, as l2-sp does. Raises nothing.
 
     >>> import zoo_core as zoo
     >>> model = zoo.create("lenet5", pretrained=True, num_classes=3)

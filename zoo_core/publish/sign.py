@@ -22,8 +22,10 @@ def sign(folder: str | Path, key: str | Path) -> Path:
 
     `folder`: its path. `key`: a file in PEM with a private EC key (P-256, P-384 or P-521), and with
     its certificate and those above it, if it has any; or "sigstore", which asks in a browser who
-    you are, and writes that into a public log. Returns the path of the signature, `model.sig`. It
-    holds until a file changes, is removed or added, but for what git keeps and itself.
+    you are, and writes that into a public log.
+
+    Returns the path of the signature, `model.sig`. It holds until a file changes, is removed or
+    added, but for what git keeps and itself.
 
     Raises WeightsError where the key cannot sign, PublishError where the folder cannot be signed.
 

@@ -57,8 +57,9 @@ class Regularizer:
 
     `stages`, `exclude`: where it acts, as names of stages or paths of modules: a sequence, or one
     text joined by `+`; by default wherever something trains. `schedule`, `steps`: how its strength
-    moves (`zoo_core.regularize.schedule`). What it raises as ValueError comes out as a RecipeError
-    that names it.
+    moves (`zoo_core.regularize.schedule`).
+
+    What it raises as ValueError comes out as a RecipeError that names it.
 
     >>> class Noise(Regularizer):
     ...     def gradients(self) -> None:
@@ -164,9 +165,10 @@ class Regularizer:
 
         `optimizer`: proximal steps take its learning rates, 1 without one. `scaler`: a GradScaler.
         `reference`: the weights to start from by name, of any shape (default: those of the first
-        attach, kept from then on). Afterwards `self.model`, `self.optimizer`, `self.trained` (the
-        weights that train, by name) and `self.decayed` (those of two and more dimensions) are set,
-        of the chosen stages only.
+        attach, kept from then on).
+
+        Afterwards `self.model`, `self.optimizer`, `self.trained` (the weights that train, by name)
+        and `self.decayed` (those of two and more dimensions) are set, of the chosen stages only.
         """
         self.release()
         self.model, self.optimizer, self.scaler = unwrapped(model), optimizer, scaler

@@ -109,7 +109,7 @@ def finetune(
       `channels_last`: "auto" (on a GPU). `checkpointing`: less memory, a third more time.
     - `seed`: order, augmentation, dropout and new heads follow it.
 
-    What is left: `out`, a new folder (default `runs/…`; False: none). `resume`: go on with the run
+    What is left: `out`: a new folder (default `runs/…`; False: none). `resume`: go on with the run
     in `out` where it was stopped, if there is one, with the same result. `tracker`: "tensorboard",
     "wandb", "mlflow" and others of Accelerate. `workers`: processes that read pictures. `recipe`:
     one that this training must be the same as, else RecipeError. `progress`: False says nothing on

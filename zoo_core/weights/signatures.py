@@ -25,8 +25,9 @@ def verify(place: str | Path, key: str | Path) -> Signed:
     """Check the signature of a folder, or of a published model (`hf://owner/repository`).
 
     `place`: a path or a reference. `key`: a public EC key or a certificate in PEM, a .toml file
-    with an `identity` and `issuer` of sigstore, or a folder with some, of which one must fit. Every
-    file is read from its first byte to its last. Of a repository, that is each file that was
+    with an `identity` and `issuer` of sigstore, or a folder with some, of which one must fit.
+
+    Every file is read from its first byte to its last. Of a repository, that is each file that was
     signed.
 
     Raises WeightsError where there is no signature, it is not by that key, a certificate has
