@@ -11,6 +11,7 @@ SIGNATURE = re.compile(r'<dl>\n(<dd><em class="sig-param">.*?)</dl>\n', re.S)
 MENDED = {
     'role="heading">': 'role="heading" aria-level="2">',  # captions of the navigation
     "<pre>": '<pre tabindex="0">',  # what is too wide scrolls, by keys too
+    '<summary aria-label="Toggle hidden content">': "<summary>",  # of a cell: it is what it says
     '<div class="table-wrapper': '<div tabindex="0" class="table-wrapper',
 }
 
