@@ -25,7 +25,7 @@ from zoo_core.advice.arms import (
 )
 from zoo_core.advice.beginning import Beginning, beginning
 from zoo_core.advice.budget import Budget, seconds_of
-from zoo_core.advice.choosing import chosen, reason, usual
+from zoo_core.advice.choosing import chosen, reason, untried, usual
 from zoo_core.advice.evidence import Evidence, Judged, beyond_chance, gathered
 from zoo_core.advice.halving import LONGER, RUNGS, Halving
 from zoo_core.advice.recipe import command_for
@@ -115,40 +115,49 @@ def test_the_ways_of_a_network(evidence: Evidence) -> None:
     assert ALONE in names[:2]
 
 
+def seen(own: list[float], head: list[float], control: list[float]) -> Evidence:
+    stages = [judged(own * 30, "fc1"), judged(head * 30)]
+    return Evidence(stages, [judged(control * 30)], torch.full((60,), 1.4), {})
+
+
+NEAR = seen([0.9, 0.8], [0.5, 0.7], [1.1, 1.3])
+MEDIUM = seen([0.5, 0.7], [0.9, 0.8], [1.1, 1.3])
+FAR = seen([0.5, 0.7], [0.5, 0.7], [0.6, 0.61])
+FARTHER = seen([0.6, 0.7], [0.6, 0.7], [0.5, 0.6])
+WAYS = [Arm(name, "lenet5") for name in ("keep until fc1", ALONE, f"{LAST}, fc2", ALL, SCRATCH)]
+
+
 def test_what_is_usual_is_the_table_of_the_chapter() -> None:
-    arms = [Arm(name, "lenet5") for name in ("keep until fc1", ALONE, f"{LAST}, fc2", ALL, SCRATCH)]
+    assert [NEAR.similarity, MEDIUM.similarity] == ["near", "medium"]
+    assert FAR.similarity == FARTHER.similarity == "far"
+    assert usual(WAYS, NEAR, 10).name == ALONE and usual(WAYS, NEAR, 50).name == f"{LAST}, fc2"
+    assert {usual(WAYS, one, each).name for one in (MEDIUM, FAR) for each in (10, 500)} == {ALL}
+    assert usual(WAYS, FARTHER, 10).name == SCRATCH
+    assert usual(WAYS[:2], NEAR, 50).name == ALONE  # there is no last stage
 
-    def names(similarity: str, each: float) -> list[str]:
-        return [arm.name for arm in usual(arms, similarity, each)]
 
-    assert names("near", 10) == [ALONE] and names("near", 50) == ["last stage, fc2"]
-    assert names("medium", 10) == names("medium", 500) == names("unknown", 5) == [ALL]
-    assert names("far", 10) == [SCRATCH, ALL]
-    assert [arm.name for arm in usual(arms[:2], "near", 50)] == [ALONE]  # there is no last stage
+def test_what_was_not_tried_keeps_the_weights() -> None:
+    assert untried(WAYS, FARTHER, 10, 100).name == untried(WAYS, MEDIUM, 10, 100).name == ALL
+    assert untried(WAYS, MEDIUM, 10, 12).name == ALONE
 
 
 def test_what_is_usual_is_chosen_unless_another_is_better_beyond_chance() -> None:
     best, near, bad = [1.0] * 36 + [0.0] * 4, [1.0] * 34 + [0.0] * 6, [1.0] * 20 + [0.0] * 20
     trials = [trial(ALONE, bad), trial(ALL, near), trial(SCRATCH, best)]
     alone, everything, scratch = (one.arm for one in trials)
-    assert chosen(trials, [everything]).arm is everything  # of 40 pictures, two are chance
-    assert chosen(trials, [alone]).arm is scratch
-    assert chosen(trials[:2], [scratch]).arm is everything  # for which there was no time
-    assert chosen(trials, [scratch, everything]).arm is scratch
-
-
-def test_random_weights_give_way_by_one_standard_error() -> None:
-    all_, scratch = trial(ALL, [1.0] * 38 + [0.0] * 2), trial(SCRATCH, [1.0] * 35 + [0.0] * 5)
-    assert chosen([all_, scratch], [scratch.arm, all_.arm]) is all_
-    assert chosen([all_, scratch], [scratch.arm]) is scratch
+    assert chosen(trials, everything).arm is everything  # of 40 pictures, two are chance
+    assert chosen(trials, alone).arm is scratch
+    assert chosen(trials, scratch).arm is scratch
+    assert chosen(trials[:2], scratch).arm is everything  # for which there was no time
+    assert chosen(trials[::2], everything).arm is scratch  # nor for this, and it is far better
 
 
 def test_why_a_way_was_chosen() -> None:
     one, other = trial(ALONE, [1.0] * 10), trial(ALL, [0.0] * 10)
-    assert "usually right for such pictures" in reason(one, [one, other], [one.arm])
-    assert "clearly better than what is usual" in reason(one, [one, other], [other.arm])
-    assert "could not be tried" in reason(one, [one], [other.arm])
-    assert "nothing was tried" in reason(None, [], [other.arm])
+    assert "usually right for such pictures" in reason(one, [one, other], one.arm)
+    assert "clearly better than what is usual" in reason(one, [one, other], other.arm)
+    assert "could not be tried" in reason(one, [one], other.arm)
+    assert "nothing was tried" in reason(None, [], other.arm)
 
 
 def test_a_way_is_what_finetune_does(digits: zoo.Pictures) -> None:

@@ -9,7 +9,6 @@ from typing import Any
 
 from zoo_core.advice.answer import Advice
 from zoo_core.advice.arms import (
-    ALONE,
     SCRATCH,
     Arm,
     Trial,
@@ -18,14 +17,14 @@ from zoo_core.advice.arms import (
 )
 from zoo_core.advice.beginning import Beginning, beginning
 from zoo_core.advice.budget import Budget, seconds_of
-from zoo_core.advice.choosing import chosen, reason, usual
-from zoo_core.advice.evidence import Evidence, Judged, beyond_chance, gathered
+from zoo_core.advice.choosing import chosen, reason, untried, usual
+from zoo_core.advice.evidence import Evidence, beyond_chance, gathered
 from zoo_core.advice.halving import LONGER, Halving, first_epochs
 from zoo_core.advice.questions import told_apart
 from zoo_core.advice.recipe import command_for, recipe_for
 from zoo_core.advice.sample import sampled
 from zoo_core.advice.scores import interval
-from zoo_core.advice.timing import seconds_to_solve, speed_of
+from zoo_core.advice.timing import seconds_to_compare, seconds_to_solve, speed_of
 from zoo_core.advice.words import why
 from zoo_core.data.opening import open_data
 from zoo_core.data.pictures import Pictures
@@ -42,7 +41,7 @@ WAYS, CONSTANT = 6, 0.1  # how many there are, and seconds that a training takes
 EVIDENCE, SHORTEST = 0.25, 0.5  # of what is left, for evidence, and for the shortest trainings
 FEWEST = 20  # pictures that tell anything about a training
 ENOUGH = 200  # that are looked at whatever the time, where there are many classes
-NOT_ENOUGH = "There is not enough to say: this is what the features alone tell."
+NOT_ENOUGH = "There is not enough to say: this is what is usual, by the features alone."
 HELD_OUT = 10  # pictures to validate with that tell anything
 
 
@@ -127,14 +126,14 @@ class _Question:
         sample = self._looked_at()
         evidence = gathered(self.network, sample, self.seed, self.progress)
         arms = arms_of(self.start, self.network, evidence)
-        expected = usual(arms, evidence.similarity, self._each())
+        expected = usual(arms, evidence, self._each())
         tried = self._tried(arms, expected)
         count = tried.count if tried.final else len(sample)
         if tried.final:
             best = chosen(tried.final, expected)
             arm, how = best.arm, arguments(best.arm, best.epochs, tried.trained, self.seed)
         else:
-            best, arm = None, _by_probes(arms, evidence)
+            best, arm = None, untried(arms, evidence, self._each(), len(self.pictures))
             most = len(self.pictures) * 4 // 5
             how = arguments(arm, first_epochs(most) * LONGER, most, self.seed)
         self._doubt(evidence, tried.final)
@@ -157,7 +156,7 @@ class _Question:
 
     def _evidence(self, count: int) -> float:
         """Seconds to look at so many pictures, and to solve heads: with random weights, too."""
-        solving = sum(seconds_to_solve(count, wide, self.classes) for wide in self.widths)
+        solving = sum(seconds_to_compare(count, wide) for wide in self.widths)
         return 2 * (self.speed.looking(count) + solving)
 
     def _shortest(self, count: int) -> float:
@@ -171,7 +170,7 @@ class _Question:
         """Pictures of a class, on average."""
         return len(self.pictures) / max(sum(n > 0 for n in self.pictures.class_counts()), 1)
 
-    def _tried(self, arms: list[Arm], expected: list[Arm]) -> Tried:
+    def _tried(self, arms: list[Arm], expected: Arm) -> Tried:
         """What short trainings come to, as far as there is time and there are pictures for any."""
         count = self._most(self._shortest, SHORTEST * self.clock.left, FEWEST)
         if not count:
@@ -189,7 +188,7 @@ class _Question:
             return self._nothing_tried(f"{len(val)} pictures are too few to validate with.")
         tell = say if self.progress else _nothing
         halving = Halving(train, val, self.seed, self.clock, self.speed, tell)
-        halving.run(arms, expected)
+        halving.run(arms, [expected])
         return Tried(
             halving.final(arms), halving.dropped(arms), halving.left, len(sample), len(train)
         )
@@ -215,7 +214,7 @@ class _Question:
         best: Trial | None,
         tried: Tried,
         evidence: Evidence,
-        expected: list[Arm],
+        expected: Arm,
         count: int,
         how: dict[str, Any],
     ) -> Advice:
@@ -255,13 +254,6 @@ class _Question:
         return None
 
 
-def _by_probes(arms: list[Arm], evidence: Evidence) -> Arm:
-    """Without a training: a head on the boundary that is clearly best, or on the last features."""
-    if arms[0].name != ALONE and evidence.similarity == "medium":
-        return arms[0]
-    return next(arm for arm in arms if arm.name == ALONE)
-
-
 def _is_no_better_than_scratch(trials: list[Trial]) -> bool:
     scratch = next((trial for trial in trials if trial.arm.name == SCRATCH), None)
     others = [trial for trial in trials if trial.arm.name != SCRATCH]
@@ -279,12 +271,8 @@ def _row(trial: Trial, seed: int) -> dict[str, Any]:
 
 
 def _probed(arm: Arm, evidence: Evidence, seed: int) -> dict[str, Any]:
-    """A row of what a solved head would do, by the features alone."""
-    judged: Judged | None = evidence.head
-    if arm.name != ALONE:
-        stage = arm.how["keep_until"]
-        judged = next(one for one in evidence.stages if one.stage == stage)
-    judged = judged or evidence.best
+    """A row of an arm that was not tried: what a solved head does, which the others begin with."""
+    judged = evidence.head or evidence.best
     low, high = interval(judged.right, seed)
     return {"arm": arm.name, "accuracy": float(judged.right.mean()), "low": low, "high": high,
             "loss": judged.loss, "seconds": 0.0, "epochs": 0, "bytes": None}  # fmt: skip

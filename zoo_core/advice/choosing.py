@@ -5,56 +5,56 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from zoo_core.advice.arms import ALL, ALONE, LAST, SCRATCH, Arm, Trial
-from zoo_core.advice.evidence import beyond_chance
+from zoo_core.advice.evidence import Evidence, beyond_chance
 
 FEW = 20  # pictures of a class, below which a head alone is enough for what is near
 SURE = 2.0  # standard errors by which another way has to be more often right
 
 
-def usual(arms: Sequence[Arm], similarity: str, each: float) -> list[Arm]:
-    """The way that is usually right, then those that take its place where it is not as good.
+def usual(arms: Sequence[Arm], evidence: Evidence, each: float) -> Arm:
+    """The way that is usually right; `each`: pictures of a class.
 
-    `similarity`: as `Evidence` has it; `each`: pictures of a class. It is the textbook's table, as
-    measured on the tuning half of benchmarks/tasks.py: near and few, a head alone; near and more,
-    the last stage; else everything, from the weights that are there. Where random weights do as
-    well, those may be the better beginning.
+    It is the textbook's table, as measured on the tuning half of benchmarks/tasks.py. Near and few:
+    a head alone; near and more: the last stage. Else everything, from the weights that are there;
+    from scratch where random weights do better than those.
     """
-    near = ALONE if each < FEW else LAST
-    names = {"near": [near], "far": [SCRATCH, ALL]}.get(similarity, [ALL])
-    found = [arm for name in names for arm in arms if arm.name.startswith(name)]
-    return found or [arm for arm in arms if arm.name == ALONE]
+    if evidence.similarity == "near":
+        name = ALONE if each < FEW else LAST
+    else:
+        worse = evidence.similarity == "far" and evidence.control.loss < evidence.best.loss
+        name = SCRATCH if worse else ALL
+    found = (arm for arm in arms if arm.name.startswith(name))
+    return next(found, None) or next(arm for arm in arms if arm.name == ALONE)
 
 
-def chosen(trials: Sequence[Trial], expected: Sequence[Arm]) -> Trial:
+def untried(arms: Sequence[Arm], evidence: Evidence, each: float, count: int) -> Arm:
+    """What to advise where no way could be tried: a head alone for a handful of pictures (`count`),
+    and never to throw the weights away."""
+    arm = usual(arms, evidence, each)
+    instead = ALONE if count < FEW else ALL if arm.name == SCRATCH else arm.name
+    return next(arm for arm in arms if arm.name == instead)
+
+
+def chosen(trials: Sequence[Trial], expected: Arm) -> Trial:
     """The usual way, or the one most often right of those that beat it beyond chance.
 
     `trials`: from the cheapest arm on; `expected`: from `usual`. A fifth of few pictures seldom
-    tells ways apart, so that the best of them is one by chance: it takes two standard errors. The
-    first of two usual ways gives way to the second by one, since with random weights a short
-    training comes to less than a long one. Without a trial of either, it is the way that goes as
-    far back as there was time for.
+    tells ways apart, so that the best of them is one by chance: it takes two standard errors.
+    Where there was no time for the usual way, it is the one that goes as far back as there was.
     """
-    start = _tried(trials, expected)
+    start = next((one for one in trials if one.arm is expected), None)
+    if start is None:
+        start = next((one for one in reversed(trials) if one.arm.name != SCRATCH), trials[0])
     better = [one for one in trials if beyond_chance(-one.right, -start.right, errors=SURE)]
     return max(better, key=lambda one: (float(one.right.mean()), -one.loss), default=start)
 
 
-def _tried(trials: Sequence[Trial], expected: Sequence[Arm]) -> Trial:
-    found = [one for arm in expected for one in trials if one.arm is arm]
-    if len(found) == 2:
-        first, second = found
-        return second if beyond_chance(-second.right, -first.right) else first
-    if found:
-        return found[0]
-    return next((one for one in reversed(trials) if one.arm.name != SCRATCH), trials[0])
-
-
-def reason(best: Trial | None, trials: Sequence[Trial], expected: Sequence[Arm]) -> str:
+def reason(best: Trial | None, trials: Sequence[Trial], expected: Arm) -> str:
     """Why that was chosen, in words."""
     if best is None:
-        return "nothing was tried, and this is the cheapest way"
-    if any(best.arm is arm for arm in expected):
+        return "it is what is usually right for such pictures, and nothing was tried"
+    if best.arm is expected:
         return "it is what is usually right for such pictures, and no other way is clearly better"
-    if any(one.arm is arm for one in trials for arm in expected):
+    if any(one.arm is expected for one in trials):
         return "of the ways tried it is clearly better than what is usually right"
     return "what is usually right could not be tried, and this is the nearest to it"

@@ -114,7 +114,8 @@ def gathered(network: ZooModel, sample: Pictures, seed: int, progress: bool) -> 
 
 
 def _judged(stage: str, x: Tensor, targets: Tensor, classes: int) -> Judged:
-    left_out = solve(x, targets, classes=classes).left_out
+    # Ridge regression alone: it tells boundaries apart as well, and takes a thirtieth of the time.
+    left_out = solve(x, targets, classes=classes, refine=False).left_out
     return Judged(stage, left_out.losses, right(left_out, targets))
 
 

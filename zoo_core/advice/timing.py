@@ -82,9 +82,14 @@ def _seconds_of(network: ZooModel, samples: Samples, most: int) -> tuple[float, 
     return reading, seconds / len(places), seconds
 
 
+def seconds_to_compare(count: int, width: int) -> float:
+    """Seconds, about, to solve a head by ridge regression alone on features (count, width)."""
+    return RIDGE * count * width * min(count, width)
+
+
 def seconds_to_solve(count: int, width: int, classes: int) -> float:
     """Seconds, about, to solve a head on features (count, width); see `training/solving`."""
     parameters = (width + 1) * classes
     refined = count >= 2 * width and parameters <= PARAMETERS and count * parameters**2 <= WORK
-    seconds = RIDGE * count * width * min(count, width)
+    seconds = seconds_to_compare(count, width)
     return seconds + (LOGISTIC * count * parameters**2 if refined else 0.0)

@@ -58,6 +58,7 @@ def solve(
     classes: int | None = None,
     weights: Tensor | None = None,
     strengths: Sequence[float] = STRENGTHS,
+    refine: bool = True,
 ) -> Solved:
     """The linear classifier of the least log-loss on pictures left out.
 
@@ -65,7 +66,8 @@ def solve(
     (`rotation.py`), made into fair probabilities (`calibration.py`), with the strongest λ that
     loses next to nothing against the best (`ridge.py`). Then, where there are few
     features and many pictures, logistic regression takes its place, if it gains more than one
-    standard error (`logistic.py`). No step is random: the same features give the same bits.
+    standard error (`logistic.py`); not without `refine`, for features that are only compared, since
+    it takes many times as long. No step is random: the same features give the same bits.
 
     `features`: (N, D) of any type; `targets`: class numbers (N,), or 0 and 1 (N, C) for several
     labels; `weights`: (N,) above 0, how much each picture counts. All on one device, where it is
@@ -87,7 +89,7 @@ def solve(
     fit = ridge(features, targets, outputs, weights.double())
     strength, calibration = chosen(fit, outputs, strengths)
     plain = _judged(fit, outputs, lambda part: calibration(fit.left_out(part, strength)))
-    better = refined(fit, strength, calibration)
+    better = refined(fit, strength, calibration) if refine else None
     if better is not None and _gains(plain.losses, better.losses, fit.weights):
         judged = _judged(fit, outputs, lambda part: better.scores[part].clone())
         weight = fit.rotation.undone(better.coefficients)
