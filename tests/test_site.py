@@ -50,7 +50,7 @@ def build(out: Path, doctrees: Path) -> None:
         env=os.environ | {"ZOO_OFFLINE": "1", "ZOO_CACHE": str(doctrees / "cache")},
         capture_output=True,
         text=True,
-        timeout=600,
+        timeout=1800,
         check=False,
     )
     assert done.returncode == 0, done.stderr[-5000:]

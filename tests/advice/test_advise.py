@@ -15,18 +15,19 @@ import zoo_core as zoo
 from zoo_core.advice.arms import (
     ALL,
     ALONE,
+    LAST,
     SCRATCH,
     Arm,
     Trial,
     arms_of,
-    chosen,
     earlier,
     tried,
 )
 from zoo_core.advice.beginning import Beginning, beginning
 from zoo_core.advice.budget import Budget, seconds_of
+from zoo_core.advice.choosing import chosen, reason, usual
 from zoo_core.advice.evidence import Evidence, Judged, beyond_chance, gathered
-from zoo_core.advice.halving import Halving
+from zoo_core.advice.halving import LONGER, RUNGS, Halving
 from zoo_core.advice.recipe import command_for
 from zoo_core.advice.timing import Speed
 from zoo_core.cli import main
@@ -114,11 +115,40 @@ def test_the_ways_of_a_network(evidence: Evidence) -> None:
     assert ALONE in names[:2]
 
 
-def test_the_cheapest_than_which_none_is_better_beyond_chance_is_chosen() -> None:
+def test_what_is_usual_is_the_table_of_the_chapter() -> None:
+    arms = [Arm(name, "lenet5") for name in ("keep until fc1", ALONE, f"{LAST}, fc2", ALL, SCRATCH)]
+
+    def names(similarity: str, each: float) -> list[str]:
+        return [arm.name for arm in usual(arms, similarity, each)]
+
+    assert names("near", 10) == [ALONE] and names("near", 50) == ["last stage, fc2"]
+    assert names("medium", 10) == names("medium", 500) == names("unknown", 5) == [ALL]
+    assert names("far", 10) == [SCRATCH, ALL]
+    assert [arm.name for arm in usual(arms[:2], "near", 50)] == [ALONE]  # there is no last stage
+
+
+def test_what_is_usual_is_chosen_unless_another_is_better_beyond_chance() -> None:
     best, near, bad = [1.0] * 36 + [0.0] * 4, [1.0] * 34 + [0.0] * 6, [1.0] * 20 + [0.0] * 20
-    trials = [trial("bad", bad), trial("near", near), trial("best", best)]
-    assert chosen(trials).arm.name == "near"  # of 40 pictures, two are chance
-    assert chosen([trials[0], trials[2]]).arm.name == "best"
+    trials = [trial(ALONE, bad), trial(ALL, near), trial(SCRATCH, best)]
+    alone, everything, scratch = (one.arm for one in trials)
+    assert chosen(trials, [everything]).arm is everything  # of 40 pictures, two are chance
+    assert chosen(trials, [alone]).arm is scratch
+    assert chosen(trials[:2], [scratch]).arm is everything  # for which there was no time
+    assert chosen(trials, [scratch, everything]).arm is scratch
+
+
+def test_random_weights_give_way_by_one_standard_error() -> None:
+    all_, scratch = trial(ALL, [1.0] * 38 + [0.0] * 2), trial(SCRATCH, [1.0] * 35 + [0.0] * 5)
+    assert chosen([all_, scratch], [scratch.arm, all_.arm]) is all_
+    assert chosen([all_, scratch], [scratch.arm]) is scratch
+
+
+def test_why_a_way_was_chosen() -> None:
+    one, other = trial(ALONE, [1.0] * 10), trial(ALL, [0.0] * 10)
+    assert "usually right for such pictures" in reason(one, [one, other], [one.arm])
+    assert "clearly better than what is usual" in reason(one, [one, other], [other.arm])
+    assert "could not be tried" in reason(one, [one], [other.arm])
+    assert "nothing was tried" in reason(None, [], [other.arm])
 
 
 def test_a_way_is_what_finetune_does(digits: zoo.Pictures) -> None:
@@ -138,15 +168,24 @@ def test_the_better_half_is_trained_for_longer(digits: zoo.Pictures, evidence: E
     train, val = fifth_held_out(digits, 0)
     told: list[str] = []
     halving = Halving(train, val, 0, Budget(1000), Speed(0.0005, 0.0005, 10**6), told.append)
-    halving.run(arms)
-    stepped = [trial for trial in halving.trials.values() if not trial.arm.solved]
-    assert sorted(trial.epochs for trial in stepped) == [3, 3, 9, 27]
-    assert len(halving.trials) == len(arms) and len(told) == len(arms) + 3
+    halving.run(arms, [arms[-1]])
+    stepped = [trial.epochs for trial in halving.trials.values() if not trial.arm.solved]
+    assert sorted(stepped)[0] == 3 and sorted(stepped)[-1] == 3 * LONGER ** (RUNGS - 1)
+    assert halving.trials[SCRATCH].epochs == max(stepped)  # it was kept
+    assert len(halving.trials) == len(arms) and len(told) == len(arms) + 3 + 2 + 2
     final = halving.final(arms)
-    assert {trial.epochs for trial in final} == {0, 27}
+    assert {trial.epochs for trial in final} == {0, max(stepped)}
     assert len(final) + len(halving.dropped(arms)) == len(arms) and not halving.left
-    by_loss = {trial.arm.name: trial.loss for trial in final}
-    assert chosen(final).loss <= max(by_loss.values())
+
+
+def test_what_does_not_fit_the_time_for_all_is_not_begun(
+    digits: zoo.Pictures, evidence: Evidence
+) -> None:
+    arms = arms_of(Beginning("lenet5"), zoo.create("lenet5"), evidence)
+    train, val = fifth_held_out(digits, 0)
+    halving = Halving(train, val, 0, Budget(60), Speed(0.0, 0.01, 10**6), lambda _: None)
+    halving.run([arm for arm in arms if arm.name in (ALONE, ALL, SCRATCH)], arms)
+    assert halving.trials[ALL].epochs == halving.trials[SCRATCH].epochs
 
 
 def test_without_time_nothing_is_tried_and_all_is_named(

@@ -107,7 +107,7 @@ def test_one_folder_is_written_and_two_processes_go_on_in_it(tmp_path):
     more = case | {"epochs": 2}
     longer = launched(folder, {"a": more, "once": more}, processes=2)
     assert "Going on after epoch 1" in longer.stderr, longer.stderr
-    assert longer.returncode == 0
+    assert longer.returncode == 0, longer.stderr
     for rank in (0, 1):
         told, weights = result(folder / "a", rank)
         expected, theirs = result(folder / "once", rank)

@@ -15,10 +15,10 @@ from zoo_core.advice.arms import (
     Trial,
     arguments,
     arms_of,
-    chosen,
 )
 from zoo_core.advice.beginning import Beginning, beginning
 from zoo_core.advice.budget import Budget, seconds_of
+from zoo_core.advice.choosing import chosen, reason, usual
 from zoo_core.advice.evidence import Evidence, Judged, beyond_chance, gathered
 from zoo_core.advice.halving import LONGER, Halving, first_epochs
 from zoo_core.advice.questions import told_apart
@@ -64,9 +64,9 @@ def advise(
 
     First, heads are solved on what enters each stage, of this network and of one with random
     weights; then a few ways are trained for short, the better half for longer (successive halving),
-    as far as `budget` allows. The cheapest way is advised than which none is more often right on
-    pictures held out, by two standard errors. Its `recipe` is that of `zoo.finetune`, and runs with
-    `zoo finetune --recipe`.
+    as far as `budget` allows. What is advised is the way that is usually right for pictures so
+    similar and so many, unless another is more often right on those held out, by two standard
+    errors. Its `recipe` is that of `zoo.finetune`, and runs with `zoo finetune --recipe`.
 
     Raises DataError for one class or pictures that cannot be read, WeightsError for a model without
     weights, RecipeError for one that was changed since it was made.
@@ -127,17 +127,18 @@ class _Question:
         sample = self._looked_at()
         evidence = gathered(self.network, sample, self.seed, self.progress)
         arms = arms_of(self.start, self.network, evidence)
-        tried = self._tried(arms)
+        expected = usual(arms, evidence.similarity, self._each())
+        tried = self._tried(arms, expected)
         count = tried.count if tried.final else len(sample)
         if tried.final:
-            best = chosen(tried.final)
+            best = chosen(tried.final, expected)
             arm, how = best.arm, arguments(best.arm, best.epochs, tried.trained, self.seed)
         else:
             best, arm = None, _by_probes(arms, evidence)
             most = len(self.pictures) * 4 // 5
             how = arguments(arm, first_epochs(most) * LONGER, most, self.seed)
         self._doubt(evidence, tried.final)
-        return self._advice(arm, best, tried, evidence, count, how)
+        return self._advice(arm, best, tried, evidence, expected, count, how)
 
     # --- how much there is time for --------------------------------------------------------------
 
@@ -166,7 +167,11 @@ class _Question:
         steps = sum(self.speed.training(count - val, val, epochs, work) for work in WORK)
         return steps + WAYS * (solving + CONSTANT)
 
-    def _tried(self, arms: list[Arm]) -> Tried:
+    def _each(self) -> float:
+        """Pictures of a class, on average."""
+        return len(self.pictures) / max(sum(n > 0 for n in self.pictures.class_counts()), 1)
+
+    def _tried(self, arms: list[Arm], expected: list[Arm]) -> Tried:
         """What short trainings come to, as far as there is time and there are pictures for any."""
         count = self._most(self._shortest, SHORTEST * self.clock.left, FEWEST)
         if not count:
@@ -184,7 +189,7 @@ class _Question:
             return self._nothing_tried(f"{len(val)} pictures are too few to validate with.")
         tell = say if self.progress else _nothing
         halving = Halving(train, val, self.seed, self.clock, self.speed, tell)
-        halving.run(arms)
+        halving.run(arms, expected)
         return Tried(
             halving.final(arms), halving.dropped(arms), halving.left, len(sample), len(train)
         )
@@ -210,6 +215,7 @@ class _Question:
         best: Trial | None,
         tried: Tried,
         evidence: Evidence,
+        expected: list[Arm],
         count: int,
         how: dict[str, Any],
     ) -> Advice:
@@ -218,7 +224,6 @@ class _Question:
         spec = str(self.data) if isinstance(self.data, str | Path) else ""
         named = isinstance(val, str | Path | bool | None)
         command = command_for(arm.model, spec, val, how) if spec and named else ""
-        each = len(self.pictures) / max(sum(n > 0 for n in self.pictures.class_counts()), 1)
         name, total = str(self.start.model), len(self.pictures)
         rows = tried.rows(best, self.seed) or [_probed(arm, evidence, self.seed)]
         return Advice(
@@ -226,7 +231,7 @@ class _Question:
             recipe,
             model=name,
             data=self.pictures.name,
-            why=why(name, evidence, each, arm.name, tried=best is not None),
+            why=why(name, evidence, self._each(), arm.name, reason(best, tried.final, expected)),
             similarity=evidence.similarity,
             probes=evidence.rows(self.seed),
             left=tried.left,

@@ -25,7 +25,6 @@ from zoo_core.training.head import has_closed_form
 from zoo_core.transfer.snapshot import moving
 from zoo_core.weights.part import KEEP_UNTIL
 
-SURE = 2.0  # standard errors that a dearer way has to be better by
 ALONE, LAST, HALF, ALL, SCRATCH = "head alone", "last stage", "half", "all", "from scratch"
 
 
@@ -136,19 +135,6 @@ def tried(arm: Arm, train: Pictures, val: Pictures, epochs: int, seed: int) -> T
     lost, hits = judged_on(scores.cpu(), targets.cpu())
     size = sum(tensor.nbytes for tensor in moving(run.model).values())
     return Trial(arm, how["epochs"], seconds, lost, hits, size)
-
-
-def chosen(trials: list[Trial]) -> Trial:
-    """The cheapest than which the best is not more often right beyond chance.
-
-    `trials`: from the cheapest arm on. The best is the one most often right, of equals that of the
-    least log-loss. Beyond chance: by two standard errors. With one, or by log-loss, the few
-    pictures that are held out led to worse choices on the tuning half of benchmarks/tasks.py than
-    the cheapest way did.
-    """
-    best = max(trials, key=lambda trial: (float(trial.right.mean()), -trial.loss))
-    near = (one for one in trials if not beyond_chance(-best.right, -one.right, errors=SURE))
-    return next(near, best)
 
 
 def is_finite(trial: Trial) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
 from zoo_core.advice.arms import Arm, Trial, batch_size, is_finite, tried
@@ -15,7 +15,7 @@ from zoo_core.humanize import duration
 
 STEPS = 30  # of the first, shortest trainings, at least
 LONGER = 3  # times as long as the one before, for the better half
-RUNGS = 3
+RUNGS = 4
 SPARE = 0.9  # of the budget: what comes after takes time, too
 
 
@@ -47,17 +47,26 @@ class Halving:
     pace: float = 1.0
     constant: float = 0.0
 
-    def run(self, arms: list[Arm]) -> None:
-        """Try arms, cheapest first, for longer and longer, as far as there is time."""
+    def run(self, arms: list[Arm], keep: Collection[Arm] = ()) -> None:
+        """Try arms, cheapest first, for longer and longer, as far as there is time for all that
+        are left; those of `keep` are never dropped."""
         for arm in arms:
             if arm.solved:
                 self._try(arm, 0)
         going, epochs = [arm for arm in arms if not arm.solved], first_epochs(len(self.train))
-        for _ in range(RUNGS):
+        for rung in range(RUNGS):
+            if rung and sum(self.foretold(arm, epochs) for arm in going) > self._room:
+                break
             done = [arm for arm in going if self._try(arm, epochs)]
-            done.sort(key=lambda arm: self.trials[arm.name].loss)
-            going = done[: max(len(done) // 2, 1)]
+            by_loss = sorted(done, key=lambda arm: self.trials[arm.name].loss)
+            better = by_loss[: max(len(done) // 2, 1)]
+            going = [arm for arm in done if arm in better or arm in keep]
             epochs *= LONGER
+
+    @property
+    def _room(self) -> float:
+        """Seconds that trainings may still take."""
+        return SPARE * self.budget.seconds - self.budget.spent
 
     def final(self, arms: list[Arm]) -> list[Trial]:
         """What is to be compared: those that went furthest, and those that take no steps."""
@@ -81,8 +90,8 @@ class Halving:
         return self.speed.training(len(self.train), len(self.val), epochs, work)
 
     def _try(self, arm: Arm, epochs: int) -> bool:
-        expected, room = self.foretold(arm, epochs), SPARE * self.budget.seconds - self.budget.spent
-        if expected > room:
+        expected = self.foretold(arm, epochs)
+        if expected > self._room:
             if arm.name not in self.trials:
                 self.left.append(f"{arm.name}: about {duration(expected)}, and no time was left")
             return False

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from zoo_core.advice.arms import ALL, ALONE, HALF, LAST, SCRATCH
+from zoo_core.advice.choosing import FEW
 from zoo_core.advice.evidence import Evidence
 
-FEW, MANY = 20, 200  # pictures of a class
+MANY = 200  # pictures of a class, of which there are many
 
 _SIMILAR = {
     "near": "much like those that {model} was trained on: its last features suit them as they are",
@@ -27,10 +28,10 @@ _WAYS = {
 }
 
 
-def why(model: str, evidence: Evidence, each: float, arm: str, *, tried: bool) -> list[str]:
+def why(model: str, evidence: Evidence, each: float, arm: str, reason: str) -> list[str]:
     """Two sentences: how similar and how many the pictures are, and what follows.
 
-    `each`: pictures of a class, on average; `tried`: whether ways were compared.
+    `each`: pictures of a class, on average; `reason`: why that way, of `choosing.reason`.
     """
     many = "few" if each < FEW else "many" if each >= MANY else "some"
     count = f"There are {many} of them, about {each:.0f} a class"
@@ -38,12 +39,7 @@ def why(model: str, evidence: Evidence, each: float, arm: str, *, tried: bool) -
         first = f"No features of {model} tell these classes apart better than their sizes do."
         return [first, f"{count}; {_way(arm)}, if anything at all."]
     first = f"These pictures are {_SIMILAR[evidence.similarity].format(model=model)}."
-    reason = (
-        "of the ways tried this is the cheapest that is as good as any"
-        if tried
-        else "nothing was tried, and this is the cheapest way"
-    )
-    return [first, f"{count}; {reason}: {_way(arm)}."]
+    return [first, f"{count}. So {_way(arm)}: {reason}."]
 
 
 def _way(arm: str) -> str:

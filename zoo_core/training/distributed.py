@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -23,9 +24,12 @@ class Processes:
     def __init__(self) -> None:
         from accelerate.state import PartialState
 
+        theirs = torch.distributed.is_available() and torch.distributed.is_initialized()
         # Without this, it leaves processes on CPUs alone that torchrun has started together.
         together = "LOCAL_RANK" in os.environ and not torch.cuda.is_available()
         state = PartialState(cpu=True) if together else PartialState()
+        if state.num_processes > 1 and not theirs:
+            atexit.register(_part)
         self.rank, self.world = state.process_index, state.num_processes
         self.device: torch.device = state.device
 
@@ -97,3 +101,13 @@ class Processes:
         if error is not None:
             raise error
         return made
+
+
+def _part() -> None:
+    """End the group while Python is whole: gloo's threads may still hold tensors, and a process
+    aborts that frees them while it is taken down (pytorch/pytorch#179291).
+
+    NCCL has no such threads, and would wait here for processes that may be gone.
+    """
+    if torch.distributed.is_initialized() and torch.distributed.get_backend() == "gloo":
+        torch.distributed.destroy_process_group()
