@@ -6,7 +6,6 @@ Keras's MobileNetV2, which no package brings, have random ones.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import torch
@@ -41,6 +40,6 @@ def photographs(folder: Path, count: int) -> None:
 
 
 def for_torchvision(file: Path) -> None:
-    os.makedirs(file.parent)
+    file.parent.mkdir(parents=True)
     torch.manual_seed(0)
     torch.save(torchvision.models.resnet18().state_dict(), file)
