@@ -45,6 +45,12 @@ def test_every_figure_of_the_first_screen_stands_on_the_page_that_it_links():
     assert figures > 5
 
 
+def test_the_quickstart_begins_with_the_same_commands():
+    quickstart = (ROOT / "docs" / "quickstart.md").read_text(encoding="utf-8")
+    here, there = (next(blocks(page)).text for page in (README, quickstart))
+    assert here == there and here.startswith("pip install")
+
+
 @pytest.mark.skipif(
     f"matplotlib=={version('matplotlib')}" not in CONSTRAINTS, reason="another matplotlib draws it"
 )
