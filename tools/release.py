@@ -220,6 +220,12 @@ def still_to_do(version: str, shared: bool) -> str:
         todo.append(
             f"towncrier build --version {version}, read CHANGELOG.md, commit, and run this again"
         )
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    if "urls" not in project:
+        todo.append(
+            "[project.urls] in pyproject.toml, and whole addresses for README's links and picture: "
+            "an index shows them, and knows no relative ones"
+        )
     if shared:
         todo.append("run this again without --shared, for an environment that is truly empty")
     todo += [
