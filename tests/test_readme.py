@@ -111,17 +111,18 @@ class User:
         build = ("-m", "build", "--wheel", "--no-isolation", "--outdir", folder / "dist", ROOT)
         subprocess.run([sys.executable, *build], stdout=subprocess.DEVNULL, **run)
         subprocess.run([sys.executable, "-m", "venv", folder / "venv"], **run)
-        (wheel,) = (folder / "dist").glob("*.whl")
-        pins = [*CONSTRAINTS, f"zoo-core @ {wheel.as_uri()}"]
-        (folder / "pins.txt").write_text("\n".join(pins) + "\n")
+        (self.wheel,) = (folder / "dist").glob("*.whl")
 
     def type(self, line: str) -> str:
         dropped = ("ZOO_", "PYTHON", "HF_", "VIRTUAL_ENV", "PYTEST_")
         env = {k: v for k, v in os.environ.items() if not k.startswith(dropped)}
         env["PATH"] = os.pathsep.join([str(self.folder / "venv" / "bin"), env.get("PATH", "")])
-        env |= {"PIP_CONSTRAINT": str(self.folder / "pins.txt"), "MPLBACKEND": "agg"}
+        env |= {"PIP_CONSTRAINT": str(ROOT / "constraints.txt"), "MPLBACKEND": "agg"}
         env |= {"ZOO_CACHE": str(self.folder / "cache"), "COLUMNS": "120", "NO_COLOR": "1"}
-        env |= {} if line.startswith("pip ") else {"ZOO_OFFLINE": "1", "HF_HUB_OFFLINE": "1"}
+        if line.startswith("pip "):  # this wheel; an index may have another zoo-core one day
+            line = line.replace("zoo-core", str(self.wheel))
+        else:
+            env |= {"ZOO_OFFLINE": "1", "HF_HUB_OFFLINE": "1"}
         done = subprocess.run(
             ["bash", "-c", line], cwd=self.folder, env=env, capture_output=True, text=True
         )
