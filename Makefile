@@ -1,7 +1,9 @@
 # Each target makes .venv first, where there is none or where the packages to install have changed.
+# Another Python has an environment of its own: make test PYTHON=python3.13 VENV=.venv-3.13
 
 PYTHON ?= python3
-BIN := .venv/bin
+VENV := .venv
+BIN := $(VENV)/bin
 
 .PHONY: help demo demo-photos test test-all test-oldest lint bench docs docs-test fuzz release
 
@@ -18,41 +20,41 @@ help:
 	@echo "make docs-test  run every code block and example of the documentation"
 	@echo "make release   dist/: wheel, sdist and SBOM, checked and tried (ARGS=--shared: with the packages that are here)"
 
-demo: .venv/.installed
+demo: $(VENV)/.installed
 	$(BIN)/zoo demo
 
-demo-photos: .venv/.installed
+demo-photos: $(VENV)/.installed
 	$(BIN)/python -m pip install -q -c constraints.txt -e '.[photos]'
 	$(BIN)/zoo demo photos
 
-test: .venv/.installed
+test: $(VENV)/.installed
 	$(BIN)/python -m pytest -n auto --dist worksteal -m "not slow"
 
-test-all: .venv/.installed
+test-all: $(VENV)/.installed
 	$(BIN)/python -m pytest -n auto --dist worksteal
 
-lint: .venv/.installed
+lint: $(VENV)/.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 
-bench: .venv/.installed
+bench: $(VENV)/.installed
 	$(BIN)/python -m benchmarks
 
-fuzz: .venv/.installed
+fuzz: $(VENV)/.installed
 	$(BIN)/python -m pip install -q -c constraints.txt -e '.[fuzz]'
 	$(BIN)/python tests/fuzz --seconds $(or $(SECONDS),60)
 
-docs: .venv/.installed
+docs: $(VENV)/.installed
 	$(BIN)/python -m pip install -q -c constraints.txt -e '.[docs]'
 	rm -rf site
 	ZOO_OFFLINE=1 $(BIN)/python -m sphinx -q -W --keep-going -E -d build/doctrees docs site
 
-docs-test: .venv/.installed
+docs-test: $(VENV)/.installed
 	$(BIN)/python -m pytest tests/test_docs.py tests/test_docstrings.py tests/test_docstrings_complete.py
 
-release: .venv/.installed
+release: $(VENV)/.installed
 	$(BIN)/python -m pip install -q -c constraints.txt -e '.[release]'
 	$(BIN)/python tools/release.py $(ARGS)
 
@@ -68,7 +70,7 @@ OLDEST := tests/test_import.py tests/test_registry.py tests/transfer tests/zoo_l
 		hypothesis pytest pytest-xdist
 	touch $@
 
-.venv/.installed: pyproject.toml constraints.txt
-	$(PYTHON) -m venv .venv
+$(VENV)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -c constraints.txt -e '.[demo,test]'
 	touch $@

@@ -29,6 +29,7 @@ def code_of(notebook: Any) -> list[str]:
     return [cell.source for cell in notebook.cells if cell.cell_type == "code"]
 
 
+@pytest.mark.slow  # the site, which each change builds, runs them too
 @each_page
 def test_a_page_runs(page: Path, tmp_path: Path) -> None:
     nbclient = pytest.importorskip("nbclient")

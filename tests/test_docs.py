@@ -8,6 +8,9 @@
 - `text`, `toml` and the like are not run.
 - Pages of docs/chapter are notebooks, whose cells run in test_chapter.py.
 - A page that shows something of the Hub finds one on loopback; all others are offline.
+- A page of docs/coming-from/ finds photographs in `cells`, and weights where its library looks
+  (tests/support/stand_ins.py). What it writes into a file, for a library that is not here, runs in
+  tests/test_peers.py.
 
 All blocks of a page run in the order of the page, in one new process, in one empty folder.
 """
@@ -23,6 +26,7 @@ from pathlib import Path
 
 import pytest
 from hub.server import HubServer
+from support.stand_ins import stand_ins
 
 import zoo_core as zoo
 from zoo_core import hookspecs
@@ -45,13 +49,20 @@ def test_code_blocks_run(page: Path, tmp_path: Path) -> None:
         done = subprocess.run(
             [sys.executable, HERE / "support" / "run_page.py", page],
             cwd=tmp_path,
-            env=environment(tmp_path) | (with_hub(hub, tmp_path) if needs_hub(page) else {}),
+            env=environment(tmp_path) | beside(page, hub, tmp_path),
             capture_output=True,
             text=True,
             timeout=SECONDS,
             check=False,
         )
     assert done.returncode == 0, f"{page.relative_to(ROOT)}\n{done.stdout}{done.stderr}"
+
+
+def beside(page: Path, hub: HubServer, folder: Path) -> dict[str, str]:
+    """The variables of what a page finds beside the plain environment."""
+    if page.parent.name == "coming-from":
+        return with_hub(hub, folder) | stand_ins(hub, folder)
+    return with_hub(hub, folder) if needs_hub(page) else {}
 
 
 def needs_hub(page: Path) -> bool:

@@ -28,12 +28,6 @@ ROOT = Path(__file__).parent.parent
 # Its jsonschema is older than that of cyclonedx-bom: it gets an environment of its own.
 CFFCONVERT = ("cffconvert==2.0.0", "setuptools<81")
 
-DEMO = (("zoo", "demo"),)
-SHORT = (
-    ("zoo", "finetune", "lenet5", "--data", "digits", "--epochs", "1", "--out", "run"),
-    ("zoo", "evaluate", "run"),
-)
-
 
 class Stop(Exception):
     """A step that failed: what it was, and what its programs said."""
@@ -59,12 +53,14 @@ def release(folder: Path, shared: bool) -> None:
     built = build_twice(folder)
     check_files(built)
     wheel, sdist = sorted(built, key=lambda file: file.suffix, reverse=True)
+    sbom = folder / f"zoo_core-{version}.cdx.json"
     python = install(folder / "wheel", wheel, shared)
-    try_out(folder / "wheel", DEMO)
-    write_sbom(python, folder / f"zoo_core-{version}.cdx.json", shared)
-    install(folder / "sdist", sdist, shared=True, packages=packages_of(python, shared))
-    try_out(folder / "sdist", SHORT)
-    replace_dist([wheel, sdist, folder / f"zoo_core-{version}.cdx.json"])
+    try_out(folder / "wheel")
+    write_sbom(python, sbom, shared)
+    shutil.rmtree(folder / "wheel")  # gigabytes, and as many come
+    install(folder / "sdist", sdist, shared)
+    try_out(folder / "sdist")
+    replace_dist([wheel, sdist, sbom])
     print(still_to_do(version, shared))
 
 
@@ -145,17 +141,15 @@ def check_files(built: list[Path]) -> None:
     say("the wheel holds what it should (check-wheel-contents)")
 
 
-def install(folder: Path, file: Path, shared: bool, packages: list[str] | None = None) -> Path:
-    """A new environment with one of the built files in it; its python.
-
-    `packages`: folders with what it requires, where `shared`; by default those in use here.
-    """
+def install(folder: Path, file: Path, shared: bool) -> Path:
+    """A new environment with one of the built files in it; its python."""
     run(sys.executable, "-m", "venv", folder / "venv")
     python = folder / "venv" / "bin" / "python"
     pip = (python, "-m", "pip", "install", "-q")
     if shared:
-        paths = "\n".join(packages or here())
-        (Path(site_packages(python)) / "others.pth").write_text(f"{paths}\n")
+        paths = "\n".join(here())
+        ask = "import sysconfig; print(sysconfig.get_path('purelib'))"
+        (Path(run(python, "-c", ask).strip()) / "others.pth").write_text(f"{paths}\n")
         backend = ("--no-build-isolation", "--no-deps")
         run(*pip, *backend, "--ignore-installed", file)
     else:
@@ -175,19 +169,9 @@ def here() -> list[str]:
     return sorted(paths)
 
 
-def packages_of(python: Path, shared: bool) -> list[str]:
-    """Where the requirements of the wheel lie, and what builds an sdist beside them."""
-    return here() if shared else [site_packages(python), *here()]
-
-
-def site_packages(python: Path) -> str:
-    return run(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))").strip()
-
-
-def try_out(folder: Path, commands: tuple[tuple[str, ...], ...]) -> None:
-    for command, *words in commands:
-        run(folder / "venv" / "bin" / command, *words, cwd=folder)
-        say(f"{' '.join((command, *words))} works there")
+def try_out(folder: Path) -> None:
+    run(folder / "venv" / "bin" / "zoo", "demo", cwd=folder)
+    say("zoo demo works there")
 
 
 def write_sbom(python: Path, file: Path, shared: bool) -> None:
@@ -219,6 +203,12 @@ def still_to_do(version: str, shared: bool) -> str:
     if waiting or f"## [{version}]" not in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"):
         todo.append(
             f"towncrier build --version {version}, read CHANGELOG.md, commit, and run this again"
+        )
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    if "urls" not in project:
+        todo.append(
+            "[project.urls] in pyproject.toml, and whole addresses for README's links and picture: "
+            "an index shows them, and knows no relative ones"
         )
     if shared:
         todo.append("run this again without --shared, for an environment that is truly empty")

@@ -25,7 +25,7 @@ from zoo_core.advice.arms import (
 )
 from zoo_core.advice.beginning import Beginning, beginning
 from zoo_core.advice.budget import Budget, seconds_of
-from zoo_core.advice.choosing import chosen, reason, untried, usual
+from zoo_core.advice.choosing import by_features, chosen, reason, untried, usual
 from zoo_core.advice.evidence import Evidence, Judged, beyond_chance, gathered
 from zoo_core.advice.halving import LONGER, RUNGS, Halving
 from zoo_core.advice.recipe import command_for
@@ -137,8 +137,13 @@ def test_what_is_usual_is_the_table_of_the_chapter() -> None:
 
 
 def test_what_was_not_tried_keeps_the_weights() -> None:
-    assert untried(WAYS, FARTHER, 10, 100).name == untried(WAYS, MEDIUM, 10, 100).name == ALL
-    assert untried(WAYS, MEDIUM, 10, 12).name == ALONE
+    assert untried(WAYS, FARTHER, 10).name == untried(WAYS, MEDIUM, 10).name == ALL
+    assert untried(WAYS, NEAR, 10).name == ALONE
+
+
+def test_in_a_hurry_a_solved_head_is_advised() -> None:
+    assert by_features(WAYS, MEDIUM).name == "keep until fc1"
+    assert by_features(WAYS[1:], MEDIUM).name == by_features(WAYS, FARTHER).name == ALONE
 
 
 def test_what_is_usual_is_chosen_unless_another_is_better_beyond_chance() -> None:
@@ -154,10 +159,11 @@ def test_what_is_usual_is_chosen_unless_another_is_better_beyond_chance() -> Non
 
 def test_why_a_way_was_chosen() -> None:
     one, other = trial(ALONE, [1.0] * 10), trial(ALL, [0.0] * 10)
-    assert "usually right for such pictures" in reason(one, [one, other], one.arm)
-    assert "clearly better than what is usual" in reason(one, [one, other], other.arm)
-    assert "could not be tried" in reason(one, [one], other.arm)
-    assert "nothing was tried" in reason(None, [], other.arm)
+    assert "no other way is clearly better" in reason(one.arm, [one, other], one.arm)
+    assert "clearly better than what is usual" in reason(one.arm, [one, other], other.arm)
+    assert "could not be tried" in reason(one.arm, [one], other.arm)
+    assert "nothing could be tried" in reason(one.arm, [], one.arm)
+    assert "the cheapest way" in reason(one.arm, [], other.arm)
 
 
 def test_a_way_is_what_finetune_does(digits: zoo.Pictures) -> None:

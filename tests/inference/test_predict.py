@@ -255,6 +255,12 @@ def test_the_command_refuses_what_makes_no_sense(folder, tmp_path):
         assert (done.returncode, done.stdout) == (2, "")
 
 
+def test_a_file_after_csv_is_no_picture(folder):
+    done = run("predict", "lenet5", folder, "--csv", "said.csv")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "--out said.csv writes it there" in done.stderr
+
+
 def test_out_replaces_nothing_but_predictions(folder, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     recipe = Path("recipe.toml")

@@ -17,8 +17,8 @@ from zoo_core.advice.arms import (
 )
 from zoo_core.advice.beginning import Beginning, beginning
 from zoo_core.advice.budget import Budget, seconds_of
-from zoo_core.advice.choosing import chosen, reason, untried, usual
-from zoo_core.advice.evidence import Evidence, beyond_chance, gathered
+from zoo_core.advice.choosing import by_features, chosen, reason, untried, usual
+from zoo_core.advice.evidence import HEAD, Evidence, beyond_chance, gathered
 from zoo_core.advice.halving import LONGER, Halving, first_epochs
 from zoo_core.advice.questions import told_apart
 from zoo_core.advice.recipe import command_for, recipe_for
@@ -41,7 +41,7 @@ WAYS, CONSTANT = 6, 0.1  # how many there are, and seconds that a training takes
 EVIDENCE, SHORTEST = 0.25, 0.5  # of what is left, for evidence, and for the shortest trainings
 FEWEST = 20  # pictures that tell anything about a training
 ENOUGH = 200  # that are looked at whatever the time, where there are many classes
-NOT_ENOUGH = "There is not enough to say: this is what is usual, by the features alone."
+NOT_ENOUGH = "There is not enough to say: this is what the features alone tell."
 HELD_OUT = 10  # pictures to validate with that tell anything
 
 
@@ -93,6 +93,7 @@ class Tried:
     left: list[str] = field(default_factory=list)
     count: int = 0
     trained: int = 0
+    hurry: bool = False
 
     def rows(self, best: Trial | None, seed: int) -> list[dict[str, Any]]:
         """A row each: the advised one, the others that went as far, the dropped ones."""
@@ -133,7 +134,9 @@ class _Question:
             best = chosen(tried.final, expected)
             arm, how = best.arm, arguments(best.arm, best.epochs, tried.trained, self.seed)
         else:
-            best, arm = None, untried(arms, evidence, self._each(), len(self.pictures))
+            hurry = tried.hurry or len(self.pictures) < FEWEST
+            arm = by_features(arms, evidence) if hurry else untried(arms, evidence, self._each())
+            best = None
             most = len(self.pictures) * 4 // 5
             how = arguments(arm, first_epochs(most) * LONGER, most, self.seed)
         self._doubt(evidence, tried.final)
@@ -174,7 +177,7 @@ class _Question:
         """What short trainings come to, as far as there is time and there are pictures for any."""
         count = self._most(self._shortest, SHORTEST * self.clock.left, FEWEST)
         if not count:
-            return self._nothing_tried("The time is too short for any training.")
+            return self._nothing_tried("The time is too short for any training.", hurry=True)
         sample = sampled(self.pictures, count, self.seed)
         try:
             train, val = split(sample, self.val, self.seed, progress=False)
@@ -193,9 +196,9 @@ class _Question:
             halving.final(arms), halving.dropped(arms), halving.left, len(sample), len(train)
         )
 
-    def _nothing_tried(self, reason: str) -> Tried:
+    def _nothing_tried(self, reason: str, hurry: bool = False) -> Tried:
         self.notes += [NOT_ENOUGH, reason]
-        return Tried()
+        return Tried(hurry=hurry)
 
     # --- what follows ----------------------------------------------------------------------------
 
@@ -230,7 +233,7 @@ class _Question:
             recipe,
             model=name,
             data=self.pictures.name,
-            why=why(name, evidence, self._each(), arm.name, reason(best, tried.final, expected)),
+            why=why(name, evidence, self._each(), arm.name, reason(arm, tried.final, expected)),
             similarity=evidence.similarity,
             probes=evidence.rows(self.seed),
             left=tried.left,
@@ -271,8 +274,10 @@ def _row(trial: Trial, seed: int) -> dict[str, Any]:
 
 
 def _probed(arm: Arm, evidence: Evidence, seed: int) -> dict[str, Any]:
-    """A row of an arm that was not tried: what a solved head does, which the others begin with."""
-    judged = evidence.head or evidence.best
+    """A row of a way that was not tried: how its solved head does, from which others go on."""
+    stage = arm.how.get("keep_until", HEAD)
+    own = (judged for judged in evidence.stages if judged.stage == stage)
+    judged = next(own, evidence.best)
     low, high = interval(judged.right, seed)
     return {"arm": arm.name, "accuracy": float(judged.right.mean()), "low": low, "high": high,
             "loss": judged.loss, "seconds": 0.0, "epochs": 0, "bytes": None}  # fmt: skip

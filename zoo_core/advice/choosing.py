@@ -27,12 +27,18 @@ def usual(arms: Sequence[Arm], evidence: Evidence, each: float) -> Arm:
     return next(found, None) or next(arm for arm in arms if arm.name == ALONE)
 
 
-def untried(arms: Sequence[Arm], evidence: Evidence, each: float, count: int) -> Arm:
-    """What to advise where no way could be tried: a head alone for a handful of pictures (`count`),
-    and never to throw the weights away."""
+def untried(arms: Sequence[Arm], evidence: Evidence, each: float) -> Arm:
+    """What to advise where pictures are too few to try ways: what is usual, with the weights."""
     arm = usual(arms, evidence, each)
-    instead = ALONE if count < FEW else ALL if arm.name == SCRATCH else arm.name
-    return next(arm for arm in arms if arm.name == instead)
+    return arm if arm.name != SCRATCH else next(one for one in arms if one.name == ALL)
+
+
+def by_features(arms: Sequence[Arm], evidence: Evidence) -> Arm:
+    """What to advise in a hurry, or for a handful of pictures: a solved head, on the boundary that
+    is clearly best, or on the last features."""
+    if arms[0].name != ALONE and evidence.similarity == "medium":
+        return arms[0]
+    return next(arm for arm in arms if arm.name == ALONE)
 
 
 def chosen(trials: Sequence[Trial], expected: Arm) -> Trial:
@@ -49,11 +55,13 @@ def chosen(trials: Sequence[Trial], expected: Arm) -> Trial:
     return max(better, key=lambda one: (float(one.right.mean()), -one.loss), default=start)
 
 
-def reason(best: Trial | None, trials: Sequence[Trial], expected: Arm) -> str:
-    """Why that was chosen, in words."""
-    if best is None:
-        return "it is what is usually right for such pictures, and nothing was tried"
-    if best.arm is expected:
+def reason(arm: Arm, trials: Sequence[Trial], expected: Arm) -> str:
+    """Why that way is advised, in words."""
+    if not trials and arm is expected:
+        return "it is what is usually right for such pictures, and nothing could be tried"
+    if not trials:
+        return "nothing was tried, and this is the cheapest way"
+    if arm is expected:
         return "it is what is usually right for such pictures, and no other way is clearly better"
     if any(one.arm is expected for one in trials):
         return "of the ways tried it is clearly better than what is usually right"

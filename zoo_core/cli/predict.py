@@ -64,6 +64,8 @@ def command(
 
     if as_json and as_csv:
         raise click.UsageError("--json and --csv exclude each other.")
+    if as_csv:
+        _no_file_among(pictures)
     check_apart(html=html, out=out)
     unreadable = "skip" if skip_unreadable else "stop"
     found = answers(
@@ -91,6 +93,13 @@ def command(
         several = "labels" in predictions[0]
         rows = [(one["picture"], *_said(one), _ranked(one)) for one in predictions]
         print_table(("picture", *(["above one half"] if several else []), "likeliest"), rows)
+
+
+def _no_file_among(pictures: tuple[str, ...]) -> None:
+    """Elsewhere --csv takes a file, so somebody may give it one here."""
+    for name in pictures:
+        if name.endswith(".csv"):
+            raise click.UsageError(f"--csv prints the table; --out {name} writes it there.")
 
 
 def _save_page(path: Path, model: str, found: Answers, bits: int | None) -> None:

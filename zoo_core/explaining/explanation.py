@@ -29,9 +29,10 @@ SMALL = 128  # pixels of the longer side of each, where there are several
 class Explanation:
     """Where a network looked in a picture, for a class.
 
-    `map`: (H, W) of float32 in [0, 1], at the size of the boundary before `stage`. `label`, `index`,
-    `probability`: of the class, the last in [0, 1]. `picture`: what the network saw, as a PIL
-    picture: resized and cropped. `name`: of the picture. `notes`: why not to make too much of it.
+    `map`: (H, W) of float32 in [0, 1], at the size of the boundary before `stage`. `label`,
+    `index`, `probability`: of the class, the last in [0, 1]. `picture`: what the network saw, as a
+    PIL picture: resized and cropped. `name`: of the picture. `notes`: why not to make too much of
+    it.
 
     >>> import tempfile, zoo_core as zoo
     >>> explanation = zoo.explain("lenet5", Image.new("L", (28, 28)))

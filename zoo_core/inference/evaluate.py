@@ -46,10 +46,10 @@ def evaluate(
 
     `model`: a model, a run, the path of a run, or a name (its default weights); it is measured on
     the device where it is, and not changed. `data`: a spec (`digits#test`, `folder:PATH`), a
-    Dataset or a DataLoader; None: the pictures that the run held out. `batch_size`: pictures at once; `workers`: processes that read them, or
-    "auto". `unreadable`: "stop" at a picture that cannot be read, or "skip" all those,
-    with their names. `progress`: a bar and how quick it was, on stderr, and how many of the
-    pictures were trained on, where there are some.
+    Dataset or a DataLoader; None: the pictures that the run held out. `batch_size`: pictures at
+    once; `workers`: processes that read them, or "auto". `unreadable`: "stop" at a picture that
+    cannot be read, or "skip" all those, with their names. `progress`: a bar and how quick it was,
+    on stderr, and how many of the pictures were trained on, where there are some.
 
     Classes are matched by name where both sides have names. With several classes for a picture
     (multi-label) the figures are those of yes and no.

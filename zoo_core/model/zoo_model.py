@@ -187,7 +187,8 @@ class ZooModel(Facts):
         """Write weights, config.json and a card to a folder, which `zoo.create(Path)` loads.
 
         `save_directory`: the folder, which is returned. `delta`: write only what differs from the
-        weights it came from, also from a folder that is here. `old`: the folder under its older name, `folder`. Raises PublishError.
+        weights it came from, also from a folder that is here. `old`: the folder under its older
+        name, `folder`. Raises PublishError.
 
         >>> import tempfile, zoo_core as zoo
         >>> folder = zoo.create("lenet5", pretrained=True).save_pretrained(tempfile.mkdtemp())
