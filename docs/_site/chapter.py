@@ -82,7 +82,7 @@ def offer(app: Any, doctree: nodes.document) -> None:
     line = nodes.paragraph("", "This page is a notebook: ")
     line += download_reference("", "download it", reftarget=place, refdoc=page)
     line += nodes.Text(" with its results, or ")
-    line += nodes.reference("", "run it", refuri="index.html#run-a-page")
+    line += nodes.reference("", "run it", refuri="index.html#run-a-page", internal=True)
     line += nodes.Text(" from the source.")
     title = next(doctree.findall(nodes.title))
     title.parent.insert(title.parent.index(title) + 1, line)
