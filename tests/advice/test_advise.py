@@ -115,9 +115,9 @@ def test_the_ways_of_a_network(evidence: Evidence) -> None:
     assert ALONE in names[:2]
 
 
-def seen(own: list[float], head: list[float], control: list[float]) -> Evidence:
-    stages = [judged(own * 30, "fc1"), judged(head * 30)]
-    return Evidence(stages, [judged(control * 30)], torch.full((60,), 1.4), {})
+def seen(own: list[float], head: list[float], control: list[float], times: int = 30) -> Evidence:
+    stages = [judged(own * times, "fc1"), judged(head * times)]
+    return Evidence(stages, [judged(control * times)], torch.full((2 * times,), 1.4), {})
 
 
 NEAR = seen([0.9, 0.8], [0.5, 0.7], [1.1, 1.3])
@@ -133,6 +133,9 @@ def test_what_is_usual_is_the_table_of_the_chapter() -> None:
     assert usual(WAYS, NEAR, 10).name == ALONE and usual(WAYS, NEAR, 50).name == f"{LAST}, fc2"
     assert {usual(WAYS, one, each).name for one in (MEDIUM, FAR) for each in (10, 500)} == {ALL}
     assert usual(WAYS, FARTHER, 10).name == SCRATCH
+    few = seen([0.9, 0.8], [0.5, 0.7], [1.1, 1.3], 10)  # too few to say, and yet a head is enough
+    assert few.similarity == "unknown" and usual(WAYS, few, 10).name == ALONE
+    assert usual(WAYS, seen([0.6, 0.7], [0.6, 0.7], [0.5, 0.6], 10), 10).name == ALL
     assert usual(WAYS[:2], NEAR, 50).name == ALONE  # there is no last stage
 
 

@@ -277,6 +277,24 @@ def test_plain_http_to_another_host_is_refused() -> None:
         local_file(weights("http://example.com/x.safetensors"))
 
 
+def test_what_was_refused_is_damaged(
+    hub: HubServer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seeded(hub)
+    source = "hf://alice/digits/model.safetensors"
+    assert main(["fetch", source, "--json"]) == 0
+    path = Path(json.loads(capsys.readouterr().out)[0]["path"]).resolve()
+    assert main(["lock", source]) == 0
+    path.write_bytes(path.read_bytes()[:-1] + b"?")  # as somebody changes it
+    monkeypatch.setenv("ZOO_OFFLINE", "1")
+    for _ in range(2):  # asking again makes it no better
+        capsys.readouterr()
+        assert main(["fetch", source]) == 1
+        assert "not the expected" in capsys.readouterr().err
+        assert main(["verify"]) == 1
+        assert "DAMAGED" in capsys.readouterr().out
+
+
 def test_the_command_line_fetches_locks_and_verifies(
     hub: HubServer, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -18,7 +18,7 @@ def usual(arms: Sequence[Arm], evidence: Evidence, each: float) -> Arm:
     a head alone; near and more: the last stage. Else everything, from the weights that are there;
     from scratch where random weights do better than those.
     """
-    if evidence.similarity == "near":
+    if evidence.leaning == "near":
         name = ALONE if each < FEW else LAST
     else:
         worse = evidence.similarity == "far" and evidence.control.loss < evidence.best.loss

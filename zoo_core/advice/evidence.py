@@ -77,8 +77,11 @@ class Evidence:
         "medium": earlier features are better than the last, which know the old classes; "unknown":
         there are too few pictures to say.
         """
-        if len(self.guess) < FEWEST:
-            return "unknown"
+        return "unknown" if len(self.guess) < FEWEST else self.leaning
+
+    @property
+    def leaning(self) -> str:
+        """The same, however few pictures there are."""
         if not beyond_chance(self.best.losses, self.control.losses):
             return "far"
         head = self.head

@@ -56,6 +56,15 @@ def sha256_of(path: Path, *, source: str = "") -> str:
     return digest
 
 
+def note_refused(path: Path, sha256: str, *, source: str) -> None:
+    """Note which bytes a file should have that has others, so that `zoo verify` finds it damaged.
+
+    The stamp fits no file that is there: the next load reads its bytes again.
+    """
+    path = path.resolve()
+    remember_if_possible(_place(path), Stamp(str(path), -1, -1, -1, sha256, source))
+
+
 def read_sha256(path: Path) -> str:
     """The file's sha256, from its bytes."""
     return hash_of(path)

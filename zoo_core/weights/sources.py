@@ -28,7 +28,7 @@ from zoo_core.plugins.catalogue import catalogue
 from zoo_core.terminal.lines import logger
 from zoo_core.types import Fetched, WeightsInfo
 from zoo_core.weights.addresses import is_private, known_as, pinned_as, public, stated_sha256
-from zoo_core.weights.hashes import other_hash, sha256_of
+from zoo_core.weights.hashes import note_refused, other_hash, sha256_of
 from zoo_core.weights.lock import Pin, pin_if_possible, pin_of
 from zoo_core.weights.pickles import PICKLES, conversion_of, converted, is_pickle
 from zoo_core.weights.tensors import read_tensors
@@ -147,6 +147,9 @@ def verified_file(
         if not kept:
             _remove(fetched.path)
         if attempt == 2 or kept:
+            name, _, wanted = wrong
+            if kept and name == "sha256":
+                note_refused(fetched.path, wanted, source=public(reference))
             raise _mismatch(fetched, wrong, public(reference))
         name = readable_name(public(reference))
         log.warning("%s came with %s %s, not %s: fetching it again", name, *wrong)
