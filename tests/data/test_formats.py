@@ -52,7 +52,7 @@ def test_a_folder_takes_what_predict_takes(tmp_path):
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
         for ending in (*ENDINGS, ".JPG"):
-            picture = Image.new(modes.get(ending, "RGB"), (8, 8))
+            picture = Image.new(modes.get(ending, "RGB"), (16, 16))  # the least of an .ico
             path = tmp_path / name / f"1{ending}"
             picture.save(path, None if ending.lower() in written else "PNG")
     data = open_data(f"folder:{tmp_path}")
