@@ -37,13 +37,17 @@ ROOT = HERE.parent
 PAGES = sorted({ROOT / "README.md", *(ROOT / "docs").rglob("*.md")})
 NOTEBOOKS = set((ROOT / "docs" / "chapter").glob("*.md"))
 SECONDS = 600
+RARE = {"coming-from": "import the libraries of others", "many-machines": "start many processes"}
+"""Pages that take long, by their folder or name, and why; `make test-all` runs them."""
 
 
-@pytest.mark.parametrize(
-    "page",
-    [page for page in PAGES if page not in NOTEBOOKS],
-    ids=lambda page: page.relative_to(ROOT).as_posix(),
-)
+def _runs(page: Path) -> object:
+    is_rare = page.parent.name in RARE or page.stem in RARE
+    marks = [pytest.mark.slow] if is_rare else []
+    return pytest.param(page, marks=marks, id=page.relative_to(ROOT).as_posix())
+
+
+@pytest.mark.parametrize("page", [_runs(page) for page in PAGES if page not in NOTEBOOKS])
 def test_code_blocks_run(page: Path, tmp_path: Path) -> None:
     with HubServer(tokens={"hf_write": ("me", "write")}) as hub:
         done = subprocess.run(
