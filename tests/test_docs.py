@@ -37,7 +37,12 @@ ROOT = HERE.parent
 PAGES = sorted({ROOT / "README.md", *(ROOT / "docs").rglob("*.md")})
 NOTEBOOKS = set((ROOT / "docs" / "chapter").glob("*.md"))
 SECONDS = 600
-RARE = {"coming-from": "import the libraries of others", "many-machines": "start many processes"}
+RARE = {
+    "coming-from": "imports the libraries of others",
+    "many-machines": "starts many processes",
+    "offline": "carries packages and caches about",
+    "your-photographs": "trains an EfficientNet",
+}
 """Pages that take long, by their folder or name, and why; `make test-all` runs them."""
 
 
