@@ -5,7 +5,6 @@ The commands are slow: what they run in is empty before, and gets gigabytes from
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import re
 import subprocess
@@ -13,9 +12,9 @@ import sys
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
-from types import ModuleType
 
 import pytest
+from support.loose_module import loose_module
 from support.places import ROOT
 from support.run_page import blocks, commands, matches
 
@@ -57,7 +56,7 @@ def test_the_quickstart_begins_with_the_same_commands():
 def test_the_picture_is_there_and_drawn_from_the_evidence(tmp_path):
     files = re.findall(r'(?:src|srcset)="([^"]+)"', FIRST)
     assert sorted(files) == ["docs/transfer-dark.svg", "docs/transfer-light.svg"]
-    picture = tool("picture")
+    picture = loose_module(ROOT / "tools" / "picture.py")
     page = picture.EVIDENCE.read_text(encoding="utf-8")
     for file in files:
         theme = picture.THEMES[Path(file).stem.removeprefix("transfer-")]
@@ -65,15 +64,6 @@ def test_the_picture_is_there_and_drawn_from_the_evidence(tmp_path):
         assert (tmp_path / "drawn.svg").read_text() == (ROOT / file).read_text(), (
             "python tools/picture.py"
         )
-
-
-def tool(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, ROOT / "tools" / f"{name}.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses look there
-    spec.loader.exec_module(module)
-    return module
 
 
 # --- typed in an empty environment ---------------------------------------------------------------

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import doctest
-import importlib.util
 import inspect
 import os
 import re
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 from filelock import FileLock
+from support.loose_module import loose_module
 
 import zoo_core as zoo
 
@@ -121,12 +122,8 @@ def test_pictures_of_cells_are_part_of_the_page(site: Path) -> None:
         assert "#000000" not in text and "requirejs" not in text
 
 
-def own_module(name: str) -> Any:
-    spec = importlib.util.spec_from_file_location(name, ROOT / "docs" / "_site" / f"{name}.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def own_module(name: str) -> ModuleType:
+    return loose_module(ROOT / "docs" / "_site" / f"{name}.py")
 
 
 def test_every_public_name_is_in_the_reference(site: Path) -> None:

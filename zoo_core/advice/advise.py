@@ -8,13 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo_core.advice.answer import Advice
-from zoo_core.advice.arms import (
-    SCRATCH,
-    Arm,
-    Trial,
-    arguments,
-    arms_of,
-)
+from zoo_core.advice.arms import SCRATCH, Arm, Trial, arguments, arms_of
 from zoo_core.advice.beginning import Beginning, beginning
 from zoo_core.advice.budget import Budget, seconds_of
 from zoo_core.advice.choosing import by_features, chosen, reason, untried, usual
@@ -120,6 +114,8 @@ class _Question:
         self.val, self.clock, self.seed, self.progress = val, clock, seed, progress
         self.speed = speed_of(network, pictures)
         self.classes, found = pictures.num_classes, poolings_of(network).values()
+        # pictures of a class, on average
+        self.each = len(pictures) / max(sum(n > 0 for n in pictures.class_counts()), 1)
         self.widths = [how.width for how in found if isinstance(how, Pooling)]
         self.notes: list[str] = []
 
@@ -127,7 +123,7 @@ class _Question:
         sample = self._looked_at()
         evidence = gathered(self.network, sample, self.seed, self.progress)
         arms = arms_of(self.start, self.network, evidence)
-        expected = usual(arms, evidence, self._each())
+        expected = usual(arms, evidence, self.each)
         tried = self._tried(arms, expected)
         count = tried.count if tried.final else len(sample)
         if tried.final:
@@ -135,7 +131,7 @@ class _Question:
             arm, how = best.arm, arguments(best.arm, best.epochs, tried.trained, self.seed)
         else:
             hurry = tried.hurry or len(self.pictures) < FEWEST
-            arm = by_features(arms, evidence) if hurry else untried(arms, evidence, self._each())
+            arm = by_features(arms, evidence) if hurry else untried(arms, expected)
             best = None
             most = len(self.pictures) * 4 // 5
             how = arguments(arm, first_epochs(most) * LONGER, most, self.seed)
@@ -168,10 +164,6 @@ class _Question:
         val, epochs = count // 5, first_epochs(count)
         steps = sum(self.speed.training(count - val, val, epochs, work) for work in WORK)
         return steps + WAYS * (solving + CONSTANT)
-
-    def _each(self) -> float:
-        """Pictures of a class, on average."""
-        return len(self.pictures) / max(sum(n > 0 for n in self.pictures.class_counts()), 1)
 
     def _tried(self, arms: list[Arm], expected: Arm) -> Tried:
         """What short trainings come to, as far as there is time and there are pictures for any."""
@@ -233,7 +225,7 @@ class _Question:
             recipe,
             model=name,
             data=self.pictures.name,
-            why=why(name, evidence, self._each(), arm.name, reason(arm, tried.final, expected)),
+            why=why(name, evidence, self.each, arm.name, reason(arm, tried.final, expected)),
             similarity=evidence.similarity,
             probes=evidence.rows(self.seed),
             left=tried.left,

@@ -139,8 +139,8 @@ class Advice:
 
 
 _TRIED = (
-    "Each way was trained with some of the pictures, and judged by others. The cheapest within one "
-    "standard error of the least log-loss is advised."
+    "Each way was trained with some of the pictures, and judged by others. Advised is what is "
+    "usually right, unless another way is more often right by two standard errors."
 )
 _UNTRIED = "Nothing was trained: a head on frozen features, each picture judged by the others."
 _WHERE = (

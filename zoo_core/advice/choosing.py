@@ -27,10 +27,9 @@ def usual(arms: Sequence[Arm], evidence: Evidence, each: float) -> Arm:
     return next(found, None) or next(arm for arm in arms if arm.name == ALONE)
 
 
-def untried(arms: Sequence[Arm], evidence: Evidence, each: float) -> Arm:
+def untried(arms: Sequence[Arm], expected: Arm) -> Arm:
     """What to advise where pictures are too few to try ways: what is usual, with the weights."""
-    arm = usual(arms, evidence, each)
-    return arm if arm.name != SCRATCH else next(one for one in arms if one.name == ALL)
+    return expected if expected.name != SCRATCH else next(arm for arm in arms if arm.name == ALL)
 
 
 def by_features(arms: Sequence[Arm], evidence: Evidence) -> Arm:
