@@ -22,7 +22,7 @@ import torch
 import zoo_core as zoo
 from benchmarks.kept_lines import add, facts
 from benchmarks.tasks import task
-from zoo_core.advice.arms import Arm, arguments, arms_of, kept_until
+from zoo_core.advice.arms import Arm, arguments, arms_of
 from zoo_core.advice.beginning import beginning
 from zoo_core.advice.evidence import gathered
 from zoo_core.advice.halving import LONGER, first_epochs
@@ -106,11 +106,9 @@ def _drawn(indices: Sequence[int], count: int, seed: int) -> list[int]:
 
 
 def arms(model: zoo.ZooModel, train: Pictures) -> list[Arm]:
-    """The ways that advise() has, and a head on what enters any stage."""
+    """The ways that advise() has."""
     network, start = beginning(model)
-    found = arms_of(start, network, gathered(network, train, 0, progress=False))
-    others = [kept_until(start, stage) for stage in list(network.chain)[1:-1]]
-    return list({arm.name: arm for arm in [*found, *others]}.values())
+    return arms_of(start, network, gathered(network, train, 0, progress=False))
 
 
 def in_full(arm: Arm, train: Pictures, test: Pictures, question: Question) -> tuple[float, float]:

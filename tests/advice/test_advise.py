@@ -25,7 +25,7 @@ from zoo_core.advice.arms import (
 )
 from zoo_core.advice.beginning import Beginning, beginning
 from zoo_core.advice.budget import Budget, seconds_of
-from zoo_core.advice.choosing import by_features, chosen, reason, untried, usual
+from zoo_core.advice.choosing import LARGE, Amount, amount_of, chosen, reason, untried, usual
 from zoo_core.advice.evidence import Evidence, Judged, beyond_chance, gathered
 from zoo_core.advice.halving import LONGER, RUNGS, Halving
 from zoo_core.advice.recipe import command_for
@@ -127,36 +127,55 @@ FARTHER = seen([0.6, 0.7], [0.6, 0.7], [0.5, 0.6])
 WAYS = [Arm(name, "lenet5") for name in ("keep until fc1", ALONE, f"{LAST}, fc2", ALL, SCRATCH)]
 
 
+def name_of(evidence: Evidence, each: float, parameters: float = 100, ways: int = 0) -> str:
+    return usual(WAYS[ways:], evidence, Amount(each, parameters)).name
+
+
 def test_what_is_usual_is_the_table_of_the_chapter() -> None:
     assert [NEAR.similarity, MEDIUM.similarity] == ["near", "medium"]
     assert FAR.similarity == FARTHER.similarity == "far"
-    assert usual(WAYS, NEAR, 10).name == ALONE and usual(WAYS, NEAR, 50).name == f"{LAST}, fc2"
-    assert {usual(WAYS, one, each).name for one in (MEDIUM, FAR) for each in (10, 500)} == {ALL}
-    assert usual(WAYS, FARTHER, 10).name == SCRATCH
+    assert name_of(NEAR, 10) == ALONE and name_of(NEAR, 50) == f"{LAST}, fc2"
+    assert {name_of(one, each) for one in (MEDIUM, FAR) for each in (10, 500)} == {ALL}
+    assert name_of(FARTHER, 10) == SCRATCH
     few = seen([0.9, 0.8], [0.5, 0.7], [1.1, 1.3], 10)  # too few to say, and yet a head is enough
-    assert few.similarity == "unknown" and usual(WAYS, few, 10).name == ALONE
-    assert usual(WAYS, seen([0.6, 0.7], [0.6, 0.7], [0.5, 0.6], 10), 10).name == ALL
-    assert usual(WAYS[:2], NEAR, 50).name == ALONE  # there is no last stage
+    assert few.similarity == "unknown" and name_of(few, 10) == ALONE
+    assert name_of(seen([0.6, 0.7], [0.6, 0.7], [0.5, 0.6], 10), 10) == ALL
+    assert usual(WAYS[:2], NEAR, Amount(50, 100)).name == ALONE  # there is no last stage
+
+
+def test_a_large_network_keeps_its_features() -> None:
+    for evidence in (NEAR, MEDIUM, FAR, FARTHER):
+        assert name_of(evidence, 10, LARGE + 1) == "keep until fc1"  # which is clearly best
+        assert name_of(evidence, 10, LARGE + 1, ways=1) == ALONE
+        assert name_of(evidence, 50, LARGE + 1, ways=1) == f"{LAST}, fc2"
+
+
+def test_how_much_there_is_to_learn_from(digits: zoo.Pictures) -> None:
+    network = zoo.create("lenet5")
+    amount = amount_of(network, digits)
+    assert amount.each == 10 and amount.few and not amount.overwhelmed
+    assert amount.parameters == sum(p.numel() for p in network.parameters()) / 100
 
 
 def test_what_was_not_tried_keeps_the_weights() -> None:
     def name(evidence: Evidence) -> str:
-        return untried(WAYS, usual(WAYS, evidence, 10)).name
+        return untried(WAYS, evidence, usual(WAYS, evidence, Amount(10, 100)), False).name
 
     assert name(FARTHER) == name(MEDIUM) == ALL
     assert name(NEAR) == ALONE
 
 
 def test_in_a_hurry_a_solved_head_is_advised() -> None:
-    assert by_features(WAYS, MEDIUM).name == "keep until fc1"
-    assert by_features(WAYS[1:], MEDIUM).name == by_features(WAYS, FARTHER).name == ALONE
+    assert untried(WAYS, MEDIUM, WAYS[3], True).name == "keep until fc1"
+    assert untried(WAYS[1:], MEDIUM, WAYS[3], True).name == ALONE
+    assert untried(WAYS, FARTHER, WAYS[3], True).name == ALONE
 
 
 def test_what_is_usual_is_chosen_unless_another_is_better_beyond_chance() -> None:
-    best, near, bad = [1.0] * 36 + [0.0] * 4, [1.0] * 34 + [0.0] * 6, [1.0] * 20 + [0.0] * 20
+    best, near, bad = [1.0] * 36 + [0.0] * 4, [1.0] * 32 + [0.0] * 8, [1.0] * 20 + [0.0] * 20
     trials = [trial(ALONE, bad), trial(ALL, near), trial(SCRATCH, best)]
     alone, everything, scratch = (one.arm for one in trials)
-    assert chosen(trials, everything).arm is everything  # of 40 pictures, two are chance
+    assert chosen(trials, everything).arm is everything  # of 40 pictures, four are chance
     assert chosen(trials, alone).arm is scratch
     assert chosen(trials, scratch).arm is scratch
     assert chosen(trials[:2], scratch).arm is everything  # for which there was no time

@@ -25,7 +25,8 @@ from zoo_core.training.head import has_closed_form
 from zoo_core.transfer.snapshot import moving
 from zoo_core.weights.part import KEEP_UNTIL
 
-ALONE, LAST, HALF, ALL, SCRATCH = "head alone", "last stage", "half", "all", "from scratch"
+KEEP, ALONE, LAST = "keep until", "head alone", "last stage"
+HALF, ALL, SCRATCH = "half", "all", "from scratch"
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class Trial:
 
 def arms_of(start: Beginning, network: ZooModel, evidence: Evidence) -> list[Arm]:
     """The ways to try, cheapest first."""
-    names, model = list(network.chain), start.model
+    names, model = learning(network), start.model
     closed = has_closed_form(network)
     first = {**start.beside, **({"head": "ridge"} if closed else {})}
     ways = [Arm(ALONE, model, {**first, "freeze_until": HEAD}, 1.0, closed)]
@@ -80,10 +81,16 @@ def arms_of(start: Beginning, network: ZooModel, evidence: Evidence) -> list[Arm
     return ways
 
 
+def learning(network: ZooModel) -> list[str]:
+    """The stages that have parameters, in order: to train one that only pools is to train none."""
+    parameters = [name for name, _ in network.named_parameters()]
+    return [stage.name for stage in network.chain.values() if any(map(stage.has, parameters))]
+
+
 def kept_until(start: Beginning, stage: str) -> Arm:
     """A solved head on what enters a stage before the head, and nothing behind it."""
     how = {**start.beside, "head": "ridge", "keep_until": stage, "freeze_until": HEAD}
-    return Arm(f"keep until {stage}", start.model, how, 1.0, True)
+    return Arm(f"{KEEP} {stage}", start.model, how, 1.0, True)
 
 
 def earlier(evidence: Evidence) -> str | None:

@@ -3,23 +3,54 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from zoo_core.advice.arms import ALL, ALONE, LAST, SCRATCH, Arm, Trial
+from zoo_core.advice.arms import ALL, ALONE, KEEP, LAST, SCRATCH, Arm, Trial
 from zoo_core.advice.evidence import Evidence, beyond_chance
+from zoo_core.data.pictures import Pictures
+from zoo_core.model.zoo_model import ZooModel
 
 FEW = 20  # pictures of a class, below which a head alone is enough for what is near
-SURE = 2.0  # standard errors by which another way has to be more often right
+LARGE = 5000  # parameters a picture, above which they are too few to train them all
+SURE = 3.0  # standard errors by which another way has to be more often right
 
 
-def usual(arms: Sequence[Arm], evidence: Evidence, each: float) -> Arm:
-    """The way that is usually right; `each`: pictures of a class.
+@dataclass(frozen=True)
+class Amount:
+    """How many pictures there are of a class, on average, and parameters for each picture."""
+
+    each: float
+    parameters: float
+
+    @property
+    def few(self) -> bool:
+        """Whether a class has few pictures."""
+        return self.each < FEW
+
+    @property
+    def overwhelmed(self) -> bool:
+        """Whether the network has too many parameters for so few pictures to train them all."""
+        return self.parameters > LARGE
+
+
+def amount_of(network: ZooModel, pictures: Pictures) -> Amount:
+    classes = sum(count > 0 for count in pictures.class_counts())
+    parameters = sum(parameter.numel() for parameter in network.parameters())
+    return Amount(len(pictures) / max(classes, 1), parameters / len(pictures))
+
+
+def usual(arms: Sequence[Arm], evidence: Evidence, amount: Amount) -> Arm:
+    """The way that is usually right.
 
     It is the textbook's table, as measured on the tuning half of benchmarks/tasks.py. Near and few:
     a head alone; near and more: the last stage. Else everything, from the weights that are there;
-    from scratch where random weights do better than those.
+    from scratch where random weights do better than those. A network with very many parameters for
+    so few pictures keeps its features whatever they are: up to the boundary that is clearly best.
     """
-    if evidence.leaning == "near":
-        name = ALONE if each < FEW else LAST
+    if amount.overwhelmed and arms[0].name.startswith(KEEP):
+        return arms[0]
+    if amount.overwhelmed or evidence.leaning == "near":
+        name = ALONE if amount.few else LAST
     else:
         worse = evidence.similarity == "far" and evidence.control.loss < evidence.best.loss
         name = SCRATCH if worse else ALL
@@ -27,24 +58,23 @@ def usual(arms: Sequence[Arm], evidence: Evidence, each: float) -> Arm:
     return next(found, None) or next(arm for arm in arms if arm.name == ALONE)
 
 
-def untried(arms: Sequence[Arm], expected: Arm) -> Arm:
-    """What to advise where pictures are too few to try ways: what is usual, with the weights."""
+def untried(arms: Sequence[Arm], evidence: Evidence, expected: Arm, hurry: bool) -> Arm:
+    """What to advise where no way was tried: what is usual, with the weights.
+
+    In a hurry, or for a handful of pictures, it is a solved head: on the boundary that is clearly
+    best, or on the last features.
+    """
+    if hurry:
+        early = arms[0].name.startswith(KEEP) and evidence.similarity == "medium"
+        return arms[0] if early else next(arm for arm in arms if arm.name == ALONE)
     return expected if expected.name != SCRATCH else next(arm for arm in arms if arm.name == ALL)
-
-
-def by_features(arms: Sequence[Arm], evidence: Evidence) -> Arm:
-    """What to advise in a hurry, or for a handful of pictures: a solved head, on the boundary that
-    is clearly best, or on the last features."""
-    if arms[0].name != ALONE and evidence.similarity == "medium":
-        return arms[0]
-    return next(arm for arm in arms if arm.name == ALONE)
 
 
 def chosen(trials: Sequence[Trial], expected: Arm) -> Trial:
     """The usual way, or the one most often right of those that beat it beyond chance.
 
     `trials`: from the cheapest arm on; `expected`: from `usual`. A fifth of few pictures seldom
-    tells ways apart, so that the best of them is one by chance: it takes two standard errors.
+    tells ways apart, so that the best of them is one by chance: it takes three standard errors.
     Where there was no time for the usual way, it is the one that goes as far back as there was.
     """
     start = next((one for one in trials if one.arm is expected), None)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from zoo_core.advice.arms import ALL, ALONE, HALF, LAST, SCRATCH
-from zoo_core.advice.choosing import FEW
+from zoo_core.advice.arms import ALL, ALONE, HALF, KEEP, LAST, SCRATCH
+from zoo_core.advice.choosing import Amount
 from zoo_core.advice.evidence import Evidence
 
 MANY = 200  # pictures of a class, of which there are many
@@ -19,7 +19,7 @@ _SIMILAR = {
 
 _WAYS = {
     ALONE: "keep all of its layers as they are, and train a new head alone",
-    "keep until": "keep the early layers, whose features are general, and drop the later ones, "
+    KEEP: "keep the early layers, whose features are general, and drop the later ones, "
     "which are those of the old task",
     LAST: "keep the early layers, and go one stage deeper than the head",
     HALF: "keep the first half, whose features are general, and fine-tune the second",
@@ -28,13 +28,15 @@ _WAYS = {
 }
 
 
-def why(model: str, evidence: Evidence, each: float, arm: str, reason: str) -> list[str]:
+def why(model: str, evidence: Evidence, amount: Amount, arm: str, reason: str) -> list[str]:
     """Two sentences: how similar and how many the pictures are, and what follows.
 
-    `each`: pictures of a class, on average; `reason`: why that way, of `choosing.reason`.
+    `reason`: why that way, of `choosing.reason`.
     """
-    many = "few" if each < FEW else "many" if each >= MANY else "some"
-    count = f"There are {many} of them, about {each:.0f} a class"
+    many = "few" if amount.few else "many" if amount.each >= MANY else "some"
+    count = f"There are {many} of them, about {amount.each:.0f} a class"
+    if amount.overwhelmed:
+        count += f", for each of which {model} has {amount.parameters:,.0f} parameters"
     if not evidence.tells:
         first = f"No features of {model} tell these classes apart better than their sizes do."
         return [first, f"{count}; {_way(arm)}, if anything at all."]
