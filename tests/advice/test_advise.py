@@ -294,6 +294,8 @@ def test_bad_input(digits: zoo.Pictures, tmp_path: Path) -> None:
         zoo.advise(5, digits, **QUIET)  # type: ignore[arg-type]
     with pytest.raises(zoo.UnknownName):
         zoo.advise("alexnet99", digits, **QUIET)
+    with pytest.raises(zoo.RecipeError, match="held out"):
+        zoo.advise("lenet5", digits, val=False, **QUIET)
     for budget in ("soon", "", "-1", "5 x", True, 0, -1, math.inf, math.nan, 10**400):
         with pytest.raises(zoo.RecipeError, match="budget"):
             zoo.advise("lenet5", digits, budget=budget, **QUIET)
