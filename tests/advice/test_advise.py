@@ -15,6 +15,7 @@ import zoo_core as zoo
 from zoo_core.advice.arms import (
     ALL,
     ALONE,
+    HALF,
     LAST,
     SCRATCH,
     Arm,
@@ -25,9 +26,18 @@ from zoo_core.advice.arms import (
 )
 from zoo_core.advice.beginning import Beginning, beginning
 from zoo_core.advice.budget import Budget, seconds_of
-from zoo_core.advice.choosing import LARGE, Amount, amount_of, chosen, reason, untried, usual
+from zoo_core.advice.choosing import (
+    LARGE,
+    LONG,
+    Amount,
+    amount_of,
+    overruling,
+    reason,
+    untried,
+    usual,
+)
 from zoo_core.advice.evidence import Evidence, Judged, beyond_chance, gathered
-from zoo_core.advice.halving import LONGER, RUNGS, Halving
+from zoo_core.advice.halving import LONGER, RUNGS, Halving, first_epochs
 from zoo_core.advice.recipe import command_for
 from zoo_core.advice.timing import Speed
 from zoo_core.cli import main
@@ -53,7 +63,7 @@ def judged(losses: list[float], stage: str = "head") -> Judged:
 
 
 def trial(name: str, right: list[float]) -> Trial:
-    return Trial(Arm(name, "lenet5"), 1, 1.0, torch.zeros(len(right)), torch.tensor(right), 1)
+    return Trial(Arm(name, "lenet5"), 100, 1.0, torch.zeros(len(right)), torch.tensor(right), 1)
 
 
 # --- evidence ------------------------------------------------------------------------------------
@@ -124,7 +134,8 @@ NEAR = seen([0.9, 0.8], [0.5, 0.7], [1.1, 1.3])
 MEDIUM = seen([0.5, 0.7], [0.9, 0.8], [1.1, 1.3])
 FAR = seen([0.5, 0.7], [0.5, 0.7], [0.6, 0.61])
 FARTHER = seen([0.6, 0.7], [0.6, 0.7], [0.5, 0.6])
-WAYS = [Arm(name, "lenet5") for name in ("keep until fc1", ALONE, f"{LAST}, fc2", ALL, SCRATCH)]
+NAMES = ("keep until fc1", ALONE, f"{LAST}, fc2", f"{HALF}, from fc1", ALL, SCRATCH)
+WAYS = [Arm(name, "lenet5") for name in NAMES]
 
 
 def name_of(evidence: Evidence, each: float, parameters: float = 100, ways: int = 0) -> str:
@@ -143,11 +154,11 @@ def test_what_is_usual_is_the_table_of_the_chapter() -> None:
     assert usual(WAYS[:2], NEAR, Amount(50, 100)).name == ALONE  # there is no last stage
 
 
-def test_a_large_network_keeps_its_features() -> None:
+def test_a_large_network_is_not_trained_whole() -> None:
     for evidence in (NEAR, MEDIUM, FAR, FARTHER):
         assert name_of(evidence, 10, LARGE + 1) == "keep until fc1"  # which is clearly best
         assert name_of(evidence, 10, LARGE + 1, ways=1) == ALONE
-        assert name_of(evidence, 50, LARGE + 1, ways=1) == f"{LAST}, fc2"
+        assert name_of(evidence, 50, LARGE + 1) == f"{HALF}, from fc1"
 
 
 def test_how_much_there_is_to_learn_from(digits: zoo.Pictures) -> None:
@@ -166,28 +177,32 @@ def test_what_was_not_tried_keeps_the_weights() -> None:
 
 
 def test_in_a_hurry_a_solved_head_is_advised() -> None:
-    assert untried(WAYS, MEDIUM, WAYS[3], True).name == "keep until fc1"
-    assert untried(WAYS[1:], MEDIUM, WAYS[3], True).name == ALONE
-    assert untried(WAYS, FARTHER, WAYS[3], True).name == ALONE
+    assert untried(WAYS, MEDIUM, WAYS[4], True).name == "keep until fc1"
+    assert untried(WAYS[1:], MEDIUM, WAYS[4], True).name == ALONE
+    assert untried(WAYS, FARTHER, WAYS[4], True).name == ALONE
 
 
-def test_what_is_usual_is_chosen_unless_another_is_better_beyond_chance() -> None:
+def test_what_is_usual_is_overruled_only_beyond_chance_and_after_long_trainings() -> None:
     best, near, bad = [1.0] * 36 + [0.0] * 4, [1.0] * 32 + [0.0] * 8, [1.0] * 20 + [0.0] * 20
     trials = [trial(ALONE, bad), trial(ALL, near), trial(SCRATCH, best)]
     alone, everything, scratch = (one.arm for one in trials)
-    assert chosen(trials, everything).arm is everything  # of 40 pictures, four are chance
-    assert chosen(trials, alone).arm is scratch
-    assert chosen(trials, scratch).arm is scratch
-    assert chosen(trials[:2], scratch).arm is everything  # for which there was no time
-    assert chosen(trials[::2], everything).arm is scratch  # nor for this, and it is far better
+    pictures = 30 * 8  # of which the shortest training sees each once
+    assert overruling(trials, everything, pictures) is None  # of 40 pictures, four are chance
+    found = overruling(trials, alone, pictures)
+    assert found is not None and found.arm is scratch
+    assert overruling(trials, scratch, pictures) is None
+    assert overruling(trials[:2], scratch, pictures) is None  # for which there was no time
+    short = [dataclasses.replace(one, epochs=LONG * first_epochs(pictures) - 1) for one in trials]
+    assert overruling(short, alone, pictures) is None
 
 
 def test_why_a_way_was_chosen() -> None:
     one, other = trial(ALONE, [1.0] * 10), trial(ALL, [0.0] * 10)
     assert "no other way is clearly better" in reason(one.arm, [one, other], one.arm)
     assert "clearly better than what is usual" in reason(one.arm, [one, other], other.arm)
-    assert "could not be tried" in reason(one.arm, [one], other.arm)
-    assert "nothing could be tried" in reason(one.arm, [], one.arm)
+    assert "the nearest to it" in reason(one.arm, [one], other.arm)
+    assert "it could not be tried" in reason(one.arm, [], one.arm)
+    assert "it could not be tried" in reason(one.arm, [other], one.arm)
     assert "the cheapest way" in reason(one.arm, [], other.arm)
 
 

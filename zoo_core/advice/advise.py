@@ -10,8 +10,8 @@ from zoo_core.advice.answer import Advice
 from zoo_core.advice.arms import SCRATCH, Arm, Trial, arguments, arms_of
 from zoo_core.advice.beginning import beginning
 from zoo_core.advice.budget import Budget, seconds_of
-from zoo_core.advice.choosing import amount_of, chosen, reason, untried, usual
-from zoo_core.advice.evidence import HEAD, Evidence, beyond_chance, gathered
+from zoo_core.advice.choosing import amount_of, overruling, reason, untried, usual
+from zoo_core.advice.evidence import FEWEST, HEAD, Evidence, beyond_chance, gathered
 from zoo_core.advice.halving import LONGER, first_epochs
 from zoo_core.advice.questions import told_apart
 from zoo_core.advice.recipe import command_for, recipe_for
@@ -73,14 +73,17 @@ def advise(
     arms = arms_of(start, network, evidence)
     expected = usual(arms, evidence, amount)
     tried = try_ways(arms, [expected], pictures, val, time, seed, say if progress else _nothing)
-    best = chosen(tried.final, expected) if tried.final else None
-    arm = best.arm if best else untried(arms, evidence, expected, tried.hurry)
-    count, total = tried.count if best else len(sample), len(pictures)
+    better = overruling(tried.final, expected, tried.trained)
+    arm = better.arm if better else expected
+    if all(trial.arm is not arm for trial in tried.final):
+        arm = untried(arms, evidence, expected, tried.hurry)
+    best = next((trial for trial in tried.final if trial.arm is arm), None)
+    count, total = tried.count if tried.final else len(sample), len(pictures)
     how = _arguments(arm, best, tried, total, seed)
     held_out = _validation(val, pictures, seed)
     name = str(start.model)
     return Advice(
-        _rows(tried, best, seed) or [_probed(arm, evidence, seed)],
+        ([] if best else [_probed(arm, evidence, seed)]) + _rows(tried, best, seed),
         recipe_for(arm.model, data, held_out, how),
         model=name,
         data=pictures.name,
@@ -143,9 +146,10 @@ def _rows(tried: Tried, best: Trial | None, seed: int) -> list[dict[str, Any]]:
 
 
 def _is_no_better_than_scratch(trials: list[Trial]) -> bool:
+    """Whether no way beats random weights; of a handful of pictures held out, none ever does."""
     scratch = next((trial for trial in trials if trial.arm.name == SCRATCH), None)
     others = [trial for trial in trials if trial.arm.name != SCRATCH]
-    if scratch is None or not others:
+    if scratch is None or not others or len(scratch.losses) < FEWEST:
         return False
     best = min(others, key=lambda trial: trial.loss)
     return not beyond_chance(best.losses, scratch.losses)

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from zoo_core.advice.arms import ALL, ALONE, KEEP, LAST, SCRATCH, Arm, Trial
+from zoo_core.advice.arms import ALL, ALONE, HALF, KEEP, LAST, SCRATCH, Arm, Trial
 from zoo_core.advice.evidence import Evidence, beyond_chance
+from zoo_core.advice.halving import LONGER, first_epochs
 from zoo_core.data.pictures import Pictures
 from zoo_core.model.zoo_model import ZooModel
 
-FEW = 20  # pictures of a class, below which a head alone is enough for what is near
+FEW = 20  # pictures of a class, below which a head alone does
 LARGE = 5000  # parameters a picture, above which they are too few to train them all
 SURE = 3.0  # standard errors by which another way has to be more often right
+LONG = LONGER**2  # times the shortest training, from which on one tells how a way ends
 
 
 @dataclass(frozen=True)
@@ -44,12 +46,15 @@ def usual(arms: Sequence[Arm], evidence: Evidence, amount: Amount) -> Arm:
 
     It is the textbook's table, as measured on the tuning half of benchmarks/tasks.py. Near and few:
     a head alone; near and more: the last stage. Else everything, from the weights that are there;
-    from scratch where random weights do better than those. A network with very many parameters for
-    so few pictures keeps its features whatever they are: up to the boundary that is clearly best.
+    from scratch where random weights do better than those. A network with thousands of parameters a
+    picture is not trained whole: few pictures make a head, up to the boundary that is clearly best;
+    more train its second half.
     """
-    if amount.overwhelmed and arms[0].name.startswith(KEEP):
-        return arms[0]
-    if amount.overwhelmed or evidence.leaning == "near":
+    if amount.overwhelmed and amount.few:
+        name = KEEP if arms[0].name.startswith(KEEP) else ALONE
+    elif amount.overwhelmed:
+        name = HALF
+    elif evidence.leaning == "near":
         name = ALONE if amount.few else LAST
     else:
         worse = evidence.similarity == "far" and evidence.control.loss < evidence.best.loss
@@ -70,28 +75,28 @@ def untried(arms: Sequence[Arm], evidence: Evidence, expected: Arm, hurry: bool)
     return expected if expected.name != SCRATCH else next(arm for arm in arms if arm.name == ALL)
 
 
-def chosen(trials: Sequence[Trial], expected: Arm) -> Trial:
-    """The usual way, or the one most often right of those that beat it beyond chance.
+def overruling(trials: Sequence[Trial], expected: Arm, pictures: int) -> Trial | None:
+    """The way that is to be advised instead of the usual one, if trials speak clearly for any.
 
-    `trials`: from the cheapest arm on; `expected`: from `usual`. A fifth of few pictures seldom
-    tells ways apart, so that the best of them is one by chance: it takes three standard errors.
-    Where there was no time for the usual way, it is the one that goes as far back as there was.
+    `trials`: of `pictures` to train with. A fifth of few seldom tells ways apart, so that the best
+    of them is one by chance, and short trainings speak for what learns quickly. So another way is
+    right more often beyond three standard errors, after trainings that are not short any more.
     """
-    start = next((one for one in trials if one.arm is expected), None)
-    if start is None:
-        start = next((one for one in reversed(trials) if one.arm.name != SCRATCH), trials[0])
-    better = [one for one in trials if beyond_chance(-one.right, -start.right, errors=SURE)]
-    return max(better, key=lambda one: (float(one.right.mean()), -one.loss), default=start)
+    usual = next((one for one in trials if one.arm is expected), None)
+    if usual is None or max(one.epochs for one in trials) < LONG * first_epochs(pictures):
+        return None
+    better = [one for one in trials if beyond_chance(-one.right, -usual.right, errors=SURE)]
+    return max(better, key=lambda one: (float(one.right.mean()), -one.loss), default=None)
 
 
 def reason(arm: Arm, trials: Sequence[Trial], expected: Arm) -> str:
     """Why that way is advised, in words."""
-    if not trials and arm is expected:
-        return "it is what is usually right for such pictures, and nothing could be tried"
-    if not trials:
-        return "nothing was tried, and this is the cheapest way"
+    tried = [one.arm for one in trials]
     if arm is expected:
-        return "it is what is usually right for such pictures, and no other way is clearly better"
-    if any(one.arm is expected for one in trials):
+        so = "no other way is clearly better" if arm in tried else "it could not be tried"
+        return f"it is what is usually right for such pictures, and {so}"
+    if expected in tried:
         return "of the ways tried it is clearly better than what is usually right"
-    return "what is usually right could not be tried, and this is the nearest to it"
+    if tried:
+        return "what is usually right could not be tried, and this is the nearest to it"
+    return "nothing was tried, and this is the cheapest way"
