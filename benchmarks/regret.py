@@ -24,7 +24,9 @@ Regrets = list[tuple[str, float]]
 
 def joined(ways: Answers, said: Answers) -> dict[Any, dict[str, Any]]:
     """Answers with `ways`, what each way comes to (the mean over seeds), `took`, the seconds of
-    all ways of advise(), and `own`, the names of those that advise() has for these pictures."""
+    all ways of advise(), and `own`, the names of those that advise() has for these pictures.
+    `before`: what the way that is best by the other seeds comes to, less the advised one, in
+    points, both on this seed; None where there is no other."""
     seeds: dict[Any, dict[str, list[float]]] = {}
     for question, measured in ways.items():
         of_cell = seeds.setdefault(_cell(question), {})
@@ -37,9 +39,30 @@ def joined(ways: Answers, said: Answers) -> dict[Any, dict[str, Any]]:
         own = names[: names.index(SCRATCH) + 1]
         means = {name: statistics.mean(each) for name, each in seeds[_cell(question)].items()}
         took = math.fsum(measured["ways"][name][1] for name in own)
-        found[question] = {**answer, "ways": means, "took": took, "own": own,
-                           "left_out": measured["left_out"]}  # fmt: skip
+        others = [
+            other["ways"] for one, other in ways.items()
+            if _cell(one) == _cell(question) and one.seed != question.seed
+        ]  # fmt: skip
+        found[question] = {
+            **answer, "ways": means, "took": took, "own": own, "left_out": measured["left_out"],
+            "before": _before(measured["ways"], own, others, answer["advised"]),
+        }  # fmt: skip
     return found
+
+
+def _before(
+    here: Mapping[str, Sequence[float]],
+    own: Sequence[str],
+    others: Sequence[Mapping[str, Sequence[float]]],
+    advised: str,
+) -> float | None:
+    """Points that the best way by other seeds is before the advised one, on this seed."""
+    means = {
+        name: statistics.mean(one[name][0] for one in others)
+        for name in own
+        if others and all(name in one for one in others)
+    }
+    return 100 * (here[max(means, key=means.__getitem__)][0] - here[advised][0]) if means else None
 
 
 def _cell(question: Any) -> tuple[str, str, int]:
@@ -69,8 +92,21 @@ def section(found: Answers, doc: str, names: Sequence[str]) -> str:
         f"Asking takes {share:.2f} of the time of training all ways. What the advised way came to "
         f"is within the interval that was told in {inside} of {len(found)}."
     ]
-    parts += [networks(found, names)]
+    parts += [_without_luck(found), networks(found, names)]
     return "\n\n".join(part for part in parts if part)
+
+
+def _without_luck(found: Answers) -> str:
+    """What is left of the regret where hindsight does not help the best way."""
+    before = [(q.task, a["before"]) for q, a in found.items() if a["before"] is not None]
+    if not before:
+        return ""
+    mean, low, high = interval(before)
+    return (
+        "Regret counts luck, too: of ways that are as good, one is best in hindsight. The way that "
+        f"is best by the other seeds comes to {mean:.2f} points ({low:.2f} to {high:.2f}) more "
+        f"than the advised one ({len(before)} questions)."
+    )
 
 
 def _seeds(count: int) -> str:
@@ -84,7 +120,7 @@ def by_network(found: Answers) -> str:
     kinds = sorted({(question.network, question.count) for question in found})
     for kind in kinds:
         own = {q: a for q, a in found.items() if (q.network, q.count) == kind}
-        means = [statistics.mean(_regret(a, a["advised"]) for a in own.values())]
+        means = [statistics.mean(_behind(a, a["advised"]) for a in own.values())]
         means += [statistics.mean(_regret(a, way) for a in own.values())
                   for way in CONSTANTS.values()]  # fmt: skip
         cells = " | ".join(f"{mean:.2f}" for mean in means)
@@ -94,7 +130,7 @@ def by_network(found: Answers) -> str:
 
 def ways_table(found: Answers) -> str:
     """Mean regret of the advised way, and of each constant."""
-    advised = [(q.task, _regret(a, a["advised"])) for q, a in found.items()]
+    advised = [(q.task, _behind(a, a["advised"])) for q, a in found.items()]
     rows = [("what is advised", advised)]
     for title, name in CONSTANTS.items():
         rows.append((title, [(q.task, _regret(a, name)) for q, a in found.items()]))
@@ -135,14 +171,17 @@ def _line(title: str, own: Regrets, other: Regrets) -> str:
 
 
 def _regret(answer: Mapping[str, Any], way: str) -> float:
-    """Points that a way is behind the best of what advise() has.
+    """Points that a constant way is behind the best of what advise() has.
 
     A way is known by how its name begins: `last stage` is `last stage, block7`; where a network
     has no such way, it is the head alone.
     """
+    return _behind(answer, next((name for name in answer["ways"] if name.startswith(way)), ALONE))
+
+
+def _behind(answer: Mapping[str, Any], name: str) -> float:
     ways = answer["ways"]
-    own = next((ways[name] for name in ways if name.startswith(way)), ways[ALONE])
-    return 100 * (max(ways[name] for name in answer["own"]) - own)
+    return 100 * (max(ways[one] for one in answer["own"]) - ways[name])
 
 
 def interval(regrets: Regrets) -> tuple[float, float, float]:
