@@ -145,13 +145,13 @@ def name_of(evidence: Evidence, each: float, parameters: float = 100, ways: int 
 def test_what_is_usual_is_the_table_of_the_chapter() -> None:
     assert [NEAR.similarity, MEDIUM.similarity] == ["near", "medium"]
     assert FAR.similarity == FARTHER.similarity == "far"
-    assert name_of(NEAR, 10) == ALONE and name_of(NEAR, 50) == f"{LAST}, fc2"
+    assert name_of(NEAR, 10) == ALONE and name_of(NEAR, 50) == f"{HALF}, from fc1"
     assert {name_of(one, each) for one in (MEDIUM, FAR) for each in (10, 500)} == {ALL}
     assert name_of(FARTHER, 10) == SCRATCH
     few = seen([0.9, 0.8], [0.5, 0.7], [1.1, 1.3], 10)  # too few to say, and yet a head is enough
     assert few.similarity == "unknown" and name_of(few, 10) == ALONE
     assert name_of(seen([0.6, 0.7], [0.6, 0.7], [0.5, 0.6], 10), 10) == ALL
-    assert usual(WAYS[:2], NEAR, Amount(50, 100)).name == ALONE  # there is no last stage
+    assert usual(WAYS[:2], NEAR, Amount(50, 100)).name == ALONE  # there is no half
 
 
 def test_a_large_network_is_not_trained_whole() -> None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from zoo_core.advice.arms import ALL, ALONE, HALF, KEEP, LAST, SCRATCH, Arm, Trial
+from zoo_core.advice.arms import ALL, ALONE, HALF, KEEP, SCRATCH, Arm, Trial
 from zoo_core.advice.evidence import Evidence, beyond_chance
 from zoo_core.advice.halving import LONGER, first_epochs
 from zoo_core.data.pictures import Pictures
 from zoo_core.model.zoo_model import ZooModel
 
 FEW = 20  # pictures of a class, below which a head alone does
-LARGE = 5000  # parameters a picture, above which they are too few to train them all
+LARGE = 50_000  # parameters a picture, above which they are too few to train them all
 SURE = 3.0  # standard errors by which another way has to be more often right
 LONG = LONGER**2  # times the shortest training, from which on one tells how a way ends
 
@@ -45,17 +45,13 @@ def usual(arms: Sequence[Arm], evidence: Evidence, amount: Amount) -> Arm:
     """The way that is usually right.
 
     It is the textbook's table, as measured on the tuning half of benchmarks/tasks.py. Near and few:
-    a head alone; near and more: the last stage. Else everything, from the weights that are there;
-    from scratch where random weights do better than those. A network with thousands of parameters a
-    picture is not trained whole: few pictures make a head, up to the boundary that is clearly best;
-    more train its second half.
+    a head alone; near and more: the second half. Else everything, from the weights that are there;
+    from scratch where random weights do better than those. Few pictures for a very large network
+    make a head, whatever they are: on an earlier boundary where one is as good (`arms.earlier`).
     """
-    if amount.overwhelmed and amount.few:
-        name = KEEP if arms[0].name.startswith(KEEP) else ALONE
-    elif amount.overwhelmed:
-        name = HALF
-    elif evidence.leaning == "near":
-        name = ALONE if amount.few else LAST
+    head = KEEP if amount.overwhelmed and arms[0].name.startswith(KEEP) else ALONE
+    if amount.overwhelmed or evidence.leaning == "near":
+        name = head if amount.few else HALF
     else:
         worse = evidence.similarity == "far" and evidence.control.loss < evidence.best.loss
         name = SCRATCH if worse else ALL
