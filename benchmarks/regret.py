@@ -25,8 +25,8 @@ Regrets = list[tuple[str, float]]
 def joined(ways: Answers, said: Answers) -> dict[Any, dict[str, Any]]:
     """Answers with `ways`, what each way comes to (the mean over seeds), `took`, the seconds of
     all ways of advise(), and `own`, the names of those that advise() has for these pictures.
-    `before`: what the way that is best by the other seeds comes to, less the advised one, in
-    points, both on this seed; None where there is no other."""
+    `here`: what they come to on this seed; `foreseen`: the best of them by the other seeds, None
+    where there is no other."""
     seeds: dict[Any, dict[str, list[float]]] = {}
     for question, measured in ways.items():
         of_cell = seeds.setdefault(_cell(question), {})
@@ -45,24 +45,20 @@ def joined(ways: Answers, said: Answers) -> dict[Any, dict[str, Any]]:
         ]  # fmt: skip
         found[question] = {
             **answer, "ways": means, "took": took, "own": own, "left_out": measured["left_out"],
-            "before": _before(measured["ways"], own, others, answer["advised"]),
+            "here": {name: pair[0] for name, pair in measured["ways"].items()},
+            "foreseen": _best_of(own, others),
         }  # fmt: skip
     return found
 
 
-def _before(
-    here: Mapping[str, Sequence[float]],
-    own: Sequence[str],
-    others: Sequence[Mapping[str, Sequence[float]]],
-    advised: str,
-) -> float | None:
-    """Points that the best way by other seeds is before the advised one, on this seed."""
+def _best_of(own: Sequence[str], others: Sequence[Mapping[str, Sequence[float]]]) -> str | None:
+    """The way that is best on average by the ways of other seeds; None where there are none."""
     means = {
         name: statistics.mean(one[name][0] for one in others)
         for name in own
         if others and all(name in one for one in others)
     }
-    return 100 * (here[max(means, key=means.__getitem__)][0] - here[advised][0]) if means else None
+    return max(means, key=means.__getitem__, default=None)
 
 
 def _cell(question: Any) -> tuple[str, str, int]:
@@ -92,21 +88,29 @@ def section(found: Answers, doc: str, names: Sequence[str]) -> str:
         f"Asking takes {share:.2f} of the time of training all ways. What the advised way came to "
         f"is within the interval that was told in {inside} of {len(found)}."
     ]
-    parts += [_without_luck(found), networks(found, names)]
+    parts += [without_luck(found), networks(found, names)]
     return "\n\n".join(part for part in parts if part)
 
 
-def _without_luck(found: Answers) -> str:
+def without_luck(found: Answers) -> str:
     """What is left of the regret where hindsight does not help the best way."""
-    before = [(q.task, a["before"]) for q, a in found.items() if a["before"] is not None]
-    if not before:
+    several = {q: a for q, a in found.items() if a["foreseen"] is not None}
+    if not several:
         return ""
-    mean, low, high = interval(before)
-    return (
-        "Regret counts luck, too: of ways that are as good, one is best in hindsight. The way that "
-        f"is best by the other seeds comes to {mean:.2f} points ({low:.2f} to {high:.2f}) more "
-        f"than the advised one ({len(before)} questions)."
+    lines = ["| way | behind the way that is best by the other seeds |", "|---|--:|"]
+    for title, way in {"what is advised": None, **CONSTANTS}.items():
+        behind = [
+            (q.task, 100 * (a["here"][a["foreseen"]] - a["here"][_named(a, way)]))
+            for q, a in several.items()
+        ]
+        mean, low, high = interval(behind)
+        lines.append(f"| {title} | {mean:+.2f} ({low:+.2f} to {high:+.2f}) |")
+    told = (
+        "Regret counts luck, too: of ways that are as good, one is best in hindsight. Of the "
+        f"{len(several)} questions that have other seeds, the way that is best by those comes to "
+        "so many points more on this one:"
     )
+    return told + "\n\n" + "\n".join(lines)
 
 
 def _seeds(count: int) -> str:
@@ -120,7 +124,7 @@ def by_network(found: Answers) -> str:
     kinds = sorted({(question.network, question.count) for question in found})
     for kind in kinds:
         own = {q: a for q, a in found.items() if (q.network, q.count) == kind}
-        means = [statistics.mean(_behind(a, a["advised"]) for a in own.values())]
+        means = [statistics.mean(_regret(a, None) for a in own.values())]
         means += [statistics.mean(_regret(a, way) for a in own.values())
                   for way in CONSTANTS.values()]  # fmt: skip
         cells = " | ".join(f"{mean:.2f}" for mean in means)
@@ -130,7 +134,7 @@ def by_network(found: Answers) -> str:
 
 def ways_table(found: Answers) -> str:
     """Mean regret of the advised way, and of each constant."""
-    advised = [(q.task, _behind(a, a["advised"])) for q, a in found.items()]
+    advised = [(q.task, _regret(a, None)) for q, a in found.items()]
     rows = [("what is advised", advised)]
     for title, name in CONSTANTS.items():
         rows.append((title, [(q.task, _regret(a, name)) for q, a in found.items()]))
@@ -170,18 +174,18 @@ def _line(title: str, own: Regrets, other: Regrets) -> str:
     return f"| {title} | {cell} | {mean:+.2f} ({low:+.2f} to {high:+.2f}) |"
 
 
-def _regret(answer: Mapping[str, Any], way: str) -> float:
-    """Points that a constant way is behind the best of what advise() has.
-
-    A way is known by how its name begins: `last stage` is `last stage, block7`; where a network
-    has no such way, it is the head alone.
-    """
-    return _behind(answer, next((name for name in answer["ways"] if name.startswith(way)), ALONE))
-
-
-def _behind(answer: Mapping[str, Any], name: str) -> float:
+def _regret(answer: Mapping[str, Any], way: str | None) -> float:
+    """Points that a constant way, or the advised one, is behind the best of what advise() has."""
     ways = answer["ways"]
-    return 100 * (max(ways[one] for one in answer["own"]) - ways[name])
+    return 100 * (max(ways[one] for one in answer["own"]) - ways[_named(answer, way)])
+
+
+def _named(answer: Mapping[str, Any], way: str | None) -> str:
+    """The name of a constant way, which is known by how it begins: `last stage` is `last stage,
+    block7`; where a network has no such way, it is the head alone. None: of the advised way."""
+    if way is None:
+        return answer["advised"]
+    return next((name for name in answer["ways"] if name.startswith(way)), ALONE)
 
 
 def interval(regrets: Regrets) -> tuple[float, float, float]:

@@ -118,11 +118,13 @@ def test_what_a_way_comes_to_is_its_mean_over_seeds() -> None:
     found = regret.joined({question: measured, again: other}, {question: said})
     assert found[question]["ways"]["all"] == pytest.approx(0.45)
     assert regret.ways_table(found).splitlines()[2].startswith("| what is advised | 0.00")
-    assert found[question]["before"] == 0  # by the other seed it is the head, too
+    assert found[question]["foreseen"] == "head alone"
     better = {**measured, "ways": {**measured["ways"], "all": [0.7, 4.0]}}
-    found = regret.joined({question: measured, again: better}, {question: said})
-    assert found[question]["before"] == pytest.approx(10)
-    assert "10.00 points (10.00 to 10.00) more" in regret.section(found, "One.\n\nHow.", ["small"])
+    table = regret.without_luck(
+        regret.joined({question: measured, again: better}, {question: said})
+    )
+    assert "| what is advised | +10.00 (+10.00 to +10.00) |" in table
+    assert "| always everything | +0.00 (" in table
 
 
 def test_an_advised_way_that_was_not_measured_is_none_of_the_others() -> None:
