@@ -170,16 +170,16 @@ def test_how_much_there_is_to_learn_from(digits: zoo.Pictures) -> None:
 
 def test_what_was_not_tried_keeps_the_weights() -> None:
     def name(evidence: Evidence) -> str:
-        return untried(WAYS, evidence, usual(WAYS, evidence, Amount(10, 100)), False).name
+        return untried(WAYS, evidence, usual(WAYS, evidence, Amount(10, 100)), 100).name
 
     assert name(FARTHER) == name(MEDIUM) == ALL
     assert name(NEAR) == ALONE
 
 
-def test_in_a_hurry_a_solved_head_is_advised() -> None:
-    assert untried(WAYS, MEDIUM, WAYS[4], True).name == "keep until fc1"
-    assert untried(WAYS[1:], MEDIUM, WAYS[4], True).name == ALONE
-    assert untried(WAYS, FARTHER, WAYS[4], True).name == ALONE
+def test_of_a_handful_of_pictures_a_solved_head_is_advised() -> None:
+    assert untried(WAYS, MEDIUM, WAYS[4], 19).name == "keep until fc1"
+    assert untried(WAYS[1:], MEDIUM, WAYS[4], 19).name == ALONE
+    assert untried(WAYS, FARTHER, WAYS[4], 19).name == ALONE
 
 
 def test_what_is_usual_is_overruled_only_beyond_chance_and_after_long_trainings() -> None:

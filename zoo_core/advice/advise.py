@@ -76,7 +76,7 @@ def advise(
     better = overruling(tried.final, expected, tried.trained)
     arm = better.arm if better else expected
     if all(trial.arm is not arm for trial in tried.final):
-        arm = untried(arms, evidence, expected, tried.hurry)
+        arm = untried(arms, evidence, expected, len(pictures))
     best = next((trial for trial in tried.final if trial.arm is arm), None)
     count, total = tried.count if tried.final else len(sample), len(pictures)
     how = _arguments(arm, best, tried, total, seed)

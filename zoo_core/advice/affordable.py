@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from zoo_core.advice.budget import Budget
+from zoo_core.advice.choosing import FEWEST
 from zoo_core.advice.halving import first_epochs
 from zoo_core.advice.timing import seconds_to_compare, seconds_to_solve, speed_of
 from zoo_core.data.pictures import Pictures
@@ -12,7 +13,7 @@ from zoo_core.model.boundaries import Pooling
 from zoo_core.model.pooled import poolings_of
 from zoo_core.model.zoo_model import ZooModel
 
-MOST, FEWEST = 4000, 20  # pictures that are looked at, and that tell anything about a training
+MOST = 4000  # pictures that are looked at
 ENOUGH = 200  # that are looked at whatever the time, where there are many classes
 EVIDENCE, SHORTEST = 0.25, 0.5  # of what is left, for evidence, and for the shortest trainings
 WORK = (1.5, 2.2, 3.0, 3.0)  # forward passes, about, of an epoch of each way that takes steps

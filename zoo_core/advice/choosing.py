@@ -12,6 +12,7 @@ from zoo_core.data.pictures import Pictures
 from zoo_core.model.zoo_model import ZooModel
 
 FEW = 20  # pictures of a class, below which a head alone does
+FEWEST = 20  # pictures that tell anything about a training
 LARGE = 50_000  # parameters a picture, above which they are too few to train them all
 SURE = 3.0  # standard errors by which another way has to be more often right
 LONG = LONGER**2  # times the shortest training, from which on one tells how a way ends
@@ -59,13 +60,13 @@ def usual(arms: Sequence[Arm], evidence: Evidence, amount: Amount) -> Arm:
     return next(found, None) or next(arm for arm in arms if arm.name == ALONE)
 
 
-def untried(arms: Sequence[Arm], evidence: Evidence, expected: Arm, hurry: bool) -> Arm:
-    """What to advise where no way was tried: what is usual, with the weights.
+def untried(arms: Sequence[Arm], evidence: Evidence, expected: Arm, pictures: int) -> Arm:
+    """What to advise where what is usual was not tried: it all the same, but with the weights.
 
-    In a hurry, or for a handful of pictures, it is a solved head: on the boundary that is clearly
-    best, or on the last features.
+    Of a handful of pictures it is a solved head: on the boundary that is clearly best, or on the
+    last features.
     """
-    if hurry:
+    if pictures < FEWEST:
         early = arms[0].name.startswith(KEEP) and evidence.similarity == "medium"
         return arms[0] if early else next(arm for arm in arms if arm.name == ALONE)
     return expected if expected.name != SCRATCH else next(arm for arm in arms if arm.name == ALL)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from zoo_core.advice.affordable import FEWEST, Affordable
+from zoo_core.advice.affordable import Affordable
 from zoo_core.advice.arms import Arm, Trial
 from zoo_core.advice.halving import Halving
 from zoo_core.advice.sample import sampled
@@ -23,7 +23,7 @@ class Tried:
     """Trials that can be compared, cheapest first; those dropped before; lines about what was not
     tried; how many pictures there were, and how many of them to train with.
 
-    `notes`: why nothing was tried; `hurry`: whether for want of time or of pictures at all.
+    `notes`: why nothing was tried.
     """
 
     final: list[Trial] = field(default_factory=list)
@@ -32,7 +32,6 @@ class Tried:
     count: int = 0
     trained: int = 0
     notes: list[str] = field(default_factory=list)
-    hurry: bool = False
 
 
 def try_ways(
@@ -47,24 +46,23 @@ def try_ways(
     """Short trainings of all ways, longer and longer of the better half, and of those of `keep`."""
     count = time.to_train()
     if not count:
-        return _nothing_tried("The time is too short for any training.", hurry=True)
+        return _nothing_tried("The time is too short for any training.")
     sample = sampled(pictures, count, seed)
     try:
         train, held_out = split(sample, val, seed, progress=False)
     except DataError as error:
         if val is not None:
             raise
-        return _nothing_tried(error.message, hurry=len(pictures) < FEWEST)
+        return _nothing_tried(error.message)
     assert held_out is not None
     held_out = sampled(held_out, max(len(sample) // 2, HELD_OUT), seed)
     if len(held_out) < HELD_OUT:
-        reason = f"{len(held_out)} pictures are too few to validate with."
-        return _nothing_tried(reason, hurry=len(pictures) < FEWEST)
+        return _nothing_tried(f"{len(held_out)} pictures are too few to validate with.")
     halving = Halving(train, held_out, seed, time.clock, time.speed, tell)
     halving.run(arms, keep)
     final, dropped = halving.final(arms), halving.dropped(arms)
     return Tried(final, dropped, halving.left, len(sample), len(train))
 
 
-def _nothing_tried(reason: str, hurry: bool) -> Tried:
-    return Tried(notes=[NOT_ENOUGH, reason], hurry=hurry)
+def _nothing_tried(reason: str) -> Tried:
+    return Tried(notes=[NOT_ENOUGH, reason])
