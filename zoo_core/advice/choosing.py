@@ -37,8 +37,9 @@ class Amount:
 
 
 def amount_of(network: ZooModel, pictures: Pictures) -> Amount:
-    classes = sum(count > 0 for count in pictures.class_counts())
-    parameters = sum(parameter.numel() for parameter in network.parameters())
+    """Of a network that gets another head, so that the one that it has does not count."""
+    classes, head = sum(count > 0 for count in pictures.class_counts()), network.chain["head"]
+    parameters = sum(p.numel() for name, p in network.named_parameters() if not head.has(name))
     return Amount(len(pictures) / max(classes, 1), parameters / len(pictures))
 
 
