@@ -151,7 +151,8 @@ def test_what_is_usual_is_the_table_of_the_chapter() -> None:
     few = seen([0.9, 0.8], [0.5, 0.7], [1.1, 1.3], 10)  # too few to say, and yet a head is enough
     assert few.similarity == "unknown" and name_of(few, 10) == ALONE
     assert name_of(seen([0.6, 0.7], [0.6, 0.7], [0.5, 0.6], 10), 10) == ALL
-    assert usual(WAYS[:2], NEAR, Amount(50, 100)).name == ALONE  # there is no half
+    assert usual(WAYS[:3], NEAR, Amount(50, 100)).name == f"{LAST}, fc2"  # there is no half
+    assert usual(WAYS[:2], NEAR, Amount(50, 100)).name == ALONE
 
 
 def test_a_large_network_is_not_trained_whole() -> None:

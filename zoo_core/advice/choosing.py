@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from zoo_core.advice.arms import ALL, ALONE, HALF, KEEP, SCRATCH, Arm, Trial
+from zoo_core.advice.arms import ALL, ALONE, HALF, KEEP, LAST, SCRATCH, Arm, Trial
 from zoo_core.advice.evidence import Evidence, beyond_chance
 from zoo_core.advice.halving import LONGER, first_epochs
 from zoo_core.data.pictures import Pictures
@@ -57,8 +57,8 @@ def usual(arms: Sequence[Arm], evidence: Evidence, amount: Amount) -> Arm:
     else:
         worse = evidence.similarity == "far" and evidence.control.loss < evidence.best.loss
         name = SCRATCH if worse else ALL
-    found = (arm for arm in arms if arm.name.startswith(name))
-    return next(found, None) or next(arm for arm in arms if arm.name == ALONE)
+    wanted = (name, LAST, ALONE)  # of a short network the second half is its last stage
+    return next(arm for one in wanted for arm in arms if arm.name.startswith(one))
 
 
 def untried(arms: Sequence[Arm], evidence: Evidence, expected: Arm, pictures: int) -> Arm:
