@@ -39,8 +39,13 @@ NOTEBOOKS = set((ROOT / "docs" / "chapter").glob("*.md"))
 SECONDS = 600
 RARE = {
     "coming-from": "imports the libraries of others",
+    "distributed": "starts many processes",
+    "families": "builds networks of a hundred layers",
+    "fine-tune": "a training, published and fetched again, in a dozen commands",
     "many-machines": "starts many processes",
     "offline": "carries packages and caches about",
+    "plugin": "makes a package and tests it; docs/plugins.md does, too",
+    "signing": "a dozen commands, each of which reads its weights",
     "your-photographs": "trains an EfficientNet",
 }
 """Pages that take long, by their folder or name, and why; `make test-all` runs them."""
