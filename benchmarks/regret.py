@@ -6,7 +6,7 @@ import itertools
 import math
 import random
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from zoo_core.advice.arms import ALL, ALONE, LAST, SCRATCH
@@ -16,6 +16,7 @@ CONSTANTS = {
     "always the last stage": LAST,
     "always everything": ALL,
 }
+ROWS: dict[str, str | None] = {"what is advised": None, **CONSTANTS}
 DRAWS = 10_000
 Answers = Mapping[Any, Mapping[str, Any]]
 Regrets = list[tuple[str, float]]
@@ -27,38 +28,33 @@ def joined(ways: Answers, said: Answers) -> dict[Any, dict[str, Any]]:
     all ways of advise(), and `own`, the names of those that advise() has for these pictures.
     `here`: what they come to on this seed; `foreseen`: the best of them by the other seeds, None
     where there is no other."""
-    seeds: dict[Any, dict[str, list[float]]] = {}
+    cells: dict[Any, dict[int, dict[str, float]]] = {}
     for question, measured in ways.items():
-        of_cell = seeds.setdefault(_cell(question), {})
-        for name, (accuracy, _) in measured["ways"].items():
-            of_cell.setdefault(name, []).append(accuracy)
+        accuracies = {name: accuracy for name, (accuracy, _) in measured["ways"].items()}
+        cells.setdefault(_cell(question), {})[question.seed] = accuracies
     found = {}
     for question, answer in said.items():
-        measured = ways[question]
+        measured, by_seed = ways[question], cells[_cell(question)]
         names = list(measured["ways"])
         own = names[: names.index(SCRATCH) + 1]
-        means = {name: statistics.mean(each) for name, each in seeds[_cell(question)].items()}
-        took = math.fsum(measured["ways"][name][1] for name in own)
-        others = [
-            other["ways"] for one, other in ways.items()
-            if _cell(one) == _cell(question) and one.seed != question.seed
-        ]  # fmt: skip
+        others = [one for seed, one in by_seed.items() if seed != question.seed]
+        shared = [name for name in own if others and all(name in one for one in others)]
+        every = dict.fromkeys(name for one in by_seed.values() for name in one)
         found[question] = {
-            **answer, "ways": means, "took": took, "own": own, "left_out": measured["left_out"],
-            "here": {name: pair[0] for name, pair in measured["ways"].items()},
-            "foreseen": _best_of(own, others),
-        }  # fmt: skip
+            **answer,
+            "ways": {name: _mean(by_seed.values(), name) for name in every},
+            "took": math.fsum(measured["ways"][name][1] for name in own),
+            "own": own,
+            "left_out": measured["left_out"],
+            "here": by_seed[question.seed],
+            "foreseen": max(shared, key=lambda name: _mean(others, name), default=None),
+        }
     return found
 
 
-def _best_of(own: Sequence[str], others: Sequence[Mapping[str, Sequence[float]]]) -> str | None:
-    """The way that is best on average by the ways of other seeds; None where there are none."""
-    means = {
-        name: statistics.mean(one[name][0] for one in others)
-        for name in own
-        if others and all(name in one for one in others)
-    }
-    return max(means, key=means.__getitem__, default=None)
+def _mean(seeds: Iterable[Mapping[str, float]], name: str) -> float:
+    """What a way comes to on average, of the seeds that have it."""
+    return statistics.mean(one[name] for one in seeds if name in one)
 
 
 def _cell(question: Any) -> tuple[str, str, int]:
@@ -98,13 +94,12 @@ def without_luck(found: Answers) -> str:
     if not several:
         return ""
     lines = ["| way | behind the way that is best by the other seeds |", "|---|--:|"]
-    for title, way in {"what is advised": None, **CONSTANTS}.items():
+    for title, way in ROWS.items():
         behind = [
             (q.task, 100 * (a["here"][a["foreseen"]] - a["here"][_named(a, way)]))
             for q, a in several.items()
         ]
-        mean, low, high = interval(behind)
-        lines.append(f"| {title} | {mean:+.2f} ({low:+.2f} to {high:+.2f}) |")
+        lines.append(f"| {title} | {_signed(behind)} |")
     told = (
         "Regret counts luck, too: of ways that are as good, one is best in hindsight. Of the "
         f"{len(several)} questions that have other seeds, the way that is best by those comes to "
@@ -119,14 +114,12 @@ def _seeds(count: int) -> str:
 
 def by_network(found: Answers) -> str:
     """The same for each network and number of pictures, means alone."""
-    lines = ["| network | a class | " + " | ".join(["what is advised", *CONSTANTS]) + " |",
-             "|---|" + "--:|" * (2 + len(CONSTANTS))]  # fmt: skip
+    lines = ["| network | a class | " + " | ".join(ROWS) + " |",
+             "|---|" + "--:|" * (1 + len(ROWS))]  # fmt: skip
     kinds = sorted({(question.network, question.count) for question in found})
     for kind in kinds:
         own = {q: a for q, a in found.items() if (q.network, q.count) == kind}
-        means = [statistics.mean(_regret(a, None) for a in own.values())]
-        means += [statistics.mean(_regret(a, way) for a in own.values())
-                  for way in CONSTANTS.values()]  # fmt: skip
+        means = [statistics.mean(_regret(a, way) for a in own.values()) for way in ROWS.values()]
         cells = " | ".join(f"{mean:.2f}" for mean in means)
         lines.append(f"| {kind[0]} | {kind[1]} | {cells} |")
     return "\n".join(lines)
@@ -134,12 +127,11 @@ def by_network(found: Answers) -> str:
 
 def ways_table(found: Answers) -> str:
     """Mean regret of the advised way, and of each constant."""
-    advised = [(q.task, _regret(a, None)) for q, a in found.items()]
-    rows = [("what is advised", advised)]
-    for title, name in CONSTANTS.items():
-        rows.append((title, [(q.task, _regret(a, name)) for q, a in found.items()]))
+    rows = {title: [(q.task, _regret(a, way)) for q, a in found.items()]
+            for title, way in ROWS.items()}  # fmt: skip
+    advised = rows["what is advised"]
     lines = ["| way | regret | more than what is advised |", "|---|--:|--:|"]
-    return "\n".join(lines + [_line(title, own, advised) for title, own in rows])
+    return "\n".join(lines + [_line(title, own, advised) for title, own in rows.items()])
 
 
 def networks(found: Answers, names: Sequence[str]) -> str:
@@ -170,8 +162,12 @@ def _line(title: str, own: Regrets, other: Regrets) -> str:
     if own is other:
         return f"| {title} | {cell} | |"
     more = [(task, a - b) for (task, a), (_, b) in zip(own, other, strict=True)]
-    mean, low, high = interval(more)
-    return f"| {title} | {cell} | {mean:+.2f} ({low:+.2f} to {high:+.2f}) |"
+    return f"| {title} | {cell} | {_signed(more)} |"
+
+
+def _signed(points: Regrets) -> str:
+    mean, low, high = interval(points)
+    return f"{mean:+.2f} ({low:+.2f} to {high:+.2f})"
 
 
 def _regret(answer: Mapping[str, Any], way: str | None) -> float:

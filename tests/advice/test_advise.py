@@ -206,6 +206,7 @@ def test_why_a_way_was_chosen() -> None:
     assert "it could not be tried" in reason(one.arm, [], one.arm)
     assert "it could not be tried" in reason(one.arm, [other], one.arm)
     assert "the cheapest way" in reason(one.arm, [], other.arm)
+    assert "the nearest to it" in reason(other.arm, [], Arm(SCRATCH, "lenet5"))  # all for scratch
 
 
 def test_a_way_is_what_finetune_does(digits: zoo.Pictures) -> None:

@@ -140,7 +140,8 @@ class Advice:
 
 _TRIED = (
     "Each way was trained with some of the pictures, and judged by others. Advised is what is "
-    "usually right, unless another way is more often right by three standard errors."
+    "usually right, unless another way is, after long trainings, right more often by three "
+    "standard errors."
 )
 _UNTRIED = "Nothing was trained: a head on frozen features, each picture judged by the others."
 _WHERE = (

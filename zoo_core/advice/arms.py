@@ -22,6 +22,7 @@ from zoo_core.model.zoo_model import ZooModel
 from zoo_core.plugins.catalogue import catalogue
 from zoo_core.training.finetune import finetune
 from zoo_core.training.head import has_closed_form
+from zoo_core.transfer.parts import parts_of
 from zoo_core.transfer.snapshot import moving
 from zoo_core.weights.part import KEEP_UNTIL
 
@@ -62,7 +63,8 @@ class Trial:
 
 def arms_of(start: Beginning, network: ZooModel, evidence: Evidence) -> list[Arm]:
     """The ways to try, cheapest first."""
-    names, model = learning(network), start.model
+    # to train a stage that only pools is to train none
+    names, model = [part.name for part in parts_of(network) if part.params], start.model
     closed = has_closed_form(network)
     first = {**start.beside, **({"head": "ridge"} if closed else {})}
     ways = [Arm(ALONE, model, {**first, "freeze_until": HEAD}, 1.0, closed)]
@@ -79,12 +81,6 @@ def arms_of(start: Beginning, network: ZooModel, evidence: Evidence) -> list[Arm
     scratch = {"train": "all", "pretrained": False, "config": config}
     ways.append(Arm(SCRATCH, catalogue().bare(network.info), scratch, 3.0))
     return ways
-
-
-def learning(network: ZooModel) -> list[str]:
-    """The stages that have parameters, in order: to train one that only pools is to train none."""
-    parameters = [name for name, _ in network.named_parameters()]
-    return [stage.name for stage in network.chain.values() if any(map(stage.has, parameters))]
 
 
 def kept_until(start: Beginning, stage: str) -> Arm:

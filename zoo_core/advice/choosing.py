@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from zoo_core.advice.arms import ALL, ALONE, HALF, KEEP, LAST, SCRATCH, Arm, Trial
-from zoo_core.advice.evidence import Evidence, beyond_chance
+from zoo_core.advice.evidence import HEAD, Evidence, beyond_chance
 from zoo_core.advice.halving import LONGER, first_epochs
 from zoo_core.data.pictures import Pictures
 from zoo_core.model.zoo_model import ZooModel
+from zoo_core.transfer.parts import parts_of
 
 FEW = 20  # pictures of a class, below which a head alone does
 FEWEST = 20  # pictures that tell anything about a training
@@ -38,8 +39,8 @@ class Amount:
 
 def amount_of(network: ZooModel, pictures: Pictures) -> Amount:
     """Of a network that gets another head, so that the one that it has does not count."""
-    classes, head = sum(count > 0 for count in pictures.class_counts()), network.chain["head"]
-    parameters = sum(p.numel() for name, p in network.named_parameters() if not head.has(name))
+    classes = sum(count > 0 for count in pictures.class_counts())
+    parameters = sum(part.params for part in parts_of(network) if part.name != HEAD)
     return Amount(len(pictures) / max(classes, 1), parameters / len(pictures))
 
 
@@ -51,14 +52,18 @@ def usual(arms: Sequence[Arm], evidence: Evidence, amount: Amount) -> Arm:
     from scratch where random weights do better than those. Few pictures for a very large network
     make a head, whatever they are: on an earlier boundary where one is as good (`arms.earlier`).
     """
-    head = KEEP if amount.overwhelmed and arms[0].name.startswith(KEEP) else ALONE
+    if amount.overwhelmed and amount.few:
+        return _first(arms, KEEP, ALONE)
     if amount.overwhelmed or evidence.leaning == "near":
-        name = head if amount.few else HALF
-    else:
-        worse = evidence.similarity == "far" and evidence.control.loss < evidence.best.loss
-        name = SCRATCH if worse else ALL
-    wanted = (name, LAST, ALONE)  # of a short network the second half is its last stage
-    return next(arm for one in wanted for arm in arms if arm.name.startswith(one))
+        # of a short network the second half is its last stage
+        return _first(arms, ALONE) if amount.few else _first(arms, HALF, LAST, ALONE)
+    worse = evidence.similarity == "far" and evidence.control.loss < evidence.best.loss
+    return _first(arms, SCRATCH if worse else ALL)
+
+
+def _first(arms: Sequence[Arm], *names: str) -> Arm:
+    """The first of these ways that there is; each is known by how its name begins."""
+    return next(arm for name in names for arm in arms if arm.name.startswith(name))
 
 
 def untried(arms: Sequence[Arm], evidence: Evidence, expected: Arm, pictures: int) -> Arm:
@@ -68,9 +73,9 @@ def untried(arms: Sequence[Arm], evidence: Evidence, expected: Arm, pictures: in
     last features.
     """
     if pictures < FEWEST:
-        early = arms[0].name.startswith(KEEP) and evidence.similarity == "medium"
-        return arms[0] if early else next(arm for arm in arms if arm.name == ALONE)
-    return expected if expected.name != SCRATCH else next(arm for arm in arms if arm.name == ALL)
+        medium = evidence.similarity == "medium"
+        return _first(arms, KEEP, ALONE) if medium else _first(arms, ALONE)
+    return expected if expected.name != SCRATCH else _first(arms, ALL)
 
 
 def overruling(trials: Sequence[Trial], expected: Arm, pictures: int) -> Trial | None:
@@ -95,6 +100,6 @@ def reason(arm: Arm, trials: Sequence[Trial], expected: Arm) -> str:
         return f"it is what is usually right for such pictures, and {so}"
     if expected in tried:
         return "of the ways tried it is clearly better than what is usually right"
-    if tried:
+    if tried or expected.name == SCRATCH:
         return "what is usually right could not be tried, and this is the nearest to it"
     return "nothing was tried, and this is the cheapest way"
