@@ -293,6 +293,16 @@ def test_little_data_is_said_to_be_little(digits: zoo.Pictures) -> None:
     assert any("No features tell" in line for line in advice.notes)
 
 
+def test_the_accuracy_of_a_way_that_was_not_tried_is_that_of_its_head() -> None:
+    every = open_data("digits#test", progress=False)
+    one = every.targets.index(0)
+    pictures = every.subset([i for i, t in enumerate(every.targets) if t or i == one])
+    advice = zoo.advise("lenet5", pictures, budget="20s", **QUIET)
+    assert advice.best["arm"].startswith(HALF) and advice.best["epochs"] == 0
+    assert any("that of a solved head" in note for note in advice.notes)
+    assert advice.recipe["train"]["epochs"] > 0
+
+
 @pytest.mark.slow
 def test_several_labels(digits: zoo.Pictures) -> None:
     odd = [(t,) if t % 2 else (t, 9) for t in digits.targets]

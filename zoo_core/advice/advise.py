@@ -7,24 +7,22 @@ from typing import Any
 
 from zoo_core.advice.affordable import Affordable
 from zoo_core.advice.answer import Advice
-from zoo_core.advice.arms import SCRATCH, Arm, Trial, arguments, arms_of
+from zoo_core.advice.arms import Arm, Trial, arguments, arms_of
 from zoo_core.advice.beginning import beginning
 from zoo_core.advice.budget import Budget, seconds_of
 from zoo_core.advice.choosing import amount_of, overruling, reason, untried, usual
-from zoo_core.advice.evidence import FEWEST, HEAD, Evidence, beyond_chance, gathered
+from zoo_core.advice.evidence import gathered
 from zoo_core.advice.halving import LONGER, first_epochs
 from zoo_core.advice.questions import told_apart
-from zoo_core.advice.recipe import command_for, recipe_for
+from zoo_core.advice.recipe import command_for, recipe_for, validation_for
+from zoo_core.advice.rows import row_of_untried, rows_of
 from zoo_core.advice.sample import sampled
-from zoo_core.advice.scores import interval
 from zoo_core.advice.trying import Tried, try_ways
-from zoo_core.advice.words import why
+from zoo_core.advice.words import doubts, why
 from zoo_core.data.opening import open_data
-from zoo_core.data.pictures import Pictures
-from zoo_core.errors import DataError, RecipeError
+from zoo_core.errors import RecipeError
 from zoo_core.model.zoo_model import ZooModel
 from zoo_core.terminal.lines import say
-from zoo_core.training.preparing import split
 
 
 def advise(
@@ -80,10 +78,11 @@ def advise(
     best = next((trial for trial in tried.final if trial.arm is arm), None)
     count, total = tried.count if tried.final else len(sample), len(pictures)
     how = _arguments(arm, best, tried, total, seed)
-    held_out = _validation(val, pictures, seed)
+    held_out = validation_for(val, pictures, seed)
+    rows = rows_of(tried.final, tried.dropped, best, seed)
     name = str(start.model)
     return Advice(
-        ([] if best else [_probed(arm, evidence, seed)]) + _rows(tried, best, seed),
+        rows if best else [row_of_untried(arm, evidence, seed), *rows],
         recipe_for(arm.model, data, held_out, how),
         model=name,
         data=pictures.name,
@@ -91,8 +90,8 @@ def advise(
         similarity=evidence.similarity,
         probes=evidence.rows(seed),
         left=tried.left,
-        notes=[*tried.notes, *_doubts(evidence, tried.final)],
-        command=_command(arm, data, held_out, how),
+        notes=[*tried.notes, *doubts(arm, evidence, tried.final)],
+        command=command_for(arm.model, data, held_out, how),
         count=count,
         total=total,
         spent=clock.spent,
@@ -107,69 +106,6 @@ def _arguments(arm: Arm, best: Trial | None, tried: Tried, total: int, seed: int
         return arguments(arm, best.epochs, tried.trained, seed)
     most = total * 4 // 5
     return arguments(arm, first_epochs(most) * LONGER, most, seed)
-
-
-def _validation(val: Any, pictures: Pictures, seed: int) -> Any:
-    """What the recipe validates with: a fifth, where each class has a picture to spare."""
-    if val is not None:
-        return val
-    try:
-        split(pictures, None, seed)
-    except DataError:
-        return False
-    return None
-
-
-def _command(arm: Arm, data: Any, val: Any, how: dict[str, Any]) -> str:
-    """The line of the shell, where pictures have names there."""
-    named = isinstance(data, str | Path) and isinstance(val, str | Path | bool | None)
-    return command_for(arm.model, str(data), val, how) if named else ""
-
-
-def _doubts(evidence: Evidence, trials: list[Trial]) -> list[str]:
-    """Why not too much should be expected."""
-    notes = []
-    if not evidence.tells:
-        notes.append("No features tell these classes apart better than their sizes do.")
-    if evidence.similarity == "far":
-        notes.append("Transfer has little value here: random weights do as well.")
-    elif _is_no_better_than_scratch(trials):
-        notes.append("Transfer has little value here: training from scratch does as well.")
-    return notes
-
-
-def _rows(tried: Tried, best: Trial | None, seed: int) -> list[dict[str, Any]]:
-    """A row each: the advised one, the others that went as far, the dropped ones."""
-    last = sorted(tried.final, key=lambda trial: (trial is not best, trial.loss))
-    first = sorted(tried.dropped, key=lambda trial: trial.loss)
-    return [_row(trial, seed) for trial in (*last, *first)]
-
-
-def _is_no_better_than_scratch(trials: list[Trial]) -> bool:
-    """Whether no way beats random weights; of a handful of pictures held out, none ever does."""
-    scratch = next((trial for trial in trials if trial.arm.name == SCRATCH), None)
-    others = [trial for trial in trials if trial.arm.name != SCRATCH]
-    if scratch is None or not others or len(scratch.losses) < FEWEST:
-        return False
-    best = min(others, key=lambda trial: trial.loss)
-    return not beyond_chance(best.losses, scratch.losses)
-
-
-def _row(trial: Trial, seed: int) -> dict[str, Any]:
-    low, high = interval(trial.right, seed)
-    return {"arm": trial.arm.name, "accuracy": float(trial.right.mean()), "low": low, "high": high,
-            "loss": trial.loss, "seconds": trial.seconds, "epochs": trial.epochs,
-            "bytes": trial.bytes}  # fmt: skip
-
-
-def _probed(arm: Arm, evidence: Evidence, seed: int) -> dict[str, Any]:
-    """A row of a way that was not tried: how its solved head does, from which others go on."""
-    stage = arm.how.get("keep_until", HEAD)
-    own = (judged for judged in evidence.stages if judged.stage == stage)
-    judged = next(own, evidence.best)
-    low, high = interval(judged.right, seed)
-    return {"arm": arm.name, "accuracy": float(judged.right.mean()), "low": low, "high": high,
-            "loss": judged.loss, "seconds": 0.0, "epochs": 0, "bytes": None}  # fmt: skip
 
 
 def _nothing(text: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from zoo_core.advice.budget import Budget
-from zoo_core.advice.choosing import FEWEST
+from zoo_core.advice.choosing import ENOUGH_TO_TRAIN
 from zoo_core.advice.halving import first_epochs
 from zoo_core.advice.timing import seconds_to_compare, seconds_to_solve, speed_of
 from zoo_core.data.pictures import Pictures
@@ -31,12 +31,12 @@ class Affordable:
 
     def to_look_at(self) -> int:
         """How many to judge features by: some of each class, whatever the time."""
-        least = max(FEWEST, min(2 * self._classes, ENOUGH))
+        least = max(ENOUGH_TO_TRAIN, min(2 * self._classes, ENOUGH))
         return max(self._most(self._evidence, EVIDENCE * self.clock.left, least), least)
 
     def to_train(self) -> int:
         """How many to try ways with; 0 where there is no time for any."""
-        return self._most(self._shortest, SHORTEST * self.clock.left, FEWEST)
+        return self._most(self._shortest, SHORTEST * self.clock.left, ENOUGH_TO_TRAIN)
 
     def _most(self, seconds: Callable[[int], float], room: float, least: int) -> int:
         """As many pictures as take no longer than `room`; 0 where `least` of them do."""

@@ -13,7 +13,7 @@ from zoo_core.model.zoo_model import ZooModel
 from zoo_core.transfer.parts import parts_of
 
 FEW = 20  # pictures of a class, below which a head alone does
-FEWEST = 20  # pictures that tell anything about a training
+ENOUGH_TO_TRAIN = 20  # pictures that tell anything about a training
 LARGE = 50_000  # parameters a picture, above which they are too few to train them all
 SURE = 3.0  # standard errors by which another way has to be more often right
 LONG = LONGER**2  # times the shortest training, from which on one tells how a way ends
@@ -72,7 +72,7 @@ def untried(arms: Sequence[Arm], evidence: Evidence, expected: Arm, pictures: in
     Of a handful of pictures it is a solved head: on the boundary that is clearly best, or on the
     last features.
     """
-    if pictures < FEWEST:
+    if pictures < ENOUGH_TO_TRAIN:
         medium = evidence.similarity == "medium"
         return _first(arms, KEEP, ALONE) if medium else _first(arms, ALONE)
     return expected if expected.name != SCRATCH else _first(arms, ALL)

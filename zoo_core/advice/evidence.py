@@ -19,7 +19,7 @@ from zoo_core.training.solving.calibration import losses
 from zoo_core.training.solving.solve import solve
 
 HEAD = "head"
-FEWEST = 50  # pictures that tell how similar they are
+ENOUGH_TO_TELL = 50  # pictures that tell how similar they are
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class Evidence:
         "medium": earlier features are better than the last, which know the old classes; "unknown":
         there are too few pictures to say.
         """
-        return "unknown" if len(self.guess) < FEWEST else self.leaning
+        return "unknown" if len(self.guess) < ENOUGH_TO_TELL else self.leaning
 
     @property
     def leaning(self) -> str:

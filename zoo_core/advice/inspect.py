@@ -12,7 +12,7 @@ from zoo_core.advice.copies import copies
 from zoo_core.advice.inspection import ISSUES, Inspection
 from zoo_core.advice.look import Look, looks
 from zoo_core.advice.mislabelled import Doubts, doubts
-from zoo_core.advice.outliers import FEWEST, odd_sizes, outliers
+from zoo_core.advice.outliers import ENOUGH_FOR_QUARTILES, odd_sizes, outliers
 from zoo_core.advice.probe import probe
 from zoo_core.cache import fetching_nothing
 from zoo_core.data.opening import open_data
@@ -202,7 +202,7 @@ class _Finding:
         seen = pictures.subset(there)
         features = probe(self.network, seen, progress=self.progress).features
         what = f"{part}: " if part else ""
-        if len(there) < FEWEST:
+        if len(there) < ENOUGH_FOR_QUARTILES:
             self.notes.append(f"{what}{len(there)} pictures are too few to tell an outlier by.")
         for number, times in outliers(features).items():
             why = f"{times:.1f} times as far from its neighbours as the middle picture"

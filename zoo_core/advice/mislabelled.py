@@ -17,7 +17,7 @@ from torch import Tensor
 
 from zoo_core.training.solving.solve import Solved, solve
 
-FEWEST = 3  # pictures of a class: what one is left of says little of another
+FEWEST_OF_A_CLASS = 3  # pictures of a class: what one is left of says little of another
 SURE = 2.0  # standard errors by which the head must beat the commonest answer
 
 
@@ -47,7 +47,8 @@ def doubts(features: Mapping[str, Tensor], targets: Tensor) -> Doubts | str:
     judged, y, numbers = _of_labels(targets) if several else _of_classes(targets)
     if len(numbers) < (1 if several else 2):
         least = "one label" if several else "two classes"
-        return f"labels were not judged: that takes {least} of {FEWEST} pictures at least"
+        needed = f"{least} of {FEWEST_OF_A_CLASS} pictures at least"
+        return f"labels were not judged: that takes {needed}"
     best: tuple[str, Solved] | None = None
     for stage, rows in features.items():
         own = rows[judged]
@@ -74,7 +75,7 @@ def doubts(features: Mapping[str, Tensor], targets: Tensor) -> Doubts | str:
 
 def _of_classes(targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Which pictures are judged, their classes numbered anew, and the numbers of those."""
-    enough = targets.bincount() >= FEWEST
+    enough = targets.bincount() >= FEWEST_OF_A_CLASS
     judged = enough[targets]
     numbers = enough.nonzero()[:, 0]
     return judged, torch.searchsorted(numbers, targets[judged]), numbers
@@ -82,7 +83,8 @@ def _of_classes(targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 def _of_labels(targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     yes = targets.sum(0)
-    numbers = ((yes >= FEWEST) & (len(targets) - yes >= FEWEST)).nonzero()[:, 0]
+    fewest = torch.minimum(yes, len(targets) - yes)
+    numbers = (fewest >= FEWEST_OF_A_CLASS).nonzero()[:, 0]
     return torch.ones(len(targets), dtype=torch.bool), targets[:, numbers], numbers
 
 

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 NEIGHBOURS = 5
-FEWEST = 20  # pictures: quartiles of less say nothing
+ENOUGH_FOR_QUARTILES = 20  # pictures: quartiles of less say nothing
 FENCE = 3.0  # distances between the quartiles
 BLOCK = 1024
 REFERENCE = 20_000  # pictures among which neighbours are looked for, evenly from all
@@ -35,7 +35,7 @@ def outliers(features: Mapping[str, Tensor]) -> dict[int, float]:
     [3]
     """
     stages = [rows for rows in features.values() if rows.isfinite().all()]
-    if not stages or len(stages[0]) < FEWEST:
+    if not stages or len(stages[0]) < ENOUGH_FOR_QUARTILES:
         return {}
     logs = torch.stack([distances(rows).clamp(min=1e-12).log() for rows in stages])
     low, middle, high = logs.quantile(torch.tensor([0.25, 0.5, 0.75]).to(logs), dim=1)
@@ -74,7 +74,7 @@ def odd_sizes(sizes: Sequence[tuple[int, int]]) -> dict[int, str]:
     >>> odd_sizes([(30, 30)] * 20 + [(30, 10)])
     {20: '30 x 10 pixels, and most are 30 x 30'}
     """
-    if len(sizes) < FEWEST:
+    if len(sizes) < ENOUGH_FOR_QUARTILES:
         return {}
     sides = torch.tensor(sizes, dtype=torch.float64)
     odd = _beyond(sides.prod(1).log()) | _beyond((sides[:, 0] / sides[:, 1]).log())

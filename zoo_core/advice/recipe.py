@@ -10,9 +10,11 @@ from typing import Any
 
 import tomli_w
 
+from zoo_core.data.pictures import Pictures
 from zoo_core.data.places import is_relative, start_of_paths
+from zoo_core.errors import DataError
 from zoo_core.runs.writing import kept_whole, without_none
-from zoo_core.training.preparing import prepared
+from zoo_core.training.preparing import prepared, split
 from zoo_core.training.recipe import recipe_of
 from zoo_core.training.request import Request
 from zoo_core.training.settings import Settings
@@ -43,11 +45,24 @@ def recipe_for(model: str | Path, data: Any, val: Any, how: Mapping[str, Any]) -
         return recipe_of(settled, task, None)
 
 
-def command_for(model: str | Path, data: str, val: Any, how: Mapping[str, Any]) -> str:
-    """The line of the shell that trains so; "" where no option says it."""
-    if how.get("pretrained") is False:
+def validation_for(val: Any, pictures: Pictures, seed: int) -> Any:
+    """What a recipe validates with: a fifth, where each class has a picture to spare."""
+    if val is not None:
+        return val
+    try:
+        split(pictures, None, seed)
+    except DataError:
+        return False
+    return None
+
+
+def command_for(model: str | Path, data: Any, val: Any, how: Mapping[str, Any]) -> str:
+    """The line of the shell that trains so; "" where no option says it, or pictures have no name
+    there."""
+    named = isinstance(data, str | Path) and isinstance(val, str | Path | bool | None)
+    if how.get("pretrained") is False or not named:
         return ""
-    words = ["zoo", "finetune", str(model), "--data", data]
+    words = ["zoo", "finetune", str(model), "--data", str(data)]
     if val is False:
         words.append("--no-val")
     elif val is not None:

@@ -15,7 +15,7 @@ from zoo_core.errors import DataError
 from zoo_core.training.preparing import split
 
 HELD_OUT = 10  # pictures to validate with that tell anything
-NOT_ENOUGH = "There is not enough to say: this is what the features alone tell."
+NOT_ENOUGH = "There is not enough to say which way is best: none was tried."
 
 
 @dataclass(frozen=True)

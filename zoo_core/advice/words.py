@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from zoo_core.advice.arms import ALL, ALONE, HALF, KEEP, LAST, SCRATCH
+from collections.abc import Sequence
+
+from zoo_core.advice.arms import ALL, ALONE, HALF, KEEP, LAST, SCRATCH, Arm, Trial
 from zoo_core.advice.choosing import Amount
-from zoo_core.advice.evidence import Evidence
+from zoo_core.advice.evidence import ENOUGH_TO_TELL, Evidence, beyond_chance
 
 MANY = 200  # pictures of a class, of which there are many
 
@@ -46,3 +48,27 @@ def why(model: str, evidence: Evidence, amount: Amount, arm: str, reason: str) -
 
 def _way(arm: str) -> str:
     return next(text for name, text in _WAYS.items() if arm.startswith(name))
+
+
+def doubts(arm: Arm, evidence: Evidence, trials: Sequence[Trial]) -> list[str]:
+    """Why not too much should be expected of `arm`, which is advised."""
+    notes = []
+    if not arm.solved and all(trial.arm is not arm for trial in trials):
+        notes.append("The accuracy is that of a solved head, from which its training would begin.")
+    if not evidence.tells:
+        notes.append("No features tell these classes apart better than their sizes do.")
+    if evidence.similarity == "far":
+        notes.append("Transfer has little value here: random weights do as well.")
+    elif _is_no_better_than_scratch(trials):
+        notes.append("Transfer has little value here: training from scratch does as well.")
+    return notes
+
+
+def _is_no_better_than_scratch(trials: Sequence[Trial]) -> bool:
+    """Whether no way beats random weights; of a handful of pictures held out, none ever does."""
+    scratch = next((trial for trial in trials if trial.arm.name == SCRATCH), None)
+    others = [trial for trial in trials if trial.arm.name != SCRATCH]
+    if scratch is None or not others or len(scratch.losses) < ENOUGH_TO_TELL:
+        return False
+    best = min(others, key=lambda trial: trial.loss)
+    return not beyond_chance(best.losses, scratch.losses)
