@@ -4,7 +4,7 @@ LeNet-5 from MNIST on scanned digits, MNIST and Fashion-MNIST; EfficientNet-Lite
 solar cells of two and of four classes, and on photographs of stamps (benchmarks/picture_sets.py). A
 task has 10, 25, 50 or 200 pictures a class (never more than two thirds of them), drawn by seed, and
 is tested on all others, 2,000 at most. All classes count alike, also in what leaving out promises.
-By steps: AdamW at 1e-3 in batches of 64, 10 epochs as in `zoo.finetune` by default, or 100.
+By steps: AdamW at 1e-3 in batches of 64, 10 epochs as in `zoo.finetune` by default, 100 or 300.
 
     python -m benchmarks.heads FOLDER                  every task whose features are there
     python -m benchmarks.heads FOLDER --features       first computes those that can be
@@ -55,6 +55,7 @@ def solved(x: Tensor, y: Tensor, classes: int, seed: int, epochs: int) -> Classi
 WAYS = {
     "10 epochs": (by_steps, 10),
     "100 epochs": (by_steps, 100),
+    "300 epochs": (by_steps, 300),
     "solved": (solved, 0),
 }
 

@@ -55,8 +55,6 @@ def doubts(arm: Arm, evidence: Evidence, trials: Sequence[Trial]) -> list[str]:
     notes = []
     if not arm.solved and all(trial.arm is not arm for trial in trials):
         notes.append("The accuracy is that of a solved head, from which its training would begin.")
-    if not evidence.tells:
-        notes.append("No features tell these classes apart better than their sizes do.")
     if evidence.similarity == "far":
         notes.append("Transfer has little value here: random weights do as well.")
     elif _is_no_better_than_scratch(trials):
