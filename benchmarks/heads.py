@@ -8,6 +8,7 @@ By steps: AdamW at 1e-3 in batches of 64, 10 epochs as in `zoo.finetune` by defa
 
     python -m benchmarks.heads FOLDER                  every task whose features are there
     python -m benchmarks.heads FOLDER --features       first computes those that can be
+    python -m benchmarks.heads FOLDER --balance        classes count alike in training, too
 
 FOLDER holds NAME.npz of `x` (N, D) and `y` (N,).
 """
@@ -33,21 +34,21 @@ MODELS = {
 Classifier = tuple[Tensor, Tensor, float]  # weight, bias, accuracy left out or NaN
 
 
-def by_steps(x: Tensor, y: Tensor, classes: int, seed: int, epochs: int) -> Classifier:
-    """A linear head trained as `zoo.finetune` does by default."""
+def by_steps(x: Tensor, y: Tensor, weights: Tensor, seed: int, epochs: int) -> Classifier:
+    """A linear head trained as `zoo.finetune` does by default; `weights`: of classes (C,)."""
     torch.manual_seed(seed)
-    head = nn.Linear(x.shape[1], classes)
+    head = nn.Linear(x.shape[1], len(weights))
     optimizer = torch.optim.AdamW(head.parameters(), lr=1e-3, weight_decay=0.0, fused=True)
     for _ in range(epochs):
         for batch in torch.randperm(len(x)).split(64):
             optimizer.zero_grad()
-            functional.cross_entropy(head(x[batch]), y[batch]).backward()
+            functional.cross_entropy(head(x[batch]), y[batch], weight=weights).backward()
             optimizer.step()
     return head.weight.detach().double(), head.bias.detach().double(), float("nan")
 
 
-def solved(x: Tensor, y: Tensor, classes: int, seed: int, epochs: int) -> Classifier:
-    found = solve(x, y, classes=classes)
+def solved(x: Tensor, y: Tensor, weights: Tensor, seed: int, epochs: int) -> Classifier:
+    found = solve(x, y, classes=len(weights), weights=weights[y])
     promised = _of_all_classes((found.left_out.margins > 0).double(), y)
     return found.weight, found.bias, promised
 
@@ -72,15 +73,17 @@ def drawn(y: Tensor, size: int, seed: int) -> tuple[Tensor, Tensor]:
     return torch.tensor(order[learned]), torch.tensor(order[~learned][:TESTED])
 
 
-def rows(name: str, x: Tensor, y: Tensor) -> list[str]:
+def rows(name: str, x: Tensor, y: Tensor, balance: bool) -> list[str]:
     """A row of the table for each size: mean accuracy, log-loss, and what leaving out promised."""
-    classes, table = int(y.max()) + 1, []
+    table = []
     for size in SIZES:
         found: dict[str, list[tuple[float, float, float]]] = {way: [] for way in WAYS}
         for seed in SEEDS:
             learned, tested = drawn(y, size, seed)
+            counts = y[learned].bincount()
+            weights = counts.sum() / len(counts) / counts if balance else torch.ones(len(counts))
             for way, (make, epochs) in WAYS.items():
-                weight, bias, promised = make(x[learned], y[learned], classes, seed, epochs)
+                weight, bias, promised = make(x[learned], y[learned], weights, seed, epochs)
                 scores = x[tested].double() @ weight.T + bias
                 right = _of_all_classes((scores.argmax(1) == y[tested]).double(), y[tested])
                 lost = functional.cross_entropy(scores, y[tested], reduction="none")
@@ -127,7 +130,8 @@ def main() -> None:
     print("|---|---" + "|---" * (2 * len(WAYS) + 1) + "|")
     for path in sorted(folder.glob("*.npz")):
         data = np.load(path)
-        rows(path.stem, torch.tensor(data["x"]), torch.tensor(data["y"]).long())
+        x, y = torch.tensor(data["x"]), torch.tensor(data["y"]).long()
+        rows(path.stem, x, y, "--balance" in sys.argv)
 
 
 if __name__ == "__main__":
