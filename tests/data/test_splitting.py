@@ -13,7 +13,8 @@ from support.pictures import colours
 import zoo_core as zoo
 from zoo_core.data.opening import open_data
 from zoo_core.data.pictures import Pictures
-from zoo_core.data.splitting import split, stratified
+from zoo_core.data.splitting import per_class, split, stratified
+from zoo_core.errors import DataError
 
 SEEDS = st.integers(0, 2**31)
 
@@ -162,3 +163,27 @@ def test_what_cannot_be_held_out_is_refused(tmp_path, held_out):
     data = open_data(f"folder:{colours(tmp_path / 'p', {'a': (0, 0, 0), 'b': (9, 9, 9)})}")
     with pytest.raises(zoo.DataError, match=rf"^{held_out} of 8 pictures cannot be held out"):
         split(data, held_out, seed=0)
+
+
+@pytest.mark.parametrize("count", [-1, 2.5, True, "5", float("nan"), None])
+def test_what_is_no_count_is_refused(count):
+    digits = open_data("digits#test")
+    with pytest.raises(DataError, match="no number of pictures"):
+        per_class(digits.targets, count, seed=0)
+    with pytest.raises(DataError, match="no number of pictures"):
+        stratified(digits.targets, count, seed=0)
+    with pytest.raises(DataError, match="cannot be held out"):
+        split(digits, count, seed=0)
+
+
+def test_pictures_are_no_classes():
+    digits = open_data("digits#test")
+    with pytest.raises(DataError, match=r"pictures\.targets"):
+        per_class(digits, 5, seed=0)
+    with pytest.raises(DataError, match=r"pictures\.targets"):
+        stratified(digits, 5, seed=0)
+    with pytest.raises(DataError, match="several labels"):
+        per_class([(0,), (0, 1)], 1, seed=0)
+    assert per_class([], 2, seed=0) == []
+    train, val = split(digits, np.float32(0.25), seed=0)
+    assert len(val) == len(digits) // 4 and len(train) + len(val) == len(digits)

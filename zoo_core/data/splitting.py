@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Sequence
+from numbers import Integral, Real
 from typing import Any
 
 import torch
@@ -39,13 +40,14 @@ def fifth_held_out(pictures: Pictures, seed: int) -> tuple[Pictures, Pictures]:
 
 
 def _count(held_out: int | float, size: int) -> int:
-    count = max(int(size * held_out), 1) if isinstance(held_out, float) else held_out
-    if held_out <= 0 or (isinstance(held_out, float) and held_out >= 1) or count >= size:
+    fraction = isinstance(held_out, Real) and 0 < held_out < 1
+    count = max(int(size * held_out), 1) if fraction else held_out
+    if not _is_count(count, 1) or count >= size:
         raise DataError(
-            f"{held_out} of {size} pictures cannot be held out.",
+            f"{held_out!r} of {size} pictures cannot be held out.",
             hint=f"Hold out a share between 0.0 and 1.0, or 1 to {size - 1} pictures.",
         )
-    return count
+    return int(count)
 
 
 def stratified(
@@ -67,6 +69,9 @@ def stratified(
     >>> stratified([0, 0, 0, 0, 1, 1, 1, 1], 2, seed=0, groups="aabbccdd")
     ([2, 3, 6, 7], [0, 1, 4, 5])
     """
+    _refuse_pictures(targets)
+    if not _is_count(count, 0):
+        raise DataError(f"{count!r} is no number of pictures to hold out: 0, 1, 2, …")
     generator = torch.Generator().manual_seed(seed)
     together = _together(groups if groups is not None else range(len(targets)))
     several = any(isinstance(target, tuple) for target in targets)
@@ -203,9 +208,17 @@ def _rarest_first(labels: dict[int, Counter[int]]) -> Iterator[tuple[int, int | 
 def per_class(targets: Sequence[int], count: int, *, seed: int) -> list[int]:
     """Indices of `count` pictures of each class, drawn by seed.
 
-    Raises DataError where a class has fewer.
+    Raises DataError where a class has fewer, or pictures have several labels each.
+
+    >>> per_class([0, 1, 0, 1, 0], 1, seed=0)
+    [3, 4]
     """
-    smallest, size = min(Counter(targets).items(), key=lambda item: item[1])
+    _refuse_pictures(targets)
+    if not _is_count(count, 0):
+        raise DataError(f"{count!r} is no number of pictures: 0, 1, 2, …")
+    if any(isinstance(target, tuple) for target in targets):
+        raise DataError("These have several labels each, so there is no class to draw from.")
+    smallest, size = min(Counter(targets).items(), key=lambda item: item[1], default=(None, count))
     if size < count:
         raise DataError(f"Class {smallest} has {size} pictures, fewer than {count}.")
     generator = torch.Generator().manual_seed(seed)
@@ -214,3 +227,15 @@ def per_class(targets: Sequence[int], count: int, *, seed: int) -> list[int]:
         order = torch.randperm(len(indices), generator=generator).tolist()
         chosen += [indices[i] for i in order[:count]]
     return sorted(chosen)
+
+
+def _is_count(count: Any, least: int) -> bool:
+    return isinstance(count, Integral) and not isinstance(count, bool) and int(count) >= least
+
+
+def _refuse_pictures(targets: Any) -> None:
+    if isinstance(targets, Pictures):
+        raise DataError(
+            f"{targets.name} is pictures, and this takes their classes.",
+            hint="Pass the targets of the pictures: pictures.targets.",
+        )
