@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from zoo_core.browsing.choosing import chosen, ordered, wanted
+from zoo_core.browsing.choosing import chosen, wanted
+from zoo_core.browsing.ordering import ordered
 from zoo_core.browsing.row import matching
 
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from zoo_core.browsing.choosing import most_measured
+from zoo_core.browsing.ordering import most_measured
 from zoo_core.browsing.row import Row
 from zoo_core.humanize import readable_name
 from zoo_core.plugins.manager import BUILT_IN

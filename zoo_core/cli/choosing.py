@@ -10,7 +10,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from zoo_core.browsing.amounts import amount, percentage
-from zoo_core.browsing.choosing import SORTS, sort_key
+from zoo_core.browsing.ordering import SORTS, sort_key
 from zoo_core.errors import UnknownName, ZooError
 
 

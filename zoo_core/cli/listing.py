@@ -10,7 +10,8 @@ from typing import Any
 
 import click
 
-from zoo_core.browsing.choosing import chosen, ordered, wanted
+from zoo_core.browsing.choosing import chosen, wanted
+from zoo_core.browsing.ordering import ordered
 from zoo_core.browsing.row import Row, matching
 from zoo_core.cli.choosing import choosing_options
 from zoo_core.cli.output import (
