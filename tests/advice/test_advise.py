@@ -132,6 +132,7 @@ def seen(own: list[float], head: list[float], control: list[float], times: int =
 
 NEAR = seen([0.9, 0.8], [0.5, 0.7], [1.1, 1.3])
 MEDIUM = seen([0.5, 0.7], [0.9, 0.8], [1.1, 1.3])
+HARDLY = seen([0.9, 0.8], [0.5, 0.7], [0.9, 0.45])  # better than random by 1.8 standard errors
 FAR = seen([0.5, 0.7], [0.5, 0.7], [0.6, 0.61])
 FARTHER = seen([0.6, 0.7], [0.6, 0.7], [0.5, 0.6])
 NAMES = ("keep until fc1", ALONE, f"{LAST}, fc2", f"{HALF}, from fc1", ALL, SCRATCH)
@@ -146,7 +147,8 @@ def test_what_is_usual_is_the_table_of_the_chapter() -> None:
     assert [NEAR.similarity, MEDIUM.similarity] == ["near", "medium"]
     assert FAR.similarity == FARTHER.similarity == "far"
     assert name_of(NEAR, 10) == ALONE and name_of(NEAR, 50) == f"{HALF}, from fc1"
-    assert {name_of(one, each) for one in (MEDIUM, FAR) for each in (10, 500)} == {ALL}
+    assert HARDLY.similarity == "unknown" and not HARDLY.few
+    assert {name_of(one, each) for one in (MEDIUM, HARDLY, FAR) for each in (10, 500)} == {ALL}
     assert name_of(FARTHER, 10) == SCRATCH
     few = seen([0.9, 0.8], [0.5, 0.7], [1.1, 1.3], 10)  # too few to say, and yet a head is enough
     assert few.similarity == "unknown" and name_of(few, 10) == ALONE
@@ -279,7 +281,8 @@ def test_the_recipe_runs_and_does_what_was_said(tmp_path: Path) -> None:
 def test_a_second_is_not_enough_to_say(digits: zoo.Pictures) -> None:
     advice = zoo.advise("lenet5", digits, budget=0.2, **QUIET)
     assert any("not enough to say" in line for line in advice.sentences())
-    assert advice.best["arm"] == ALONE and advice.best["seconds"] == 0
+    # near or not: 20 pictures hardly tell, and no way is tried
+    assert advice.best["arm"] in (ALONE, ALL) and advice.best["seconds"] == 0
     assert advice.recipe["train"]["head"] == "ridge" and advice.seconds is None
 
 

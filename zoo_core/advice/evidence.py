@@ -20,6 +20,7 @@ from zoo_core.training.solving.solve import solve
 
 HEAD = "head"
 ENOUGH_TO_TELL = 50  # pictures that tell how similar they are
+CLEAR = 2.0  # standard errors by which near features are better than random ones
 
 
 @dataclass(frozen=True)
@@ -73,19 +74,28 @@ class Evidence:
     def similarity(self) -> str:
         """How similar the pictures are to those that the network knows, as far as this tells.
 
-        "near": its own, last features are as good as any; "far": random weights do as well;
-        "medium": earlier features are better than the last, which know the old classes; "unknown":
-        there are too few pictures to say.
+        "near": its own, last features are as good as any, and clearly better than those of random
+        weights; "far": random weights do as well; "medium": earlier features are better than the
+        last, which know the old classes; "unknown": there are too few pictures to say, or they lean
+        to none of these.
         """
-        return "unknown" if len(self.guess) < ENOUGH_TO_TELL else self.leaning
+        return "unknown" if self.few else self.leaning
+
+    @property
+    def few(self) -> bool:
+        """Whether there are too few pictures to say how similar they are."""
+        return len(self.guess) < ENOUGH_TO_TELL
 
     @property
     def leaning(self) -> str:
         """The same, however few pictures there are."""
-        if not beyond_chance(self.best.losses, self.control.losses):
+        head, random = self.head, self.control
+        if not beyond_chance(self.best.losses, random.losses):
             return "far"
-        head = self.head
-        return "near" if head and not beyond_chance(self.best.losses, head.losses) else "medium"
+        if head is None or beyond_chance(self.best.losses, head.losses):
+            return "medium"
+        # Where nothing tells these classes apart well, the last features are as good as any, too.
+        return "near" if beyond_chance(head.losses, random.losses, errors=CLEAR) else "unknown"
 
     def rows(self, seed: int) -> list[dict[str, Any]]:
         """`stage, accuracy, low, high, loss` of each boundary, and `random`, the accuracy there of

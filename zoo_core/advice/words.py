@@ -14,7 +14,9 @@ _SIMILAR = {
     "near": "much like those that {model} was trained on: its last features suit them as they are",
     "medium": "somewhat like those that {model} was trained on: its earlier features suit them "
     "better than its last ones, which know the old classes",
-    "unknown": "too few to say how similar they are to those that {model} was trained on",
+    "few": "too few to say how similar they are to those that {model} was trained on",
+    "unknown": "not clearly like or unlike those that {model} was trained on: its features are "
+    "hardly better for them than those of the same network with random weights",
     "far": "unlike those that {model} was trained on: its features are no better for them than "
     "those of the same network with random weights",
 }
@@ -42,7 +44,8 @@ def why(model: str, evidence: Evidence, amount: Amount, arm: str, reason: str) -
     if not evidence.tells:
         first = f"No features of {model} tell these classes apart better than their sizes do."
         return [first, f"{count}; {_way(arm)}, if anything at all."]
-    first = f"These pictures are {_SIMILAR[evidence.similarity].format(model=model)}."
+    similar = _SIMILAR["few" if evidence.few else evidence.similarity]
+    first = f"These pictures are {similar.format(model=model)}."
     return [first, f"{count}. So {_way(arm)}: {reason}."]
 
 
