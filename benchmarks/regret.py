@@ -67,16 +67,7 @@ def section(found: Answers, doc: str, names: Sequence[str]) -> str:
     parts = ["## Measured", f"`python -m benchmarks.advice`. {method}"]
     if not found:
         return "\n\n".join([*parts, "Not measured yet."])
-    tasks = dict.fromkeys(question.task for question in found)
-    asked = sorted({(question.network, question.count, question.seed) for question in found})
-    several = [
-        f"{network} at {count} a class, {_seeds(len([*own]))}"
-        for (network, count), own in itertools.groupby(asked, key=lambda one: one[:2])
-    ]
-    parts += [
-        f"{len(found)} questions of {len(tasks)} tasks ({', '.join(tasks)}): "
-        f"{'; '.join(several)}. Intervals: 95%, by drawing tasks anew."
-    ]
+    parts += [f"{_questions(found)} Intervals: 95%, by drawing tasks anew."]
     parts += [ways_table(found), by_network(found)]
     share = sum(a["seconds"] for a in found.values()) / sum(a["took"] for a in found.values())
     inside = sum(a["low"] <= a["ways"][a["advised"]] <= a["high"] for a in found.values())
@@ -86,6 +77,29 @@ def section(found: Answers, doc: str, names: Sequence[str]) -> str:
     ]
     parts += [without_luck(found), networks(found, names)]
     return "\n\n".join(part for part in parts if part)
+
+
+def unseen(found: Answers, reported: Answers) -> str:
+    """The same, in short, of tasks added when nothing was chosen any more; and of both together."""
+    if not found:
+        return ""
+    told = "Tasks that were added when nothing was chosen any more (`--half later`):"
+    both = f"Both together, {len(found) + len(reported)} questions:"
+    parts = [f"{told} {_questions(found)}", ways_table(found), by_network(found)]
+    return "\n\n".join([*parts, both, ways_table({**reported, **found})])
+
+
+def _questions(found: Answers) -> str:
+    """Which they are, in a sentence."""
+    tasks = dict.fromkeys(question.task for question in found)
+    asked = sorted({(question.network, question.count, question.seed) for question in found})
+    several = [
+        f"{network} at {count} a class, {_seeds(len([*own]))}"
+        for (network, count), own in itertools.groupby(asked, key=lambda one: one[:2])
+    ]
+    return (
+        f"{len(found)} questions of {len(tasks)} tasks ({', '.join(tasks)}): {'; '.join(several)}."
+    )
 
 
 def without_luck(found: Answers) -> str:

@@ -110,6 +110,16 @@ def test_regret_is_what_the_best_way_has_more() -> None:
     assert "Asking takes 0.12 of the time" in page and "in 1 of 2" in page
 
 
+def test_tasks_that_came_later_are_told_alone_and_with_the_others() -> None:
+    ways = {"head alone": 0.5, "last stage, fc2": 0.7, "all": 0.6, "from scratch": 0.1}
+    later = found_of(asked("b", "small", "all", ways))
+    page = regret.unseen(later, found_of(asked("a", "small", "last stage, fc2", ways)))
+    alone, both = page.split("Both together, 2 questions:")
+    assert "1 questions of 1 tasks (b): small at 10 a class, 1 seed." in alone
+    assert "| what is advised | 10.00" in alone and "| what is advised | 5.00" in both
+    assert not regret.unseen({}, later)
+
+
 def test_what_a_way_comes_to_is_its_mean_over_seeds() -> None:
     first = {"head alone": 0.5, "all": 0.6, "from scratch": 0.1}
     question, measured, said = asked("a", "small", "head alone", first)
