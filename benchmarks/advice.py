@@ -35,13 +35,12 @@ import zoo_core as zoo
 from benchmarks import ways
 from benchmarks.kept_lines import add, facts, measure
 from benchmarks.page_parts import put
-from benchmarks.regret import joined, section, unseen
+from benchmarks.regret import Answers, joined, section, unseen
 from benchmarks.tasks import TASKS
 from benchmarks.ways import NETWORKS, Question
 from zoo_core.advice.budget import Budget
 from zoo_core.cache import using_cache
 
-Found = Mapping[Question, Mapping[str, Any]]
 FOUND = Path(__file__).with_name("advice.jsonl")
 PAGE = Path(__file__).parent.parent / "docs" / "advice.md"
 COUNTS, SEEDS = (10, 50, 200), 3
@@ -72,11 +71,11 @@ def main(words: Sequence[str] | None = None) -> None:
     print(_section(found, asked.half))
 
 
-def _section(found: Found, half: str) -> str:
+def _section(found: Answers, half: str) -> str:
     return section(_of(found, half), __doc__ or "", names=[*NETWORKS])
 
 
-def _of(found: Found, half: str) -> Found:
+def _of(found: Answers, half: str) -> Answers:
     names = {one.name for one in TASKS if one.half == half}
     return {one: answer for one, answer in found.items() if one.task in names}
 

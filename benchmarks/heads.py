@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from benchmarks.picture_sets import opened
+from zoo_core.data.balance import class_weights
 from zoo_core.training.solving.solve import solve
 
 SIZES, SEEDS, TESTED = (10, 25, 50, 200), range(5), 2000
@@ -81,7 +82,7 @@ def rows(name: str, x: Tensor, y: Tensor, balance: bool) -> list[str]:
         for seed in SEEDS:
             learned, tested = drawn(y, size, seed)
             counts = y[learned].bincount()
-            weights = counts.sum() / len(counts) / counts if balance else torch.ones(len(counts))
+            weights = class_weights(counts.tolist()) if balance else torch.ones(len(counts))
             for way, (make, epochs) in WAYS.items():
                 weight, bias, promised = make(x[learned], y[learned], weights, seed, epochs)
                 scores = x[tested].double() @ weight.T + bias

@@ -80,10 +80,10 @@ def section(found: Answers, doc: str, names: Sequence[str]) -> str:
 
 
 def unseen(found: Answers, reported: Answers) -> str:
-    """The same, in short, of tasks added when nothing was chosen any more; and of both together."""
+    """The same, in short, of tasks that came after the rule was done; and of both together."""
     if not found:
         return ""
-    told = "Tasks that were added when nothing was chosen any more (`--half later`):"
+    told = "Tasks added after the rule was done, which was not changed for them (`--half later`):"
     both = f"Both together, {len(found) + len(reported)} questions:"
     parts = [f"{told} {_questions(found)}", ways_table(found), by_network(found)]
     return "\n\n".join([*parts, both, ways_table({**reported, **found})])

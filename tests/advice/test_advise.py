@@ -281,9 +281,10 @@ def test_the_recipe_runs_and_does_what_was_said(tmp_path: Path) -> None:
 def test_a_second_is_not_enough_to_say(digits: zoo.Pictures) -> None:
     advice = zoo.advise("lenet5", digits, budget=0.2, **QUIET)
     assert any("not enough to say" in line for line in advice.sentences())
-    # near or not: 20 pictures hardly tell, and no way is tried
-    assert advice.best["arm"] in (ALONE, ALL) and advice.best["seconds"] == 0
+    assert advice.best["seconds"] == 0
     assert advice.recipe["train"]["head"] == "ridge" and advice.seconds is None
+    least = zoo.advise("lenet5", digits, budget=0.001, **QUIET)  # 20 pictures, on any machine
+    assert least.count == 20 and least.best["arm"] == ALONE
 
 
 def test_little_data_is_said_to_be_little(digits: zoo.Pictures) -> None:

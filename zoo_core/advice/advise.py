@@ -73,9 +73,9 @@ def advise(
     tried = try_ways(arms, [expected], pictures, val, time, seed, say if progress else _nothing)
     better = overruling(tried.final, expected, tried.trained)
     arm = better.arm if better else expected
-    if all(trial.arm is not arm for trial in tried.final):
+    if tried.of(arm) is None:
         arm = untried(arms, evidence, expected, len(pictures))
-    best = next((trial for trial in tried.final if trial.arm is arm), None)
+    best = tried.of(arm)
     count, total = tried.count if tried.final else len(sample), len(pictures)
     how = _arguments(arm, best, tried, total, seed)
     held_out = validation_for(val, pictures, seed)
@@ -90,7 +90,7 @@ def advise(
         similarity=evidence.similarity,
         probes=evidence.rows(seed),
         left=tried.left,
-        notes=[*tried.notes, *doubts(arm, evidence, tried.final)],
+        notes=[*tried.notes, *doubts(arm, best, evidence, tried.final)],
         command=command_for(arm.model, data, held_out, how),
         count=count,
         total=total,

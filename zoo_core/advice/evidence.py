@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from zoo_core.advice.probe import probe
-from zoo_core.advice.scores import interval, right
+from zoo_core.advice.scores import right, shares
 from zoo_core.data.pictures import Pictures
 from zoo_core.model.create import create
 from zoo_core.model.zoo_model import ZooModel
@@ -100,13 +100,11 @@ class Evidence:
     def rows(self, seed: int) -> list[dict[str, Any]]:
         """`stage, accuracy, low, high, loss` of each boundary, and `random`, the accuracy there of
         the network with random weights."""
-        found = []
-        for own, other in zip(self.stages, self.random, strict=True):
-            low, high = interval(own.right, seed)
-            found.append({"stage": own.stage, "accuracy": float(own.right.mean()), "low": low,
-                          "high": high, "loss": own.loss,
-                          "random": float(other.right.mean())})  # fmt: skip
-        return found
+        return [
+            {"stage": own.stage, **shares(own.right, seed), "loss": own.loss,
+             "random": float(other.right.mean())}
+            for own, other in zip(self.stages, self.random, strict=True)
+        ]  # fmt: skip
 
 
 def beyond_chance(a: Tensor, b: Tensor, errors: float = 1.0) -> bool:

@@ -15,13 +15,13 @@ from zoo_core.advice.questions import FEWEST, told_apart
 from zoo_core.advice.ranking import Ranking
 from zoo_core.advice.sample import sampled
 from zoo_core.advice.scores import (
-    interval,
     logme,
     neighbours,
     neighbours_right,
     pareto,
     ranks,
     right,
+    shares,
 )
 from zoo_core.advice.timing import seconds_of_picture
 from zoo_core.cache import fetching_nothing
@@ -176,13 +176,10 @@ def _judged(
     x, y = probed.features["head"], sample.target_tensor()
     judged = solve(x, y, classes=sample.num_classes).left_out
     hits = right(judged, y)
-    low, high = interval(hits, seed)
     parameters = list(network.parameters())
     row = {
         "model": name,
-        "accuracy": judged.accuracy,
-        "low": low,
-        "high": high,
+        **shares(hits, seed),
         "loss": judged.loss,
         "knn": float(neighbours_right(x, y, neighbours(y)).mean()),
         "logme": logme(x, y),

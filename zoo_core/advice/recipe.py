@@ -57,8 +57,7 @@ def validation_for(val: Any, pictures: Pictures, seed: int) -> Any:
 
 
 def command_for(model: str | Path, data: Any, val: Any, how: Mapping[str, Any]) -> str:
-    """The line of the shell that trains so; "" where no option says it, or pictures have no name
-    there."""
+    """The line of the shell that trains so; "" where it has no option or no name for that."""
     named = isinstance(data, str | Path) and isinstance(val, str | Path | bool | None)
     if how.get("pretrained") is False or not named:
         return ""

@@ -7,7 +7,7 @@ from typing import Any
 
 from zoo_core.advice.arms import Arm, Trial
 from zoo_core.advice.evidence import HEAD, Evidence
-from zoo_core.advice.scores import interval
+from zoo_core.advice.scores import shares
 
 
 def rows_of(
@@ -20,10 +20,8 @@ def rows_of(
 
 
 def _row(trial: Trial, seed: int) -> dict[str, Any]:
-    low, high = interval(trial.right, seed)
-    return {"arm": trial.arm.name, "accuracy": float(trial.right.mean()), "low": low, "high": high,
-            "loss": trial.loss, "seconds": trial.seconds, "epochs": trial.epochs,
-            "bytes": trial.bytes}  # fmt: skip
+    return {"arm": trial.arm.name, **shares(trial.right, seed), "loss": trial.loss,
+            "seconds": trial.seconds, "epochs": trial.epochs, "bytes": trial.bytes}  # fmt: skip
 
 
 def row_of_untried(arm: Arm, evidence: Evidence, seed: int) -> dict[str, Any]:
@@ -31,6 +29,5 @@ def row_of_untried(arm: Arm, evidence: Evidence, seed: int) -> dict[str, Any]:
     stage = arm.how.get("keep_until", HEAD)
     own = (judged for judged in evidence.stages if judged.stage == stage)
     judged = next(own, evidence.best)
-    low, high = interval(judged.right, seed)
-    return {"arm": arm.name, "accuracy": float(judged.right.mean()), "low": low, "high": high,
-            "loss": judged.loss, "seconds": 0.0, "epochs": 0, "bytes": None}  # fmt: skip
+    return {"arm": arm.name, **shares(judged.right, seed), "loss": judged.loss,
+            "seconds": 0.0, "epochs": 0, "bytes": None}  # fmt: skip

@@ -132,6 +132,12 @@ def interval(
     return low, high
 
 
+def shares(right: Tensor, seed: int) -> dict[str, float]:
+    """What a row says of who is right (N,): `accuracy`, and `low` to `high`, its interval."""
+    low, high = interval(right, seed)
+    return {"accuracy": float(right.mean()), "low": low, "high": high}
+
+
 def is_better(a: Tensor, b: Tensor, seed: int) -> bool:
     """Whether a is better than b beyond chance: both in [0, 1], of the same pictures, paired."""
     return interval(a - b, seed, ends=(-1.0, 1.0))[0] > 0

@@ -33,6 +33,10 @@ class Tried:
     trained: int = 0
     notes: list[str] = field(default_factory=list)
 
+    def of(self, arm: Arm) -> Trial | None:
+        """The trial of a way, where it can be compared."""
+        return next((trial for trial in self.final if trial.arm is arm), None)
+
 
 def try_ways(
     arms: list[Arm],

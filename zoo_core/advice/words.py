@@ -53,10 +53,10 @@ def _way(arm: str) -> str:
     return next(text for name, text in _WAYS.items() if arm.startswith(name))
 
 
-def doubts(arm: Arm, evidence: Evidence, trials: Sequence[Trial]) -> list[str]:
-    """Why not too much should be expected of `arm`, which is advised."""
+def doubts(arm: Arm, best: Trial | None, evidence: Evidence, trials: Sequence[Trial]) -> list[str]:
+    """Why not too much should be expected of `arm`, which is advised; `best`: its trial."""
     notes = []
-    if not arm.solved and all(trial.arm is not arm for trial in trials):
+    if best is None and not arm.solved:
         notes.append("The accuracy is that of a solved head, from which its training would begin.")
     if evidence.similarity == "far":
         notes.append("Transfer has little value here: random weights do as well.")
