@@ -29,6 +29,7 @@ from zoo_core.advice.budget import Budget, seconds_of
 from zoo_core.advice.choosing import (
     LARGE,
     LONG,
+    OVERWHELMING,
     Amount,
     amount_of,
     overruling,
@@ -40,6 +41,7 @@ from zoo_core.advice.evidence import Evidence, Judged, beyond_chance, gathered
 from zoo_core.advice.halving import LONGER, RUNGS, Halving, first_epochs
 from zoo_core.advice.recipe import command_for
 from zoo_core.advice.timing import Speed
+from zoo_core.advice.words import why
 from zoo_core.cli import main
 from zoo_core.data.opening import open_data
 from zoo_core.data.splitting import fifth_held_out
@@ -157,11 +159,21 @@ def test_what_is_usual_is_the_table_of_the_chapter() -> None:
     assert usual(WAYS[:2], NEAR, Amount(50, 100)).name == ALONE
 
 
-def test_a_large_network_is_not_trained_whole() -> None:
+def test_a_large_network_is_trained_whole_where_earlier_features_are_clearly_better() -> None:
+    by_one = seen([0.5, 0.7], [0.9, 0.45], [1.1, 1.3])  # better by 1.8 standard errors
+    assert by_one.similarity == "medium" and not by_one.earlier_is_clear
+    half = f"{HALF}, from fc1"
+    assert {name_of(one, 50, LARGE + 1) for one in (by_one, HARDLY, FAR, FARTHER, NEAR)} == {half}
+    assert name_of(by_one, 10, LARGE + 1) == half and name_of(NEAR, 10, LARGE + 1) == ALONE
+    assert name_of(MEDIUM, 10, LARGE + 1) == name_of(MEDIUM, 50, LARGE + 1) == ALL
+    assert name_of(by_one, 50, LARGE) == ALL
+
+
+def test_a_very_large_network_is_not_trained_whole() -> None:
     for evidence in (NEAR, MEDIUM, FAR, FARTHER):
-        assert name_of(evidence, 10, LARGE + 1) == "keep until fc1"  # which is clearly best
-        assert name_of(evidence, 10, LARGE + 1, ways=1) == ALONE
-        assert name_of(evidence, 50, LARGE + 1) == f"{HALF}, from fc1"
+        assert name_of(evidence, 10, OVERWHELMING + 1) == "keep until fc1"  # which is clearly best
+        assert name_of(evidence, 10, OVERWHELMING + 1, ways=1) == ALONE
+        assert name_of(evidence, 50, OVERWHELMING + 1) == f"{HALF}, from fc1"
 
 
 def test_how_much_there_is_to_learn_from(digits: zoo.Pictures) -> None:
@@ -209,6 +221,12 @@ def test_why_a_way_was_chosen() -> None:
     assert "it could not be tried" in reason(one.arm, [other], one.arm)
     assert "the cheapest way" in reason(one.arm, [], other.arm)
     assert "the nearest to it" in reason(other.arm, [], Arm(SCRATCH, "lenet5"))  # all for scratch
+
+
+def test_why_tells_the_parameters_of_a_large_network() -> None:
+    large, small = (why("net", MEDIUM, Amount(50, n), ALL, "so") for n in (LARGE + 1, LARGE))
+    assert f"for each of which net has {LARGE + 1:,} parameters" in large[1]
+    assert "parameters" not in small[1]
 
 
 def test_a_way_is_what_finetune_does(digits: zoo.Pictures) -> None:

@@ -14,7 +14,8 @@ from zoo_core.transfer.parts import parts_of
 
 FEW = 20  # pictures of a class, below which a head alone does
 ENOUGH_TO_TRAIN = 20  # pictures that tell anything about a training
-LARGE = 50_000  # parameters a picture, above which they are too few to train them all
+LARGE = 5_000  # parameters a picture, above which training them all may spoil what they know
+OVERWHELMING = 50_000  # parameters a picture, above which they are too few to train them all
 SURE = 3.0  # standard errors by which another way has to be more often right
 LONG = LONGER**2  # times the shortest training, from which on one tells how a way ends
 
@@ -34,6 +35,11 @@ class Amount:
     @property
     def overwhelmed(self) -> bool:
         """Whether the network has too many parameters for so few pictures to train them all."""
+        return self.parameters > OVERWHELMING
+
+    @property
+    def large(self) -> bool:
+        """Whether training all of its parameters may spoil what the network knows."""
         return self.parameters > LARGE
 
 
@@ -49,14 +55,19 @@ def usual(arms: Sequence[Arm], evidence: Evidence, amount: Amount) -> Arm:
 
     It is the textbook's table, as measured on the tuning half of benchmarks/tasks.py. Near and few:
     a head alone; near and more: the second half. Else everything, from the weights that are there;
-    from scratch where random weights do better than those. Few pictures for a very large network
-    make a head, whatever they are: on an earlier boundary where one is as good (`arms.earlier`).
+    from scratch where random weights do better than those. Of a large network it is the second half
+    unless earlier features are clearly better. Few pictures for a very large network make a head,
+    whatever they are: on an earlier boundary where one is as good (`arms.earlier`).
     """
     if amount.overwhelmed and amount.few:
         return _first(arms, KEEP, ALONE)
-    if amount.overwhelmed or evidence.leaning == "near":
-        # of a short network the second half is its last stage
-        return _first(arms, ALONE) if amount.few else _first(arms, HALF, LAST, ALONE)
+    near = evidence.leaning == "near"
+    if near and amount.few:
+        return _first(arms, ALONE)
+    if near or amount.overwhelmed or (amount.large and not evidence.earlier_is_clear):
+        return _first(
+            arms, HALF, LAST, ALONE
+        )  # of a short network the second half is its last stage
     worse = evidence.similarity == "far" and evidence.control.loss < evidence.best.loss
     return _first(arms, SCRATCH if worse else ALL)
 

@@ -20,7 +20,7 @@ from zoo_core.training.solving.solve import solve
 
 HEAD = "head"
 ENOUGH_TO_TELL = 50  # pictures that tell how similar they are
-CLEAR = 2.0  # standard errors by which near features are better than random ones
+CLEAR = 2.0  # standard errors by which some features are clearly better than others
 
 
 @dataclass(frozen=True)
@@ -96,6 +96,13 @@ class Evidence:
             return "medium"
         # Where nothing tells these classes apart well, the last features are as good as any, too.
         return "near" if beyond_chance(head.losses, random.losses, errors=CLEAR) else "unknown"
+
+    @property
+    def earlier_is_clear(self) -> bool:
+        """Whether earlier features are better than the last clearly: of several boundaries one is
+        a little better by chance."""
+        head = self.head
+        return head is None or beyond_chance(self.best.losses, head.losses, errors=CLEAR)
 
     def rows(self, seed: int) -> list[dict[str, Any]]:
         """`stage, accuracy, low, high, loss` of each boundary, and `random`, the accuracy there of

@@ -39,7 +39,7 @@ def why(model: str, evidence: Evidence, amount: Amount, arm: str, reason: str) -
     """
     many = "few" if amount.few else "many" if amount.each >= MANY else "some"
     count = f"There are {many} of them, about {amount.each:.0f} a class"
-    if amount.overwhelmed:
+    if amount.large:
         count += f", for each of which {model} has {amount.parameters:,.0f} parameters"
     if not evidence.tells:
         first = f"No features of {model} tell these classes apart better than their sizes do."
