@@ -65,9 +65,8 @@ def usual(arms: Sequence[Arm], evidence: Evidence, amount: Amount) -> Arm:
     if near and amount.few:
         return _first(arms, ALONE)
     if near or amount.overwhelmed or (amount.large and not evidence.earlier_is_clear):
-        return _first(
-            arms, HALF, LAST, ALONE
-        )  # of a short network the second half is its last stage
+        # of a short network the second half is its last stage
+        return _first(arms, HALF, LAST, ALONE)
     worse = evidence.similarity == "far" and evidence.control.loss < evidence.best.loss
     return _first(arms, SCRATCH if worse else ALL)
 
