@@ -35,7 +35,8 @@ import zoo_core as zoo
 from benchmarks import ways
 from benchmarks.kept_lines import add, facts, measure
 from benchmarks.page_parts import put
-from benchmarks.regret import Answers, joined, section, unseen
+from benchmarks.regret import Answers, joined
+from benchmarks.regret_page import section, unseen
 from benchmarks.tasks import TASKS
 from benchmarks.ways import NETWORKS, Question
 from zoo_core.advice.budget import Budget

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks import advice, photos, reading, regret, views
+from benchmarks import advice, photos, reading, regret, regret_page, views
 from benchmarks.page_parts import put
 from benchmarks.ways import Question
 
@@ -99,25 +99,26 @@ def test_regret_is_what_the_best_way_has_more() -> None:
     ways = {"head alone": 0.5, "last stage, fc2": 0.7, "all": 0.6, "from scratch": 0.1,
             "keep until conv2": 0.9}  # fmt: skip
     found = found_of(asked("a", "small", "last stage, fc2", ways), asked("b", "small", "all", ways))
-    table = regret.ways_table(found).splitlines()
+    table = regret_page.ways_table(found).splitlines()
     assert table[2].startswith("| what is advised | 5.00 (0.00 to 10.00)")  # 0 and 10 points
     assert table[3].startswith("| always the head | 20.00") and "+15.00" in table[3]
     assert table[4].startswith("| always the last stage | 0.00") and "-5.00" in table[4]
     assert (
-        regret.by_network(found).splitlines()[2] == "| small | 10 | 5.00 | 20.00 | 0.00 | 10.00 |"
+        regret_page.by_network(found).splitlines()[2]
+        == "| small | 10 | 5.00 | 20.00 | 0.00 | 10.00 |"
     )
-    page = regret.section(found, "One.\n\nHow.", ["small"])
+    page = regret_page.section(found, "One.\n\nHow.", ["small"])
     assert "Asking takes 0.12 of the time" in page and "in 1 of 2" in page
 
 
 def test_tasks_that_came_later_are_told_alone_and_with_the_others() -> None:
     ways = {"head alone": 0.5, "last stage, fc2": 0.7, "all": 0.6, "from scratch": 0.1}
     later = found_of(asked("b", "small", "all", ways))
-    page = regret.unseen(later, found_of(asked("a", "small", "last stage, fc2", ways)))
+    page = regret_page.unseen(later, found_of(asked("a", "small", "last stage, fc2", ways)))
     alone, both = page.split("Both together, 2 questions:")
     assert "1 questions of 1 tasks (b): small at 10 a class, 1 seed." in alone
     assert "| what is advised | 10.00" in alone and "| what is advised | 5.00" in both
-    assert not regret.unseen({}, later)
+    assert not regret_page.unseen({}, later)
 
 
 def test_what_a_way_comes_to_is_its_mean_over_seeds() -> None:
@@ -127,10 +128,10 @@ def test_what_a_way_comes_to_is_its_mean_over_seeds() -> None:
     again = dataclasses.replace(question, seed=1)
     found = regret.joined({question: measured, again: other}, {question: said})
     assert found[question]["ways"]["all"] == pytest.approx(0.45)
-    assert regret.ways_table(found).splitlines()[2].startswith("| what is advised | 0.00")
+    assert regret_page.ways_table(found).splitlines()[2].startswith("| what is advised | 0.00")
     assert found[question]["foreseen"] == "head alone"
     better = {**measured, "ways": {**measured["ways"], "all": [0.7, 4.0]}}
-    table = regret.without_luck(
+    table = regret_page.without_luck(
         regret.joined({question: measured, again: better}, {question: said})
     )
     assert "| what is advised | +10.00 (+10.00 to +10.00) |" in table
@@ -140,14 +141,14 @@ def test_what_a_way_comes_to_is_its_mean_over_seeds() -> None:
 def test_an_advised_way_that_was_not_measured_is_none_of_the_others() -> None:
     ways = {"head alone": 0.5, "all": 0.6, "from scratch": 0.1}
     with pytest.raises(KeyError, match="conv2"):
-        regret.ways_table(found_of(asked("a", "small", "keep until conv2", ways)))
+        regret_page.ways_table(found_of(asked("a", "small", "keep until conv2", ways)))
 
 
 def test_a_network_is_worth_its_best_way() -> None:
     small = asked("a", "small", "all", {"all": 0.9, "from scratch": 0.1}, left_out=0.8)
     ways = {"all": 0.6, "head alone": 0.7, "from scratch": 0.1}
     big = asked("a", "big", "all", ways, left_out=0.75)
-    table = regret.networks(found_of(small, big), ["small", "big"])
+    table = regret_page.networks(found_of(small, big), ["small", "big"])
     assert "| the first of rank | 0.00" in table and "| always the biggest | 20.00" in table
 
 
