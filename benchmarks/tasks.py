@@ -38,6 +38,8 @@ MOST_TESTED = 2000  # pictures: a standard error of at most 1.1 points
 SIDE = 256  # pixels that are kept of a drawing: some have a hundred million
 FONTS = ("fonts-aenigma", "fonts-urw-base35", "fonts-freefont-ttf", "fonts-lato")
 LETTERS = "abdeghnrst"
+CLIPART = "openclipart-png", "usr/share/openclipart/png"
+STAMPS = "tuxpaint-stamps-default", "usr/share/tuxpaint/stamps"
 
 Parts = tuple[Pictures, Pictures]
 
@@ -108,16 +110,12 @@ def _shrunk(path: Path) -> Path:
     return copy
 
 
-def clipart(name: str, half: str, below: str, least: int) -> Task:
-    path = f"usr/share/openclipart/png/{below}"
+def drawings(name: str, half: str, source: tuple[str, str], below: str, least: int) -> Task:
+    """Of a package, the folders below one of it that have at least so many pictures."""
+    package, path = source
     return Task(
-        name, half, lambda seed: folders(name, unpacked("openclipart-png") / path, least, seed)
+        name, half, lambda seed: folders(name, unpacked(package) / path / below, least, seed)
     )
-
-
-def stamps(name: str, half: str, below: str, least: int) -> Task:
-    path, package = f"usr/share/tuxpaint/stamps/{below}", "tuxpaint-stamps-default"
-    return Task(name, half, lambda seed: folders(name, unpacked(package) / path, least, seed))
 
 
 def fashion(name: str, half: str, numbers: Sequence[int]) -> Task:
@@ -200,8 +198,8 @@ def _of_classes(name: str, pictures: Pictures, numbers: Sequence[int]) -> Pictur
 TASKS = [
     Task("cells2", "report", lambda seed: cells(2, seed)),
     Task("cells4", "tune", lambda seed: cells(4, seed)),
-    stamps("stamps", "tune", "", 30),
-    stamps("stamp animals", "report", "animals", 8),
+    drawings("stamps", "tune", STAMPS, "", 30),
+    drawings("stamp animals", "report", STAMPS, "animals", 8),
     fashion("fashion", "tune", range(10)),
     fashion("fashion even", "report", range(0, 10, 2)),
     fashion("fashion odd", "tune", range(1, 10, 2)),
@@ -209,17 +207,17 @@ TASKS = [
     Task("digits", "report", lambda _: spec("digits")),
     Task("silhouettes", "report", silhouettes),
     Task("letters", "report", lambda _: letters()),
-    clipart("clipart", "report", "", 80),
-    clipart("clipart animals", "tune", "animals", 30),
-    clipart("clipart food", "tune", "food", 25),
-    clipart("clipart recreation", "report", "recreation", 30),
-    clipart("clipart transport", "tune", "transportation", 25),
-    clipart("clipart people", "later", "people", 25),
-    clipart("clipart shapes", "later", "shapes", 25),
-    clipart("clipart signs", "later", "signs_and_symbols", 24),
-    clipart("clipart computer", "later", "computer", 40),
-    stamps("stamp symbols", "later", "symbols", 20),
-    stamps("stamp town", "later", "town", 20),
+    drawings("clipart", "report", CLIPART, "", 80),
+    drawings("clipart animals", "tune", CLIPART, "animals", 30),
+    drawings("clipart food", "tune", CLIPART, "food", 25),
+    drawings("clipart recreation", "report", CLIPART, "recreation", 30),
+    drawings("clipart transport", "tune", CLIPART, "transportation", 25),
+    drawings("clipart people", "later", CLIPART, "people", 25),
+    drawings("clipart shapes", "later", CLIPART, "shapes", 25),
+    drawings("clipart signs", "later", CLIPART, "signs_and_symbols", 24),
+    drawings("clipart computer", "later", CLIPART, "computer", 40),
+    drawings("stamp symbols", "later", STAMPS, "symbols", 20),
+    drawings("stamp town", "later", STAMPS, "town", 20),
     Task("crystals", "later", crystals),
     Task("three digits", "later", lambda _: _some("three digits", spec("mnist5k"), (3, 5, 8))),
     fashion("shoes", "later", (5, 7, 9)),
