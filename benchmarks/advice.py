@@ -5,8 +5,9 @@ on all of them and is tested on pictures that nobody saw, where classes count al
 (benchmarks/ways.py): 27 times as long as the shortest training of advise(), an EfficientNet, which
 sees 64 pixels a side, 9 times. What a way comes to is its mean over the seeds. advise() may take a
 quarter of the time that all its ways took, or 2.5 seconds. Regret: what the best of its ways
-comes to, less what the advised one does, in points. rank() names the network whose solved head is
-best by leaving out; its regret is that of its best way against the best way of all networks.
+comes to, less what the advised one does, in points. rank() names the network whose solved head has
+the least log-loss by leaving out; its regret is that of its best way against the best way of all
+networks.
 
 What is tuned is tuned on one half of benchmarks/tasks.py, and reported on the other; and on tasks
 that were added later.

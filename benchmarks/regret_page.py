@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from benchmarks.regret import Answers, Regrets, interval, named, regret
@@ -14,6 +14,11 @@ CONSTANTS = {
     "always the head": ALONE,
     "always the last stage": LAST,
     "always everything": ALL,
+}
+PLACES: dict[str, Callable[[str, Mapping[str, float], Sequence[str]], float]] = {
+    "the first of rank": lambda name, left_out, names: left_out["loss"],
+    "the first by accuracy": lambda name, left_out, names: -left_out["accuracy"],
+    "always the biggest": lambda name, left_out, names: -names.index(name),
 }
 ROWS: dict[str, str | None] = {"what is advised": None, **CONSTANTS}
 
@@ -106,25 +111,22 @@ def ways_table(found: Answers) -> str:
 
 
 def networks(found: Answers, names: Sequence[str]) -> str:
-    """Mean regret of the first of the ranking, and of always the biggest network."""
+    """Mean regret of the first of the ranking, of the first by accuracy, and of the biggest."""
     asked: dict[Any, dict[str, Mapping[str, Any]]] = {}
     for q, answer in found.items():
         asked.setdefault((q.task, q.count, q.seed), {})[q.network] = answer
     several = {key: own for key, own in asked.items() if len(own) > 1}
     if not several:
         return ""
-    first, biggest = [], []
+    places: dict[str, Regrets] = {title: [] for title in PLACES}
     for (task, *_), own in several.items():
         best = {name: max(a["ways"][way] for way in a["own"]) for name, a in own.items()}
-        top = max(best.values())
-        chosen = max(own, key=lambda name: own[name]["left_out"]["accuracy"])
-        last = max(own, key=list(names).index)
-        first.append((task, 100 * (top - best[chosen])))
-        biggest.append((task, 100 * (top - best[last])))
+        for title, place in PLACES.items():
+            chosen = min(own, key=lambda name: place(name, own[name]["left_out"], names))
+            places[title].append((task, 100 * (max(best.values()) - best[chosen])))
+    first = next(iter(places.values()))
     lines = ["| network | regret | more than the first |", "|---|--:|--:|"]
-    lines += [_line("the first of rank", first, first)]
-    lines += [_line("always the biggest", biggest, first)]
-    return "\n".join(lines)
+    return "\n".join(lines + [_line(title, own, first) for title, own in places.items()])
 
 
 def _line(title: str, own: Regrets, other: Regrets) -> str:

@@ -82,7 +82,7 @@ def asked(task: str, network: str, advised: str, ways: dict[str, float], left_ou
     so, and heads on other boundaries follow it."""
     question = Question(task, network, 10, 0)
     measured = {"ways": {name: [accuracy, 4.0] for name, accuracy in ways.items()},
-                "left_out": {"accuracy": left_out}}  # fmt: skip
+                "left_out": {"accuracy": left_out, "loss": 1 - left_out}}  # fmt: skip
     return question, measured, {
         "advised": advised, "expected": 0.5, "low": 0.4, "high": 0.6, "seconds": 2.0,
     }  # fmt: skip

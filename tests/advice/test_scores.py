@@ -11,7 +11,7 @@ from torch import Tensor
 from zoo_core.advice.scores import (
     RESAMPLES,
     interval,
-    is_better,
+    is_lower,
     logme,
     neighbours,
     neighbours_right,
@@ -121,18 +121,21 @@ def test_the_interval_is_the_bootstrap_one_mean_at_a_time() -> None:
 def test_few_pictures_are_no_certainty() -> None:
     low, high = interval(torch.ones(5), 0)
     assert low < 0.7 and high == 1.0
-    assert not is_better(torch.ones(3), torch.zeros(3), 0)
-    assert is_better(torch.ones(30), torch.zeros(30), 0)
+    assert not is_lower(torch.zeros(3), torch.ones(3), 0, 1.0)
+    assert is_lower(torch.zeros(30), torch.ones(30), 0, 1.0)
 
 
 def test_who_cannot_be_told_apart_shares_a_rank() -> None:
-    good = (torch.arange(200) % 10 > 0).double()
+    good = (torch.arange(200) % 10 == 0).double()
     near = good.clone()
     near[:3] = 1 - near[:3]
     bad = (torch.arange(200) % 2).double()
-    assert ranks([bad, near, good], 0) == [3, 1, 1]
-    assert ranks([good], 0) == [1]
-    assert ranks([bad, good, bad.clone()], 0) == [2, 1, 2]
+    assert ranks([bad, near, good], 0, 1.0) == [3, 1, 1]
+    assert ranks([good], 0, 1.0) == [1]
+    assert ranks([bad, good, bad.clone()], 0, 1.0) == [2, 1, 2]
+    # who is a little better on every picture is better, and of three pictures is not yet
+    assert ranks([bad, bad + 0.1], 0, 1.0) == [1, 2]
+    assert ranks([bad[:3], bad[:3] + 0.1], 0, 1.0) == [1, 1]
 
 
 def test_the_front_equals_a_search_over_pairs() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -51,10 +52,11 @@ def rank(
 ) -> Ranking:
     """Rank models by how well a head on their frozen features would do on pictures.
 
-    `data`: as of `zoo.finetune`. `models`: names, paths or models; None: all whose weights are on
-    this machine. Nothing is fetched. `budget`: a time (`"2m"`, or seconds), by which fewer pictures
-    are looked at; without it, 2,000 at most. What is computed of a picture is kept, and a second
-    question is quick. `seed`: of the sample and the split. `progress`: what is done, on stderr.
+    What ranks is the log-loss of pictures left out. `data`: as of `zoo.finetune`. `models`: names,
+    paths or models; None: all whose weights are on this machine. Nothing is fetched. `budget`: a
+    time (`"2m"`, or seconds), by which fewer pictures are looked at; without it, 2,000 at most.
+    What is computed of a picture is kept, and a second question is quick. `seed`: of the sample and
+    the split. `progress`: what is done, on stderr.
     Raises DataError for one class, or pictures that cannot be read; NotCached for weights that are
     not here; ZooError where none are.
 
@@ -90,7 +92,7 @@ def rank(
             notes.append(f"{name} was left out: {error.message}")
     if not found:
         raise ZooError(f"No model could be judged. {' '.join(notes)}".strip())
-    rows = _ranked(found, seconds, seed)
+    rows = _ranked(found, seconds, sample, seed)
     notes += _doubts(sample, rows)
     spec = str(data) if isinstance(data, str | Path) else ""
     return Ranking(rows, pictures.name, len(sample), len(pictures), notes, spec)
@@ -167,7 +169,7 @@ def _affordable(clock: Budget, each: float) -> int:
 def _judged(
     name: str, network: ZooModel, sample: Pictures, seed: int, progress: bool
 ) -> tuple[dict[str, Any], Tensor]:
-    """A row without its rank, and which pictures are right."""
+    """A row without its rank, and the log-loss (N,) of each picture."""
     if progress:
         say(f"{name}:")
     probed = probe(network, sample, stages=["head"], progress=progress)
@@ -175,32 +177,36 @@ def _judged(
         raise ZooError(f"What enters the head of {name} cannot be pooled: {probed.unsure['head']}.")
     x, y = probed.features["head"], sample.target_tensor()
     judged = solve(x, y, classes=sample.num_classes).left_out
-    hits = right(judged, y)
     parameters = list(network.parameters())
     row = {
         "model": name,
-        **shares(hits, seed),
+        **shares(right(judged, y), seed),
         "loss": judged.loss,
         "knn": float(neighbours_right(x, y, neighbours(y)).mean()),
         "logme": logme(x, y),
         "params": sum(p.numel() for p in parameters),
         "bytes": sum(t.nbytes for t in [*parameters, *network.buffers()]),
     }
-    return row, hits
+    return row, judged.losses
 
 
 def _ranked(
-    found: list[tuple[dict[str, Any], Tensor]], seconds: dict[str, float], seed: int
+    found: list[tuple[dict[str, Any], Tensor]],
+    seconds: dict[str, float],
+    sample: Pictures,
+    seed: int,
 ) -> list[dict[str, Any]]:
     """All rows with ranks, times and stars, best first."""
-    places = ranks([hits for _, hits in found], seed)
+    know_nothing = math.log(2 if sample.multilabel else sample.num_classes)
+    # Log-loss tells networks apart better than who is right: benchmarks/advice.py, tuning half.
+    places = ranks([losses for _, losses in found], seed, know_nothing)
     front = pareto((row["accuracy"], seconds[row["model"]]) for row, _ in found)
     order = ("model", "rank", "accuracy", "low", "high", "loss", "ms", "params", "bytes")
     rows = []
     for (row, _), place, star in zip(found, places, front, strict=True):
         whole = row | {"rank": place, "ms": 1000 * seconds[row["model"]], "pareto": star}
         rows.append({key: whole[key] for key in (*order, "knn", "logme", "pareto")})
-    return sorted(rows, key=lambda row: (row["rank"], -row["accuracy"], row["loss"]))
+    return sorted(rows, key=lambda row: (row["rank"], row["loss"], -row["accuracy"]))
 
 
 def _doubts(sample: Pictures, rows: list[dict[str, Any]]) -> list[str]:

@@ -102,8 +102,8 @@ class Ranking:
 
 _LEGEND = (
     "Accuracy and log-loss are those of a linear head on features of the frozen network, each "
-    "picture judged by the head that the others give. Models that these pictures cannot tell apart "
-    "share a rank. A star: no other is as accurate and quicker."
+    "picture judged by the head that the others give. The lowest log-loss comes first; models that "
+    "these pictures cannot tell apart share a rank. A star: no other is as accurate and quicker."
 )
 
 

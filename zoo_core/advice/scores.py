@@ -138,22 +138,26 @@ def shares(right: Tensor, seed: int) -> dict[str, float]:
     return {"accuracy": float(right.mean()), "low": low, "high": high}
 
 
-def is_better(a: Tensor, b: Tensor, seed: int) -> bool:
-    """Whether a is better than b beyond chance: both in [0, 1], of the same pictures, paired."""
-    return interval(a - b, seed, ends=(-1.0, 1.0))[0] > 0
+def is_lower(a: Tensor, b: Tensor, seed: int, most: float) -> bool:
+    """Whether losses a are lower than b beyond chance: of the same pictures, paired.
 
-
-def ranks(each: Sequence[Tensor], seed: int) -> list[int]:
-    """The rank of each, from 1, by the mean of its values (N,) in [0, 1], of the same pictures.
-
-    The best leads, and who cannot be told from it shares its rank; then the best of the others.
+    `most`: what one of two pictures more, at the ends of `interval`, speaks for a, and against it.
     """
-    order = sorted(range(len(each)), key=lambda i: -float(each[i].mean()))
+    return interval(b - a, seed, ends=(-most, most))[0] > 0
+
+
+def ranks(each: Sequence[Tensor], seed: int, most: float) -> list[int]:
+    """The rank of each, from 1, by the mean of its losses (N,), of the same pictures.
+
+    The lowest leads, and who cannot be told from it shares its rank; then the best of the others.
+    `most`: as of `is_lower`.
+    """
+    order = sorted(range(len(each)), key=lambda i: float(each[i].mean()))
     found = [0] * len(each)
     left = order
     while left:
         leader = left[0]
-        same = [i for i in left if i == leader or not is_better(each[leader], each[i], seed)]
+        same = [i for i in left if i == leader or not is_lower(each[leader], each[i], seed, most)]
         for i in same:
             found[i] = len(each) - len(left) + 1
         left = [i for i in left if i not in same]
