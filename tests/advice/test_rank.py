@@ -12,6 +12,7 @@ from PIL import Image
 import zoo_core as zoo
 from zoo_core.advice.budget import seconds_of
 from zoo_core.advice.probe import probe
+from zoo_core.advice.rank import _ranked
 from zoo_core.cli import main
 from zoo_core.data.opening import open_data
 from zoo_core.training.solving.solve import solve
@@ -42,6 +43,23 @@ def test_a_row_is_what_a_solved_head_says(ranking: zoo.Ranking, digits: zoo.Pict
     judged = solve(x, digits.target_tensor(), classes=10).left_out
     assert ranking.rows[0]["accuracy"] == judged.accuracy
     assert ranking.rows[0]["loss"] == judged.loss
+
+
+def test_log_loss_ranks_and_not_who_is_right(digits: zoo.Pictures) -> None:
+    losses = {"sure": torch.full((60,), 0.9), "close": torch.full((60,), 0.5)}
+    right = {"sure": 0.8, "close": 0.7, "as close": 0.6}
+    losses["as close"] = losses["close"] + torch.tensor([0.2, -0.1] * 30)
+    row = {"low": 0.0, "high": 1.0, "knn": 0.5, "logme": 0.0, "params": 1, "bytes": 4}
+    found = [
+        ({"model": name, "accuracy": right[name], "loss": float(own.mean()), **row}, own)
+        for name, own in losses.items()
+    ]
+    rows = _ranked(found, dict.fromkeys(losses, 1.0), digits, 0)
+    assert [(one["model"], one["rank"]) for one in rows] == [
+        ("close", 1),
+        ("as close", 1),
+        ("sure", 3),
+    ]
 
 
 def test_it_is_the_same_again(ranking: zoo.Ranking, digits: zoo.Pictures) -> None:
