@@ -2,6 +2,7 @@
 
 import dataclasses
 from itertools import product
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -136,6 +137,14 @@ def test_what_a_way_comes_to_is_its_mean_over_seeds() -> None:
     )
     assert "| what is advised | +10.00 (+10.00 to +10.00) |" in table
     assert "| always everything | +0.00 (" in table
+
+
+def test_more_seeds_of_a_quick_network_where_few_pictures_test(monkeypatch) -> None:
+    parts = {"a": ((), range(499)), "b": ((), range(500))}
+    monkeypatch.setattr(advice, "task", lambda name: SimpleNamespace(parts=lambda: parts[name]))
+    asked = SimpleNamespace(networks=["lenet5", "efficientnet_lite0"], counts=[10])
+    found = advice._more(asked, [*parts])
+    assert found == [Question("a", "lenet5", 10, seed) for seed in range(3, 10)]
 
 
 def test_an_advised_way_that_was_not_measured_is_none_of_the_others() -> None:
