@@ -78,10 +78,13 @@ def main(words: Sequence[str] | None = None) -> None:
 
 def _more(asked: argparse.Namespace, names: Sequence[str]) -> list[Question]:
     """Questions that only ways are trained for, so that what they come to is less a matter of luck:
-    of tests of few pictures, and the network that is trained in seconds."""
+    of tests of few pictures, and the network that is trained in seconds. None where fewer seeds
+    are asked for than usual."""
+    if asked.seeds < SEEDS:
+        return []
     few = [name for name in names if len(task(name).parts()[1]) < FEW_TESTED]
     quick = [network for network in asked.networks if network.startswith("lenet5")]
-    more = itertools.product(range(SEEDS, MORE_SEEDS), asked.counts, quick, few)
+    more = itertools.product(range(asked.seeds, MORE_SEEDS), asked.counts, quick, few)
     return [Question(name, network, count, seed) for seed, count, network, name in more]
 
 

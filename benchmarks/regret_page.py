@@ -10,7 +10,8 @@ from typing import Any
 from benchmarks.regret import Answers, Regrets, interval, named, regret
 from zoo_core.advice.arms import ALL, ALONE, LAST
 
-CONSTANTS = {
+ROWS: dict[str, str | None] = {
+    "what is advised": None,
     "always the head": ALONE,
     "always the last stage": LAST,
     "always everything": ALL,
@@ -20,7 +21,6 @@ PLACES: dict[str, Callable[[str, Mapping[str, float], Sequence[str]], float]] = 
     "the first by accuracy": lambda name, left_out, names: -left_out["accuracy"],
     "always the biggest": lambda name, left_out, names: -names.index(name),
 }
-ROWS: dict[str, str | None] = {"what is advised": None, **CONSTANTS}
 
 
 def section(found: Answers, doc: str, names: Sequence[str]) -> str:

@@ -142,9 +142,13 @@ def test_what_a_way_comes_to_is_its_mean_over_seeds() -> None:
 def test_more_seeds_of_a_quick_network_where_few_pictures_test(monkeypatch) -> None:
     parts = {"a": ((), range(499)), "b": ((), range(500))}
     monkeypatch.setattr(advice, "task", lambda name: SimpleNamespace(parts=lambda: parts[name]))
-    asked = SimpleNamespace(networks=["lenet5", "efficientnet_lite0"], counts=[10])
+    asked = SimpleNamespace(networks=["lenet5", "efficientnet_lite0"], counts=[10], seeds=3)
     found = advice._more(asked, [*parts])
     assert found == [Question("a", "lenet5", 10, seed) for seed in range(3, 10)]
+    asked.seeds = 8  # five of which are asked for anyway
+    assert advice._more(asked, [*parts]) == found[5:]
+    asked.seeds = 2
+    assert advice._more(asked, [*parts]) == []
 
 
 def test_an_advised_way_that_was_not_measured_is_none_of_the_others() -> None:

@@ -141,7 +141,7 @@ def shares(right: Tensor, seed: int) -> dict[str, float]:
 def is_lower(a: Tensor, b: Tensor, seed: int, most: float) -> bool:
     """Whether losses a are lower than b beyond chance: of the same pictures, paired.
 
-    `most`: what one of two pictures more, at the ends of `interval`, speaks for a, and against it.
+    `most`: by how much a picture can speak for one of them; one more on each side is drawn from.
     """
     return interval(b - a, seed, ends=(-most, most))[0] > 0
 
