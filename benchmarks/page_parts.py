@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 
@@ -20,3 +21,16 @@ def put(page: Path, name: str, text: str) -> None:
     else:
         whole = f"{whole.rstrip()}\n\n{part}".lstrip()
     page.write_text(whole.rstrip() + "\n", encoding="utf-8")
+
+
+def table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Rows under their titles: words of the first column on the left, figures on the right.
+
+    >>> print(table(["way", "regret"], [["all", "1.75"]]))
+    | way | regret |
+    |---|--:|
+    | all | 1.75 |
+    """
+    below = "|---|" + "--:|" * (len(titles) - 1)
+    lines = ["| " + " | ".join(cells) + " |" for cells in (titles, *rows)]
+    return "\n".join([lines[0], below, *lines[1:]])

@@ -7,6 +7,7 @@ import statistics
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from benchmarks.page_parts import table
 from benchmarks.regret import Answers, Regrets, interval, named, regret
 from zoo_core.advice.arms import ALL, ALONE, LAST
 
@@ -46,7 +47,7 @@ def unseen(found: Answers, reported: Answers) -> str:
     if not found:
         return ""
     told = "Tasks added after the rule was done, which was not changed for them (`--half later`):"
-    both = f"Both together, {len(found) + len(reported)} questions:"
+    both = f"Both together, {_many(len(found) + len(reported), 'question')}:"
     parts = [f"{told} {_questions(found)}", ways_table(found), by_network(found)]
     return "\n\n".join([*parts, both, ways_table({**reported, **found})])
 
@@ -55,13 +56,16 @@ def _questions(found: Answers) -> str:
     """Which they are, in a sentence."""
     tasks = dict.fromkeys(question.task for question in found)
     asked = sorted({(question.network, question.count, question.seed) for question in found})
-    several = [
-        f"{network} at {count} a class, {_seeds(len([*own]))}"
+    kinds = [
+        f"{network} at {count} a class, {_many(len([*own]), 'seed')}"
         for (network, count), own in itertools.groupby(asked, key=lambda one: one[:2])
     ]
-    return (
-        f"{len(found)} questions of {len(tasks)} tasks ({', '.join(tasks)}): {'; '.join(several)}."
-    )
+    of = f"{_many(len(found), 'question')} of {_many(len(tasks), 'task')}"
+    return f"{of} ({', '.join(tasks)}): {'; '.join(kinds)}."
+
+
+def _many(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 def without_luck(found: Answers) -> str:
@@ -69,45 +73,38 @@ def without_luck(found: Answers) -> str:
     several = {q: a for q, a in found.items() if a["foreseen"] is not None}
     if not several:
         return ""
-    lines = ["| way | behind the way that is best by the other seeds |", "|---|--:|"]
-    for title, way in ROWS.items():
-        behind = [
+    behind = {
+        title: [
             (q.task, 100 * (a["here"][a["foreseen"]] - a["here"][named(a, way)]))
             for q, a in several.items()
         ]
-        lines.append(f"| {title} | {_signed(behind)} |")
+        for title, way in ROWS.items()
+    }
     told = (
         "Regret counts luck, too: of ways that are as good, one is best in hindsight. Of the "
         f"{len(several)} questions that have other seeds, the way that is best by those comes to "
         "so many points more on this one:"
     )
-    return told + "\n\n" + "\n".join(lines)
-
-
-def _seeds(count: int) -> str:
-    return "1 seed" if count == 1 else f"{count} seeds"
+    titles = ["way", "behind the way that is best by the other seeds"]
+    return f"{told}\n\n{table(titles, [[title, _signed(own)] for title, own in behind.items()])}"
 
 
 def by_network(found: Answers) -> str:
     """The same for each network and number of pictures, means alone."""
-    lines = ["| network | a class | " + " | ".join(ROWS) + " |",
-             "|---|" + "--:|" * (1 + len(ROWS))]  # fmt: skip
     kinds = sorted({(question.network, question.count) for question in found})
-    for kind in kinds:
-        own = {q: a for q, a in found.items() if (q.network, q.count) == kind}
-        means = [statistics.mean(regret(a, way) for a in own.values()) for way in ROWS.values()]
-        cells = " | ".join(f"{mean:.2f}" for mean in means)
-        lines.append(f"| {kind[0]} | {kind[1]} | {cells} |")
-    return "\n".join(lines)
+    rows = []
+    for network, count in kinds:
+        own = [a for q, a in found.items() if (q.network, q.count) == (network, count)]
+        means = [statistics.mean(regret(a, way) for a in own) for way in ROWS.values()]
+        rows.append([network, str(count), *(f"{mean:.2f}" for mean in means)])
+    return table(["network", "a class", *ROWS], rows)
 
 
 def ways_table(found: Answers) -> str:
     """Mean regret of the advised way, and of each constant."""
     rows = {title: [(q.task, regret(a, way)) for q, a in found.items()]
             for title, way in ROWS.items()}  # fmt: skip
-    advised = rows["what is advised"]
-    lines = ["| way | regret | more than what is advised |", "|---|--:|--:|"]
-    return "\n".join(lines + [_line(title, own, advised) for title, own in rows.items()])
+    return _compared(["way", "regret", "more than what is advised"], rows)
 
 
 def networks(found: Answers, names: Sequence[str]) -> str:
@@ -124,18 +121,18 @@ def networks(found: Answers, names: Sequence[str]) -> str:
         for title, place in PLACES.items():
             chosen = min(own, key=lambda name: place(name, own[name]["left_out"], names))
             places[title].append((task, 100 * (max(best.values()) - best[chosen])))
-    first = next(iter(places.values()))
-    lines = ["| network | regret | more than the first |", "|---|--:|--:|"]
-    return "\n".join(lines + [_line(title, own, first) for title, own in places.items()])
+    return _compared(["network", "regret", "more than the first"], places)
 
 
-def _line(title: str, own: Regrets, other: Regrets) -> str:
-    mean, low, high = interval(own)
-    cell = f"{mean:.2f} ({low:.2f} to {high:.2f})"
-    if own is other:
-        return f"| {title} | {cell} | |"
-    more = [(task, a - b) for (task, a), (_, b) in zip(own, other, strict=True)]
-    return f"| {title} | {cell} | {_signed(more)} |"
+def _compared(titles: Sequence[str], rows: Mapping[str, Regrets]) -> str:
+    """The mean regret of each, and how much more that is than the first's."""
+    first, cells = next(iter(rows.values())), []
+    for title, own in rows.items():
+        more = [(task, a - b) for (task, a), (_, b) in zip(own, first, strict=True)]
+        mean, low, high = interval(own)
+        cell = f"{mean:.2f} ({low:.2f} to {high:.2f})"
+        cells.append([title, cell, "" if own is first else _signed(more)])
+    return table(titles, cells)
 
 
 def _signed(points: Regrets) -> str:

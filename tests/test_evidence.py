@@ -117,7 +117,7 @@ def test_tasks_that_came_later_are_told_alone_and_with_the_others() -> None:
     later = found_of(asked("b", "small", "all", ways))
     page = regret_page.unseen(later, found_of(asked("a", "small", "last stage, fc2", ways)))
     alone, both = page.split("Both together, 2 questions:")
-    assert "1 questions of 1 tasks (b): small at 10 a class, 1 seed." in alone
+    assert "1 question of 1 task (b): small at 10 a class, 1 seed." in alone
     assert "| what is advised | 10.00" in alone and "| what is advised | 5.00" in both
     assert not regret_page.unseen({}, later)
 
