@@ -139,14 +139,24 @@ def test_what_a_way_comes_to_is_its_mean_over_seeds() -> None:
     assert "| always everything | +0.00 (" in table
 
 
-def test_more_seeds_of_a_quick_network_where_few_pictures_test(monkeypatch) -> None:
+def test_more_seeds_where_few_pictures_test_and_of_quick_trainings(monkeypatch) -> None:
     parts = {"a": ((), range(499)), "b": ((), range(500))}
     monkeypatch.setattr(advice, "task", lambda name: SimpleNamespace(parts=lambda: parts[name]))
-    asked = SimpleNamespace(networks=["lenet5", "efficientnet_lite0"], counts=[10], seeds=3)
+    asked = SimpleNamespace(networks=["lenet5", "efficientnet_lite0"], counts=[10, 50], seeds=3)
     found = advice._more(asked, [*parts])
-    assert found == [Question("a", "lenet5", 10, seed) for seed in range(3, 10)]
+    assert found == [
+        Question(name, network, count, seed)
+        for seed in range(3, 10)
+        for name, network, count in [
+            ("a", "lenet5", 10),
+            ("b", "lenet5", 10),
+            ("a", "efficientnet_lite0", 10),
+            ("a", "lenet5", 50),
+            ("a", "efficientnet_lite0", 50),
+        ]
+    ]
     asked.seeds = 8  # five of which are asked for anyway
-    assert advice._more(asked, [*parts]) == found[5:]
+    assert advice._more(asked, [*parts]) == found[25:]
     asked.seeds = 2
     assert advice._more(asked, [*parts]) == []
 
