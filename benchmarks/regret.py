@@ -61,6 +61,12 @@ def regret(answer: Mapping[str, Any], way: str | None) -> float:
     return 100 * (max(ways[one] for one in answer["own"]) - ways[named(answer, way)])
 
 
+def behind(answer: Mapping[str, Any], way: str | None) -> float:
+    """Points that it is behind the way that is best by the other seeds, on this one."""
+    here = answer["here"]
+    return 100 * (here[answer["foreseen"]] - here[named(answer, way)])
+
+
 def named(answer: Mapping[str, Any], way: str | None) -> str:
     """The name of a constant way, which is known by how it begins: `last stage` is `last stage,
     block7`; where a network has no such way, it is the head alone. None: of the advised way."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from benchmarks.page_parts import table
-from benchmarks.regret import Answers, Regrets, interval, named, regret
+from benchmarks.regret import Answers, Regrets, behind, interval, regret
 from zoo_core.advice.arms import ALL, ALONE, LAST
 
 ROWS: dict[str, str | None] = {
@@ -73,20 +73,14 @@ def without_luck(found: Answers) -> str:
     several = {q: a for q, a in found.items() if a["foreseen"] is not None}
     if not several:
         return ""
-    behind = {
-        title: [
-            (q.task, 100 * (a["here"][a["foreseen"]] - a["here"][named(a, way)]))
-            for q, a in several.items()
-        ]
-        for title, way in ROWS.items()
-    }
     told = (
         "Regret counts luck, too: of ways that are as good, one is best in hindsight. Of the "
         f"{len(several)} questions that have other seeds, the way that is best by those comes to "
         "so many points more on this one:"
     )
     titles = ["way", "behind the way that is best by the other seeds"]
-    return f"{told}\n\n{table(titles, [[title, _signed(own)] for title, own in behind.items()])}"
+    rows = [[title, _signed(own)] for title, own in _by_way(several, behind).items()]
+    return f"{told}\n\n{table(titles, rows)}"
 
 
 def by_network(found: Answers) -> str:
@@ -102,9 +96,17 @@ def by_network(found: Answers) -> str:
 
 def ways_table(found: Answers) -> str:
     """Mean regret of the advised way, and of each constant."""
-    rows = {title: [(q.task, regret(a, way)) for q, a in found.items()]
-            for title, way in ROWS.items()}  # fmt: skip
-    return _compared(["way", "regret", "more than what is advised"], rows)
+    return _compared(["way", "regret", "more than what is advised"], _by_way(found, regret))
+
+
+def _by_way(
+    found: Answers, points: Callable[[Mapping[str, Any], str | None], float]
+) -> dict[str, Regrets]:
+    """What each row has of every question."""
+    return {
+        title: [(q.task, points(answer, way)) for q, answer in found.items()]
+        for title, way in ROWS.items()
+    }
 
 
 def networks(found: Answers, names: Sequence[str]) -> str:
