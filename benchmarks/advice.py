@@ -3,11 +3,11 @@
 Each question is asked of some pictures of a task: a number of each class, by seed. Every way trains
 on all of them and is tested on pictures that nobody saw, where classes count alike
 (benchmarks/ways.py): 27 times as long as the shortest training of advise(), an EfficientNet, which
-sees 64 pixels a side, 9 times. What a way comes to is its mean over the seeds: up to ten where
-fewer than 500 pictures test, and of LeNet-5 at ten a class, of which three are asked. advise() may
-take a quarter of the time that all its ways took, or 2.5 seconds. Regret: what the best of its ways
-comes to, less what the advised one does, in points. rank() names the network whose solved head has
-the least log-loss by leaving out; its regret is that of its best way against the best way of all
+sees 64 pixels a side, 9 times. What a way comes to is its mean over the seeds: up to ten of
+LeNet-5, and where fewer than 500 pictures test, of which three are asked. advise() may take a
+quarter of the time that all its ways took, or 2.5 seconds. Regret: what the best of its ways comes
+to, less what the advised one does, in points. rank() names the network whose solved head has the
+least log-loss by leaving out; its regret is that of its best way against the best way of all
 networks.
 
 What is tuned is tuned on one half of benchmarks/tasks.py, and reported on the other; and on tasks
@@ -77,9 +77,9 @@ def main(words: Sequence[str] | None = None) -> None:
 
 
 def _more(asked: argparse.Namespace, names: Sequence[str]) -> list[Question]:
-    """Questions that only ways are trained for, where what they come to is most a matter of luck:
-    where few pictures test, or few train and that takes seconds. None where fewer seeds are asked
-    for than usual."""
+    """Questions that only ways are trained for: where few pictures test, so that what they come to
+    is most a matter of luck, and of networks that train in seconds. None where fewer seeds are
+    asked for than usual."""
     if asked.seeds < SEEDS:
         return []
     few = {name for name in names if len(task(name).parts()[1]) < FEW_TESTED}
@@ -87,7 +87,7 @@ def _more(asked: argparse.Namespace, names: Sequence[str]) -> list[Question]:
     return [
         Question(name, network, count, seed)
         for seed, count, network, name in more
-        if name in few or (count == min(COUNTS) and network.startswith("lenet5"))
+        if name in few or network.startswith("lenet5")
     ]
 
 

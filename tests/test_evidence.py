@@ -152,11 +152,12 @@ def test_more_seeds_where_few_pictures_test_and_of_quick_trainings(monkeypatch) 
             ("b", "lenet5", 10),
             ("a", "efficientnet_lite0", 10),
             ("a", "lenet5", 50),
+            ("b", "lenet5", 50),
             ("a", "efficientnet_lite0", 50),
         ]
     ]
     asked.seeds = 8  # five of which are asked for anyway
-    assert advice._more(asked, [*parts]) == found[25:]
+    assert advice._more(asked, [*parts]) == found[30:]
     asked.seeds = 2
     assert advice._more(asked, [*parts]) == []
 
