@@ -54,15 +54,15 @@ def distances(features: Tensor) -> Tensor:
     x = features.double()
     x = ((x - x.mean(0)) / x.std(0).clamp(min=1e-9).sqrt()).float()
     others = torch.arange(0, len(x), -(-len(x) // REFERENCE))
-    reference, found = x[others], []
+    reference, found = x[others], x.new_empty(len(x))
     for start in range(0, len(x), BLOCK):
         part = x[start : start + BLOCK]
         apart = torch.cdist(part, reference)
         own = torch.arange(start, start + len(part))
         apart[others[None] == own[:, None]] = torch.inf  # itself
         near = apart.topk(min(NEIGHBOURS, len(others) - 1), 1, largest=False)
-        found.append(near.values[:, -1])
-    return torch.cat(found).double()
+        found[start : start + BLOCK] = near.values[:, -1]
+    return found.double()
 
 
 def odd_sizes(sizes: Sequence[tuple[int, int]]) -> dict[int, str]:

@@ -38,7 +38,7 @@ def neighbours_right(features: Tensor, targets: Tensor, k: int) -> Tensor:
     k = min(k, count - 1)
     votes = targets.double() if several else _one_hot(targets)
     x = torch.nn.functional.normalize(features.double(), dim=1)
-    found = []
+    found = x.new_empty(count)  # before the blocks, so that no piece holds on to their memory
     for start in range(0, count, step := max(BLOCK // count, 1)):
         part = slice(start, min(start + step, count))
         near = x[part] @ x.T
@@ -48,10 +48,10 @@ def neighbours_right(features: Tensor, targets: Tensor, k: int) -> Tensor:
         tally = (votes[index] * heavy[..., None]).sum(1)
         if several:
             says = tally > heavy.sum(1, keepdim=True) / 2
-            found.append((says == (targets[part] > 0.5)).double().mean(1))
+            found[part] = (says == (targets[part] > 0.5)).double().mean(1)
         else:
-            found.append((tally.argmax(1) == targets[part]).double())
-    return torch.cat(found)
+            found[part] = (tally.argmax(1) == targets[part]).double()
+    return found
 
 
 def neighbours(targets: Tensor) -> int:

@@ -123,21 +123,22 @@ def _refuse(features: Tensor, outputs: int, several: bool) -> None:
 
 def _judged(fit: Ridge, outputs: int, scores_of: Callable[[slice], Tensor]) -> LeftOut:
     """How pictures fare by the scores (n, C) of `scores_of`, which are overwritten."""
-    lost, margins, likely = [], [], []
-    right, several = 0.0, fit.targets.ndim == 2
+    several = fit.targets.ndim == 2
+    # What is kept is there before the first block: small pieces between the blocks would hold on to
+    # the memory of each of them.
+    each, right = torch.empty_like(fit.weights), 0.0
+    margins = torch.empty_like(fit.targets if several else fit.weights)
+    likely = torch.empty_like(each, dtype=torch.long)
     for part in blocks(len(fit.targets), outputs):
         scores, y = scores_of(part), fit.targets[part]
-        lost.append(losses(scores, y))
+        each[part] = losses(scores, y)
         if several:
-            margins.append(torch.where(y > 0.5, scores, -scores))
+            margins[part] = torch.where(y > 0.5, scores, -scores)
             right += float(((scores > 0) == (y > 0.5)).double().mean(1).sum())
             continue
         right += float((scores.argmax(1) == y).sum())
         own = scores.gather(1, y[:, None])[:, 0]
         top = scores.scatter_(1, y[:, None], -math.inf).max(1)
-        margins.append(own - top.values)
-        likely.append(top.indices)
-    each = torch.cat(lost)
+        margins[part], likely[part] = own - top.values, top.indices
     loss = float((each * fit.weights).sum() / fit.weights.sum())
-    others = None if several else torch.cat(likely)
-    return LeftOut(right / len(each), loss, each, torch.cat(margins), others)
+    return LeftOut(right / len(each), loss, each, margins, None if several else likely)
