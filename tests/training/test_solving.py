@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import time
 
 import numpy as np
 import pytest
 import torch
 from sklearn.linear_model import LogisticRegression, Ridge
+from support.peak import on_linux, peak
 from torch import Tensor
 from torch.nn import functional
 
@@ -419,28 +418,18 @@ def test_thousands_of_classes_take_seconds() -> None:
     assert time.process_time() - began < 20 and solved.left_out.accuracy > 0.5
 
 
-PEAK = """
-from pathlib import Path
+READY = """
 import torch
 from zoo_core.training.solving.solve import solve
-
-def status(key):
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return int(next(line for line in lines if line.startswith(key)).split()[1]) / 1024
 
 draw = torch.Generator().manual_seed(0)
 y = torch.arange(32_000) % 4000
 x = torch.randn(4000, 84, generator=draw)[y] + torch.randn(32_000, 84, generator=draw)
 solve(x[:400], y[:400] % 4)  # thread pools
-Path("/proc/self/clear_refs").write_text("5")
-before = status("VmRSS")
-solve(x, y)
-print(status("VmHWM") - before)
 """
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+@on_linux
 def test_thousands_of_classes_take_little_memory() -> None:
     """One matrix of scores in float64 would be a gigabyte: no more than some blocks of it."""
-    done = subprocess.run([sys.executable, "-c", PEAK], capture_output=True, text=True, check=True)
-    assert float(done.stdout) < 500  # MB
+    assert peak(READY, "solve(x, y)") < 500_000_000

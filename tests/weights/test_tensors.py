@@ -9,8 +9,6 @@ import json
 import os
 import pickle
 import struct
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +18,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save, save_file
 from support.model_fixtures import Files, Offer
+from support.peak import on_linux, peak
 from support.twins import BUNDLED, assert_equal, mapped, twin
 from torch import Tensor
 
@@ -140,26 +139,19 @@ def put_together(header: bytes, data: bytes) -> bytes:
     return struct.pack("<Q", len(header)) + header + data
 
 
-PEAK = """
-import sys
-from pathlib import Path
+READY = """
 import torch, timm, safetensors.torch, zoo_core
 
-def status(key):
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return int(next(line for line in lines if line.startswith(key)).split()[1]) * 1024
-
 zoo_core.create("resnet18").eval()(torch.zeros(1, 3, 64, 64))  # imports and thread pools
-Path("/proc/self/clear_refs").write_text("5")
-before = status("VmRSS")
+"""
+READING = """
 model = zoo_core.create("resnet50", pretrained=sys.argv[1], num_classes=10)
 for tensor in model.state_dict().values():
     tensor.sum()  # a mapped file takes no memory until it is read
-print(status("VmHWM") - before)
 """
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+@on_linux
 def test_creating_takes_no_more_memory_than_the_file(tmp_path):
     import timm
 
@@ -167,8 +159,7 @@ def test_creating_takes_no_more_memory_than_the_file(tmp_path):
     with torch.device("meta"):
         state = timm.create_model("resnet50").state_dict()
     save_file({name: torch.zeros_like(t, device="cpu") for name, t in state.items()}, path)
-    command = [sys.executable, "-c", PEAK, str(path)]
-    added = int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    added = peak(READY, READING, str(path))
     assert 0.9 < added / path.stat().st_size < 1.1
 
 
